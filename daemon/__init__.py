@@ -1,0 +1,1 @@
+"""The monitoring service: capture, store, decide, act, show."""

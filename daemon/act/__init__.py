@@ -1,0 +1,1 @@
+"""What goes out: executors, outbox, notifications, reports."""

@@ -1,0 +1,1 @@
+"""What comes in: HTTP, validation, sampling, the write-ahead spool."""

@@ -1,0 +1,1 @@
+"""Pure decisions: policy, incidents, the run's transition table."""

@@ -1,0 +1,237 @@
+"""The one YAML file: every setting with its meaning, unit, what None means and why this default."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from detectors.types import ColumnKind
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Ratio = Annotated[float, Field(gt=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Autonomy(StrEnum):
+    """How far the service goes without a person."""
+
+    SUGGEST = "suggest"
+    TRAIN = "train"
+    STAGE = "stage"
+    PROMOTE = "promote"
+
+
+class ColumnSettings(_Part):
+    """One column of a model's inputs or segments."""
+
+    kind: ColumnKind
+    """numeric | category | text."""
+    protected: bool = False
+    """True: fairness is judged by this column, and the gate by each of its groups."""
+
+
+class ReferenceSettings(_Part):
+    """What production is compared with."""
+
+    kind: Literal["file", "learn"] = "learn"
+    """file: rows given by the user. learn: the first days of traffic are pinned."""
+    path: Path | None = None
+    """Parquet or NDJSON of records in the shape of POST /v1/records (kind: file)."""
+    bound: Path | None = None
+    """Labelled records ({record fields, "label"}) that no training saw: the bound on the champion's own loss. None = no risk or
+    max_drop monitor until the first promotion."""
+    learn_days: Positive = 7.0
+    """How long to learn (kind: learn). A week covers the weekly rhythm."""
+    learn_n: int = Field(default=1000, ge=100)
+    """Learning goes on until at least so many records were seen."""
+    max_n: int = Field(default=20_000, ge=100)
+    """Rows kept of a larger reference (a uniform sample): bounds memory."""
+
+
+class DriftSettings(_Part):
+    """Drift of columns."""
+
+    columns: Literal["all"] | list[str] = "all"
+    """Which columns; "all" includes the model's own output."""
+    mean_days_between_false_alarms: Positive = 90.0
+    """Of all of this model's drift monitors together; 90 = at most four a year on average."""
+
+
+class PerformanceSettings(_Part):
+    """Performance by labels that come late."""
+
+    metric: Literal["f1", "precision", "recall", "accuracy"] = "f1"
+    """Per class of the model's labels; accuracy is one for all."""
+    minimum: Ratio | None = None
+    """Alarm when the metric is below this."""
+    max_drop: Ratio | None = 0.05
+    """Alarm when the metric is further below what the model had on the bound rows. Ignored when `minimum` is given."""
+    tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    """Risk: extra loss above the source bound that is still no harm."""
+    mean_days_between_false_alarms: Positive = 90.0
+    """Of all performance and risk monitors of this model together."""
+
+
+class FairnessSettings(_Part):
+    """Fairness between the groups of protected columns."""
+
+    metric: Literal["equalized_odds_difference", "demographic_parity_difference"] = "equalized_odds_difference"
+    """fairlearn's definition."""
+    by: list[str]
+    """Protected columns."""
+    maximum: Ratio = 0.10
+    """Alarm when the lower end of the gap's confidence sequence is above this."""
+    alpha: Ratio = 0.01
+    """P(ever a false alarm in an epoch)."""
+    min_n: int = Field(default=50, ge=2)
+    """Fewer labelled pairs in a group: insufficient, no figure."""
+
+
+class Monitors(_Part):
+    """What is watched."""
+
+    drift: DriftSettings | None = DriftSettings()
+    performance: PerformanceSettings | None = PerformanceSettings()
+    fairness: FairnessSettings | None = None
+    window_s: Positive = 3600.0
+    """Length of the window that informing detectors look at."""
+    pane_s: Positive = 60.0
+    """Length of a pane: the unit of time of every sequential detector (its 1/alpha counts panes)."""
+    watermark_s: Positive = 30.0
+    """How long after its end a pane waits for stragglers before it is closed."""
+    lateness_s: Positive = 6 * 3600.0
+    """A record older than this on arrival is counted late and not used. At most the de-duplication horizon."""
+    blind_after_s: Positive = 24 * 3600.0
+    """No verdict, or no label where labels are expected, for so long is itself an alert."""
+    label_horizon_s: Positive = 30 * 24 * 3600.0
+    """How long a record waits for its label, and a label for its record."""
+
+
+class Budget(_Part):
+    """Splits and sizes of a retraining's data set, in rows."""
+
+    train_n: int = Field(default=640, ge=16)
+    validation_n: int = Field(default=80, ge=8)
+    gate_n: int = Field(default=400, ge=20)
+    """Rows that the superiority gate judges on: 350 see a gain of .07 at discordance .22 with power .9 (docs/validity)."""
+    bound_n: int = Field(default=150, ge=20)
+    replay_n: int = Field(default=640, ge=0)
+
+
+class RetrainSettings(_Part):
+    """When and how to retrain."""
+
+    base_model: str
+    """Folder of the base model, or `package:NAME` (a folder `model/` inside an installed package). Hub ids only with hub access."""
+    technique: str = "lora"
+    """A file in retrain/techniques."""
+    on: list[Literal["performance", "harmful_drift", "schedule", "manual"]] = ["performance", "harmful_drift"]
+    """Which triggers may start a run. harmful_drift = a drift alarm and a risk alarm in one incident."""
+    schedule: str | None = None
+    """Cron expression, UTC; None = no calendar."""
+    autonomy: Autonomy = Autonomy.STAGE
+    """suggest: says so · train: trains and judges · stage: registers, asks before promoting · promote: does it all."""
+    confirm_ticks: int = Field(default=2, ge=1)
+    """Hysteresis: a trigger must stand for so many ticks in a row."""
+    cooldown_h: Annotated[float, Field(ge=0.0)] = 24.0
+    """No new automatic run for so long after the last one ended."""
+    monthly_budget_h: Positive = 10.0
+    """Training hours in 30 days; beyond it only a person starts runs."""
+    collect_deadline_h: Positive = 14 * 24.0
+    """Collecting labels ends as inconclusive after this."""
+    watch_h: Positive = 72.0
+    """Watching after a promotion ends as kept, unproven, after this."""
+    watch_alpha: Ratio = 0.05
+    """Level of the paired bets of the watch, each side."""
+    watch_margin: Ratio = 0.05
+    """Kept early when the new version is proven not worse than this margin."""
+    data: Budget = Budget()
+    replay: Path | None = None
+    """Labelled rows of the first training (Parquet or NDJSON of labelled records): mixed into every retraining."""
+    old_domain: Path | None = None
+    """Sealed labelled rows of the first domain: the non-inferiority gate."""
+    epochs: Positive = 3.0
+    learning_rate: Positive = 1e-3
+    rank: int = Field(default=16, ge=1)
+    max_tokens: int = Field(default=96, ge=8)
+    seed: int = 0
+    threads: int | None = None
+    """Training threads; None = all cores."""
+    alpha: Ratio = 0.05
+    """Level of each gate."""
+    old_domain_margin: Ratio = 0.03
+    """Loss of accuracy on the old domain that is still no loss."""
+    group_margin: Ratio = 0.05
+    group_min_n: int = Field(default=50, ge=2)
+
+
+class ModelSettings(_Part):
+    """One model."""
+
+    name: Name
+    task: Literal["text-classification", "text-generation", "tabular-classification", "tabular-regression"]
+    labels: list[str] = []
+    """Classes, in the order of the model's outputs (classification)."""
+    columns: dict[str, ColumnSettings] = {}
+    """Inputs and segments by name; `text: text` is short for `text: {kind: text}`."""
+    sample_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Share of records kept, chosen by a hash of the id; all are counted."""
+    labels_expected: bool = True
+    """False: no alert when no label comes."""
+    reference: ReferenceSettings = ReferenceSettings()
+    monitors: Monitors = Monitors()
+    retrain: RetrainSettings | None = None
+    """None: watched only; an alias moved by someone else is adopted as a new epoch."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_columns(cls, data: object) -> object:
+        """`text: text` -> `text: {kind: text}`."""
+        if isinstance(data, dict) and isinstance(data.get("columns"), dict):
+            columns = {k: {"kind": v} if isinstance(v, str) else v for k, v in data["columns"].items()}
+            return {**data, "columns": columns}
+        return data
+
+
+class HttpSettings(_Part):
+    """The service's own port."""
+
+    host: str = "127.0.0.1"
+    """Loopback by default. On any other address the operate endpoints need `token`."""
+    port: int = Field(default=8420, ge=0, le=65535)
+    token: SecretStr | None = None
+    """Bearer token of the operate endpoints; better by the environment: RETUNED_TOKEN."""
+    max_body_bytes: int = Field(default=16 * 2**20, ge=1024)
+    """Larger bodies get 413."""
+    max_batch_n: int = Field(default=10_000, ge=1)
+    """More records in one request get 413."""
+
+
+class RegistrySettings(_Part):
+    """MLflow."""
+
+    tracking_uri: str | None = None
+    """None = SQLite in data_dir."""
+
+
+class Settings(_Part):
+    """The whole file."""
+
+    data_dir: Path = Path("./retuned-data")
+    """Everything the service keeps: ledger, record log, spool, runs."""
+    ledger: str | None = None
+    """SQLAlchemy URL; None = SQLite in data_dir."""
+    http: HttpSettings = HttpSettings()
+    registry: RegistrySettings = RegistrySettings()
+    tick_s: Positive = 10.0
+    """How often the service looks; each tick closes the panes that are due."""
+    future_s: Positive = 300.0
+    """A record dated further ahead of the server's clock is refused."""
+    models: list[ModelSettings] = Field(min_length=1)

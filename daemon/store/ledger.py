@@ -1,0 +1,64 @@
+"""The ledger: append-only truth about decisions, one transaction per fact. Functions over a `Connection` live beside it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+
+from daemon.store import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Ledger:
+    """Opens the database (SQLite: WAL, synchronous=FULL; PostgreSQL by URL) and hands out transactions."""
+
+    def __init__(self, url: str) -> None:
+        self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _sqlite_pragmas)
+            event.listen(self.engine, "begin", _begin_immediate)
+
+    def migrate(self) -> None:
+        """Bring the schema up to date (Alembic)."""
+        from daemon.store.migrate import upgrade  # noqa: PLC0415 (Alembic is needed once)
+
+        upgrade(self.engine)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction: all or nothing."""
+        with self.engine.begin() as tx:
+            yield tx
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.engine.dispose()
+
+
+def _sqlite_pragmas(connection: Any, _record: Any) -> None:  # noqa: ANN401 (DB-API objects)
+    connection.isolation_level = None  # we say BEGIN ourselves: sqlite3's own comes too late for a compare-and-set
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def note(tx: Connection, at: float, model: str, kind: str, **data: Any) -> None:  # noqa: ANN401 (JSON)
+    """Append one event."""
+    tx.execute(insert(tables.event).values(at=at, model=model, kind=kind, data=data))
+
+
+def events(tx: Connection, model: str, *kinds: str, limit: int = 100) -> list[dict[str, Any]]:
+    """The newest events of a model, newest first."""
+    query = select(tables.event).where(tables.event.c.model == model)
+    if kinds:
+        query = query.where(tables.event.c.kind.in_(kinds))
+    return [dict(row._mapping) for row in tx.execute(query.order_by(tables.event.c.id.desc()).limit(limit))]  # noqa: SLF001 (SQLAlchemy's API)

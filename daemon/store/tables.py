@@ -1,0 +1,214 @@
+"""The ledger's tables (SQLAlchemy Core): SQLite by default, PostgreSQL by URL. Times are seconds since the epoch, UTC, as float.
+
+`event` is append-only truth; the other tables are what the next decision needs, written in the same transaction as the event.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("kind", String(64), nullable=False),  # "alarm", "incident.opened", "decision", "run.entered", "champion.moved", …
+    Column("data", JSON, nullable=False),
+    Index("event_model_kind", "model", "kind"),
+)
+
+champion = Table(
+    "champion",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("version", String(64), nullable=False),
+    Column("previous", String(64)),
+    Column("epoch", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),  # compare-and-set
+    Column("since", Float, nullable=False),
+)
+
+epoch = Table(
+    "epoch",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("version", String(64), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("reference_path", Text),  # folder with records.parquet and bound.parquet; NULL = still learning
+    Column("reference_digest", String(64)),
+    Column("because", Text, nullable=False),
+)
+
+barred = Table(
+    "barred",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("because", Text, nullable=False),
+)
+
+control = Table(
+    "control",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("paused", Boolean, nullable=False),
+    Column("by", String(128), nullable=False),
+    Column("because", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("model", String(64), nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("entered_at", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("trigger", JSON, nullable=False),  # {subject, detector, because, at, incident}
+    Column("champion_version", String(64), nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("attempt", Integer, nullable=False, default=0),  # of the current state
+    Column("version", String(64)),  # what it registered
+    Column("record", JSON),  # the gate record: {passed, inconclusive, gates: [...], digest}
+    Column("approved_by", String(128)),
+    Column("because", Text, nullable=False, default=""),  # of the current state
+    Column("detail", JSON, nullable=False, default=dict),  # state-specific: job handle, counts, watch fold, train seconds
+    Index("run_model", "model", "created_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("key", String(160), nullable=False, unique=True),
+    Column("model", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),  # "aliases", "notify", "report"
+    Column("payload", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("done_at", Float),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", Float, nullable=False, default=0.0),
+    Column("error", Text),
+)
+
+pane = Table(
+    "pane",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("model", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("start", Float, nullable=False),
+    Column("end", Float, nullable=False),
+    Column("seq", Integer, nullable=False),  # 0, then 1, 2 … for late additions to the same [start, end)
+    Column("path", Text),  # Parquet of sampled records, relative to data_dir; NULL = none
+    Column("n_seen", BigInteger, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("n_pairs", BigInteger, nullable=False),
+    Column("sketches", LargeBinary, nullable=False),
+    UniqueConstraint("model", "version", "start", "seq"),
+)
+
+record_key = Table(
+    "record_key",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("key", LargeBinary(16), primary_key=True),  # blake2b-128 of the id: de-duplication and the label join
+    Column("at", Float, nullable=False),
+    Column("pane_id", _Id),  # NULL = not sampled
+    Column("row", Integer),
+    sqlite_with_rowid=False,
+)
+
+label = Table(
+    "label",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("key", LargeBinary(16), primary_key=True),
+    Column("record_id", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("value", JSON, nullable=False),  # {"label": …} | {"value": …} | {"text": …} | {"score": …}
+    Column("source", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # waiting · joined · unsampled · expired
+    Column("pane_id", _Id),  # the pane of its record, once joined
+    Column("row", Integer),
+    Column("joined_at", Float),
+    Index("label_state", "model", "state"),
+)
+
+detector_state = Table(
+    "detector_state",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("epoch_key", String(32), primary_key=True),  # digest of (model, version, epoch, reference digest, settings digest)
+    Column("detector", String(64), primary_key=True),
+    Column("subject", String(256), primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+    Column("n_steps", BigInteger, nullable=False),
+)
+
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("detector", String(64), primary_key=True),
+    Column("subject", String(256), primary_key=True),
+    Column("at", Float, nullable=False),  # window or increment end
+    Column("epoch", Integer, nullable=False),
+    Column("data", JSON, nullable=False),
+)
+
+incident = Table(
+    "incident",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("model", String(64), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("opened_at", Float, nullable=False),
+    Column("closed_at", Float),
+    Column("last_alarm_at", Float, nullable=False),
+    Column("subjects", JSON, nullable=False),  # {"detector:subject": {detector, subject, kind: drift|risk|performance|fairness, …}}
+    Column("harmful", Boolean, nullable=False),
+    Column("report", Text),  # path relative to data_dir
+    Index("incident_model", "model", "opened_at"),
+)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("name", String(32), primary_key=True),  # records · labels · alarms · triggers · …
+    Column("reason", String(32), primary_key=True),  # stored · sampled_out · duplicate · late · …
+    Column("n", BigInteger, nullable=False),
+)
+
+mark = Table(
+    "mark",
+    metadata,
+    Column("name", String(32), primary_key=True),  # "spool": everything before it is in committed panes
+    Column("segment", BigInteger, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+)

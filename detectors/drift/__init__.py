@@ -1,0 +1,1 @@
+"""Distances and tests between a window and a reference, one method a file."""

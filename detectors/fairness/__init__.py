@@ -1,0 +1,1 @@
+"""Group fairness by fairlearn's definitions over counts."""

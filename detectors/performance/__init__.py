@@ -1,0 +1,1 @@
+"""Realised performance from late labels."""

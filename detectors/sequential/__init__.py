@@ -1,0 +1,1 @@
+"""E-processes, confidence sequences and e-detectors: those that may alarm."""

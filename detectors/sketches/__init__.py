@@ -1,0 +1,1 @@
+"""Mergeable summaries: one commutative monoid a file."""

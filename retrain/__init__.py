@@ -1,0 +1,1 @@
+"""Retraining as a process of its own: plan in, candidate out."""

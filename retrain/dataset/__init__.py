@@ -1,0 +1,1 @@
+"""Select, clean, de-duplicate, split: steps with a manifest and digests."""

@@ -1,0 +1,1 @@
+"""Judges of a candidate against the champion, pure, one a file."""

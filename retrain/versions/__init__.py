@@ -1,0 +1,1 @@
+"""The model registry: the port and its MLflow adapter."""
