@@ -190,6 +190,24 @@ class ModelSettings(_Part):
     retrain: RetrainSettings | None = None
     """None: watched only; an alias moved by someone else is adopted as a new epoch."""
 
+    def subjects(self) -> dict[str, ColumnKind]:
+        """Subject -> kind of every column that is watched: "segment.NAME" when protected, else "input.NAME", and the model's own output.
+
+        The value of a column is looked for in the record's `inputs`, then in its `segments`, whatever its subject is called.
+        """
+        kinds = {f"{'segment' if c.protected else 'input'}.{name}": c.kind for name, c in self.columns.items()}
+        if self.task.endswith("classification"):
+            kinds |= {"output.label": ColumnKind.CATEGORY, "output.score": ColumnKind.NUMERIC}
+        elif self.task == "tabular-regression":
+            kinds["output.value"] = ColumnKind.NUMERIC
+        else:
+            kinds["output.text"] = ColumnKind.TEXT
+        return kinds
+
+    def protected(self) -> list[str]:
+        """Names of the protected columns."""
+        return [name for name, column in self.columns.items() if column.protected]
+
     @model_validator(mode="before")
     @classmethod
     def _short_columns(cls, data: object) -> object:
