@@ -1,0 +1,153 @@
+"""What production is compared with, read from files: the user's own, or the folder that an epoch's new version brought along.
+
+Three shapes are understood, told apart by their columns: records as posted to /v1/records (`inputs`, `output`, `segments`; nested or JSON
+text), the log's own rows (`retrain.dataset.rows.SCHEMA`), and flat tables whose columns are named as in the settings plus `predicted`,
+`score` and `label`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from detectors.sketches.summary import summarise
+from detectors.types import ColumnKind, Pairs, Reference, digest_of
+from retrain.types import Permanent, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from daemon.settings import ModelSettings
+
+_MAX_LINE_BYTES = 1 << 20
+_RESERVED = ("label", "predicted", "score", "value")
+
+
+def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> Reference:
+    """Reference of a model; `Permanent(BAD_DATA)` names file and row of what can't be read."""
+    rows = _sample(_rows(records), model.reference.max_n)
+    if not rows:
+        raise Permanent(Reason.BAD_DATA, f"{records}: no rows; give the reference at least some hundred records")
+    kinds = model.subjects()
+    columns = {s: v for s, kind in kinds.items() if (v := _column(rows, s, kind)) is not None}
+    pairs = labelled_pairs(_sample(_rows(bound), model.reference.max_n), model.protected()) if bound is not None else Pairs.empty()
+    kinds = {s: kinds[s] for s in columns}
+    return Reference(columns=columns, kinds=kinds, sketches=summarise(columns, kinds), bound=pairs, digest=_digest(columns, pairs))
+
+
+def labelled_pairs(rows: Iterable[dict[str, Any]], protected: list[str]) -> Pairs:
+    """Pairs of the rows that have both an answer and a label."""
+    kept = [r for r in rows if r["label"] is not None and r["predicted"] is not None]
+    return Pairs(
+        predicted=_objects(r["predicted"] for r in kept),
+        label=_objects(r["label"] for r in kept),
+        groups={name: _objects(_text_or_none(_lookup(r, name)) for r in kept) for name in protected},
+    )
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a Parquet or NDJSON file, brought to {inputs, segments, predicted, score, value, text, label}."""
+    number = 0  # of the row being read, for the message
+    try:
+        for raw in _raw_rows(path):
+            number += 1
+            yield _normal(raw)
+    except OSError as e:
+        raise Permanent(Reason.BAD_DATA, f"{path}: {e.strerror or e}") from e
+    except (ValueError, TypeError, KeyError, AttributeError) as e:  # what a malformed row raises
+        raise Permanent(Reason.BAD_DATA, f"{path}, row {number}: {e}") from e
+
+
+def _raw_rows(path: Path) -> Iterator[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=4096):
+            yield from batch.to_pylist()
+        return
+    with path.open("rb") as lines:
+        while line := lines.readline(_MAX_LINE_BYTES):
+            if not line.endswith(b"\n") and len(line) == _MAX_LINE_BYTES:
+                raise ValueError(f"a line is longer than {_MAX_LINE_BYTES} bytes")
+            if line.strip():
+                yield json.loads(line)
+
+
+def _normal(raw: dict[str, Any]) -> dict[str, Any]:
+    if "inputs" not in raw:  # flat: every column may be an input
+        inputs = {k: v for k, v in raw.items() if k not in _RESERVED}
+        return {"inputs": inputs, "segments": {}, "text": None, **{k: raw.get(k) for k in _RESERVED}}
+    output = _object(raw.get("output"))
+    predicted = raw.get("predicted", output.get("label"))
+    score = raw.get("score")
+    if score is None and isinstance(output.get("scores"), dict):
+        score = output["scores"].get(predicted)
+    return {
+        "inputs": _object(raw["inputs"]),
+        "segments": _object(raw.get("segments")),
+        "predicted": predicted,
+        "score": score,
+        "value": output.get("value"),
+        "text": output.get("text"),
+        "label": raw.get("label"),
+    }
+
+
+def _object(value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    found = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(found, dict):
+        raise TypeError(f"expected an object, got {type(found).__name__}")
+    return found
+
+
+def _sample(rows: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """A uniform sample of at most `most` rows, the same for the same file (reservoir, fixed seed), in file order."""
+    rng = np.random.default_rng(0)
+    kept: list[tuple[int, dict[str, Any]]] = []
+    for i, row in enumerate(rows):
+        if len(kept) < most:
+            kept.append((i, row))
+        elif (j := int(rng.integers(0, i + 1))) < most:
+            kept[j] = (i, row)
+    return [row for _, row in sorted(kept, key=lambda pair: pair[0])]
+
+
+def _lookup(row: dict[str, Any], name: str) -> object:
+    return row["inputs"].get(name, row["segments"].get(name))
+
+
+def _column(rows: list[dict[str, Any]], subject: str, kind: ColumnKind) -> NDArray[Any] | None:
+    """Values of one subject, or None when no row has it."""
+    where, name = subject.split(".", 1)
+    key = "predicted" if name == "label" else name
+    values = [row[key] if where == "output" else _lookup(row, name) for row in rows]
+    if all(v is None for v in values):
+        return None
+    if kind is ColumnKind.NUMERIC:
+        return np.asarray([np.nan if v is None else float(v) for v in values], dtype=np.float64)  # type: ignore[arg-type]  # a bad value raises
+    return _objects(_text_or_none(v) for v in values)
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _objects(values: Iterable[object]) -> NDArray[np.object_]:
+    items = list(values)
+    found = np.empty(len(items), dtype=object)
+    found[:] = items
+    return found
+
+
+def _digest(columns: dict[str, NDArray[Any]], pairs: Pairs) -> str:
+    parts: list[str | bytes] = []
+    for subject in sorted(columns):
+        values = columns[subject]
+        parts += [subject, values.tobytes() if values.dtype != object else json.dumps(values.tolist())]
+    return digest_of(*parts, json.dumps([pairs.predicted.tolist(), pairs.label.tolist()]))
