@@ -12,6 +12,8 @@ from daemon.store import tables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_READS = "retuned_reads"
+
 
 class Ledger:
     """Opens the database (SQLite: WAL, synchronous=FULL; PostgreSQL by URL) and hands out transactions."""
@@ -34,6 +36,12 @@ class Ledger:
         with self.engine.begin() as tx:
             yield tx
 
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view that takes no write lock: for the API and the exporter, which must not wait for a pane's commit."""
+        with self.engine.connect().execution_options(**{_READS: True}) as tx, tx.begin():
+            yield tx
+
     def close(self) -> None:
         """Give back all connections."""
         self.engine.dispose()
@@ -48,7 +56,8 @@ def _sqlite_pragmas(connection: Any, _record: Any) -> None:  # noqa: ANN401 (DB-
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def note(tx: Connection, at: float, model: str, kind: str, **data: Any) -> None:  # noqa: ANN401 (JSON)

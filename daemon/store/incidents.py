@@ -1,0 +1,113 @@
+"""Incidents of a model, with the subjects that alarmed. When they open and close is `daemon.decide.incident`'s matter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select, update
+
+from daemon.store import tables
+from daemon.store.ledger import note
+from retrain.types import Permanent, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+_t = tables.incident
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredIncident:
+    """One incident, as the ledger has it."""
+
+    id: str
+    model: str
+    epoch: int
+    opened_at: float
+    closed_at: float | None
+    last_alarm_at: float
+    subjects: dict[str, Any]
+    """ "detector:subject" -> {detector, subject, kind, …}."""
+    harmful: bool
+    report: str | None
+    """Path relative to data_dir."""
+
+
+def open_incident(
+    tx: Connection, *, incident_id: str, model: str, epoch: int, now: float, subjects: Mapping[str, Any], harmful: bool
+) -> StoredIncident:
+    """A new incident; `Permanent(CONFLICT)` while another one of the model is open."""
+    if open_of(tx, model) is not None:
+        raise Permanent(Reason.CONFLICT, f"{model} has an open incident already")
+    new = StoredIncident(
+        id=incident_id,
+        model=model,
+        epoch=epoch,
+        opened_at=now,
+        closed_at=None,
+        last_alarm_at=now,
+        subjects=dict(subjects),
+        harmful=harmful,
+        report=None,
+    )
+    tx.execute(insert(_t).values({name: getattr(new, name) for name in StoredIncident.__dataclass_fields__}))
+    note(tx, now, model, "incident.opened", incident=incident_id, epoch=epoch, subjects=new.subjects, harmful=harmful)
+    return new
+
+
+def extend(tx: Connection, incident_id: str, *, now: float, subjects: Mapping[str, Any], harmful: bool, last_alarm_at: float) -> None:
+    """Write the subjects as they are now; an event only when a subject was added or the incident became harmful."""
+    held = _get(tx, incident_id)
+    values = {"subjects": dict(subjects), "harmful": harmful, "last_alarm_at": last_alarm_at}
+    tx.execute(update(_t).where(_t.c.id == incident_id).values(values))
+    added = sorted(set(subjects) - set(held.subjects))
+    if added or harmful != held.harmful:
+        note(tx, now, held.model, "incident.extended", incident=incident_id, added=added, harmful=harmful)
+
+
+def close(tx: Connection, incident_id: str, *, now: float, because: str) -> None:
+    """Over; closing a closed one changes nothing."""
+    held = _get(tx, incident_id)
+    if tx.execute(update(_t).where(_t.c.id == incident_id, _t.c.closed_at.is_(None)).values(closed_at=now)).rowcount == 1:
+        note(tx, now, held.model, "incident.closed", incident=incident_id, because=because)
+
+
+def reopen(tx: Connection, incident_id: str, *, now: float, because: str) -> None:
+    """Open again (after a rollback); a newer open incident of the model is left as it is and this one stays closed."""
+    held = _get(tx, incident_id)
+    if open_of(tx, held.model) is None:
+        tx.execute(update(_t).where(_t.c.id == incident_id).values(closed_at=None, last_alarm_at=now))
+        note(tx, now, held.model, "incident.reopened", incident=incident_id, because=because)
+
+
+def attach_report(tx: Connection, incident_id: str, report: str) -> None:
+    """Link the report: a path relative to data_dir."""
+    tx.execute(update(_t).where(_t.c.id == incident_id).values(report=report))
+
+
+def incident(tx: Connection, incident_id: str) -> StoredIncident | None:
+    """One incident."""
+    row = tx.execute(select(_t).where(_t.c.id == incident_id)).first()
+    return None if row is None else StoredIncident(**row._mapping)  # noqa: SLF001 (SQLAlchemy's API)
+
+
+def open_of(tx: Connection, model: str) -> StoredIncident | None:
+    """The model's open incident: at most one."""
+    row = tx.execute(select(_t).where(_t.c.model == model, _t.c.closed_at.is_(None)).order_by(_t.c.opened_at.desc())).first()
+    return None if row is None else StoredIncident(**row._mapping)  # noqa: SLF001 (SQLAlchemy's API)
+
+
+def incidents(tx: Connection, model: str, *, limit: int = 50) -> list[StoredIncident]:
+    """The newest incidents, newest first."""
+    query = select(_t).where(_t.c.model == model).order_by(_t.c.opened_at.desc()).limit(limit)
+    return [StoredIncident(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 (SQLAlchemy's API)
+
+
+def _get(tx: Connection, incident_id: str) -> StoredIncident:
+    found = incident(tx, incident_id)
+    if found is None:
+        raise Permanent(Reason.NOT_FOUND, f"no incident {incident_id}")
+    return found

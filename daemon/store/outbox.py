@@ -1,0 +1,83 @@
+"""What has to be done outside because of a fact in the ledger: written with the fact, delivered at least once, retried with backoff."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select, update
+
+from daemon.store import tables
+from daemon.store.upsert import insert_new
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+_t = tables.outbox
+BACKOFF_FIRST_S = 1.0
+BACKOFF_MOST_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One row of the outbox."""
+
+    id: int
+    key: str
+    model: str
+    kind: str
+    """aliases | notify | report."""
+    payload: dict[str, Any]
+    created_at: float
+    done_at: float | None
+    attempts: int
+    next_at: float
+    error: str | None
+
+
+def put(tx: Connection, *, key: str, model: str, kind: str, payload: Mapping[str, Any], now: float) -> bool:
+    """Add a message once: False when the key was there already."""
+    row = {"key": key, "model": model, "kind": kind, "payload": dict(payload), "created_at": now, "attempts": 0, "next_at": now}
+    return insert_new(tx, _t, row, key="key")
+
+
+def due(tx: Connection, now: float, *, limit: int = 100) -> list[Message]:
+    """Undelivered messages whose time has come, oldest first."""
+    query = select(_t).where(_t.c.done_at.is_(None), _t.c.next_at <= now).order_by(_t.c.id).limit(limit)
+    return [Message(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 (SQLAlchemy's API)
+
+
+def pending(tx: Connection, *, model: str | None = None, kind: str | None = None) -> list[Message]:
+    """All undelivered messages, oldest first: their age is the lag that the exporter shows."""
+    query = select(_t).where(_t.c.done_at.is_(None))
+    if model is not None:
+        query = query.where(_t.c.model == model)
+    if kind is not None:
+        query = query.where(_t.c.kind == kind)
+    return [Message(**row._mapping) for row in tx.execute(query.order_by(_t.c.id).limit(1000))]  # noqa: SLF001 (SQLAlchemy's API)
+
+
+def n_pending(tx: Connection) -> int:
+    """How many are undelivered."""
+    return int(tx.execute(select(func.count()).select_from(_t).where(_t.c.done_at.is_(None))).scalar_one())
+
+
+def done(tx: Connection, message_id: int, *, now: float) -> None:
+    """Delivered."""
+    tx.execute(update(_t).where(_t.c.id == message_id).values(done_at=now, attempts=_t.c.attempts + 1, error=None))
+
+
+def failed(tx: Connection, message: Message, *, now: float, error: str, retry_after_s: float | None = None) -> float:
+    """Not delivered: tried again later (doubling from 1 s to 5 minutes, or as told); gives the time of the next try."""
+    wait_s = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** min(message.attempts, 30)) if retry_after_s is None else retry_after_s
+    values = {"attempts": message.attempts + 1, "next_at": now + wait_s, "error": error[:1000]}
+    tx.execute(update(_t).where(_t.c.id == message.id).values(values))
+    return now + wait_s
+
+
+def given_up(tx: Connection, message: Message, *, now: float, error: str) -> None:
+    """Will never be delivered (a Permanent failure): closed with its error."""
+    values = {"attempts": message.attempts + 1, "done_at": now, "error": error[:1000]}
+    tx.execute(update(_t).where(_t.c.id == message.id).values(values))

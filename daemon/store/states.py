@@ -1,0 +1,37 @@
+"""States of sequential detectors, one blob a (model, epoch key, detector, subject); `daemon.store.codec` makes the blobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select
+
+from daemon.store import tables
+from daemon.store.upsert import upsert
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+_t = tables.detector_state
+
+
+def load(tx: Connection, model: str, epoch_key: str) -> dict[tuple[str, str], tuple[bytes, int]]:
+    """(detector, subject) -> (state, steps taken); nothing for an epoch that has not begun."""
+    query = select(_t).where(_t.c.model == model, _t.c.epoch_key == epoch_key)
+    return {(row.detector, row.subject): (row.state, row.n_steps) for row in tx.execute(query)}
+
+
+def save(tx: Connection, model: str, epoch_key: str, states: Mapping[tuple[str, str], tuple[bytes, int]]) -> None:
+    """Keep states; belongs into the transaction that commits the pane which they stepped over."""
+    rows = [
+        {"model": model, "epoch_key": epoch_key, "detector": detector, "subject": subject, "state": state, "n_steps": n}
+        for (detector, subject), (state, n) in states.items()
+    ]
+    upsert(tx, _t, rows)
+
+
+def forget(tx: Connection, model: str, *, but: str) -> int:
+    """Drop the states of every other epoch of the model; gives how many."""
+    return int(tx.execute(delete(_t).where(_t.c.model == model, _t.c.epoch_key != but)).rowcount)

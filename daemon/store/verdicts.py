@@ -1,0 +1,70 @@
+"""The latest verdict of each detector on each subject, for show and for the next decision."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, select
+
+from daemon.store import tables
+from daemon.store.upsert import upsert
+from detectors.types import EDetectorValue, EValue, Evidence, Outcome, PValue, Score, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+
+_t = tables.verdict
+_EVIDENCE: dict[str, type[PValue | EValue | EDetectorValue | Score]] = {c.__name__: c for c in (PValue, EValue, EDetectorValue, Score)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredVerdict:
+    """A verdict with the end of the window or increment that it looked at, and the epoch that it belongs to."""
+
+    verdict: Verdict
+    at: float
+    epoch: int
+
+
+def to_json(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as JSON; an infinite e-value as "inf" or "-inf" (JSON has no infinity)."""
+    evidence = {name: str(x) if isinstance(x, float) and math.isinf(x) else x for name, x in asdict(verdict.evidence).items()}
+    return {**asdict(verdict), "outcome": str(verdict.outcome), "evidence": {"type": type(verdict.evidence).__name__, **evidence}}
+
+
+def from_json(data: dict[str, Any]) -> Verdict:
+    """The inverse of `to_json`; `ValueError` for anything else."""
+    try:
+        raw = dict(data["evidence"])
+        kind = _EVIDENCE[raw.pop("type")]
+        evidence: Evidence = kind(**{name: float(x) for name, x in raw.items()})
+        return Verdict(**{**data, "outcome": Outcome(data["outcome"]), "evidence": evidence})
+    except (KeyError, TypeError) as e:
+        msg = f"not a stored verdict: {e!r}"
+        raise ValueError(msg) from e
+
+
+def save(tx: Connection, model: str, verdicts: Iterable[Verdict], *, at: float, epoch: int) -> None:
+    """Keep these as the latest."""
+    upsert(
+        tx,
+        _t,
+        [{"model": model, "detector": v.detector, "subject": v.subject, "at": at, "epoch": epoch, "data": to_json(v)} for v in verdicts],
+    )
+
+
+def latest(tx: Connection, model: str, *, epoch: int | None = None) -> list[StoredVerdict]:
+    """The latest verdicts, by detector and subject; of one epoch only when given."""
+    query = select(_t).where(_t.c.model == model).order_by(_t.c.detector, _t.c.subject)
+    if epoch is not None:
+        query = query.where(_t.c.epoch == epoch)
+    return [StoredVerdict(verdict=from_json(row.data), at=row.at, epoch=row.epoch) for row in tx.execute(query)]
+
+
+def forget(tx: Connection, model: str, *, before_epoch: int) -> None:
+    """Drop verdicts of earlier epochs: they are about another version."""
+    tx.execute(delete(_t).where(_t.c.model == model, _t.c.epoch < before_epoch))
