@@ -1,0 +1,58 @@
+"""What a person can ask of the running service: the port between the HTTP API and whoever carries it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from daemon.show.views import Snapshot
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """What an operation did."""
+
+    model: str
+    what: str
+    """A sentence for the person who asked."""
+    run: str | None = None
+    """The run concerned."""
+    version: str | None = None
+    """The version concerned."""
+
+
+class Operations(Protocol):
+    """Carried out by the pipeline; called from worker threads of the HTTP server, so implementations lock for themselves.
+
+    Every method returns after its ledger transaction; `Permanent` (NOT_FOUND, CONFLICT, REFUSED, …) says why it can never be done as
+    asked, `Transient` that it may be tried again. `by` is a person's name, `because` that person's reason; both go into the ledger.
+    """
+
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot, with a fresh `health`; it shows every operation that has returned. Cheap, never waits for a tick."""
+        ...
+
+    def retrain(self, model: str, *, by: str, because: str) -> Done:
+        """Plan a run now, whatever the triggers say; CONFLICT when one is active, REFUSED when the model has no `retrain` settings."""
+        ...
+
+    def approve(self, model: str, *, run: str | None, by: str, because: str) -> Done:
+        """Let a run that waits for approval go on (None = the one that waits); REFUSED for a rejected one, always."""
+        ...
+
+    def promote(self, model: str, *, version: str | None, by: str, because: str) -> Done:
+        """Promote a registered version (None = the challenger) whose gates passed or whose run a person has approved."""
+        ...
+
+    def rollback(self, model: str, *, version: str | None, by: str, because: str) -> Done:
+        """Back to the previous champion (or a formerly kept `version`); bars the present one; CONFLICT when there is none."""
+        ...
+
+    def pause(self, model: str | None, *, by: str, because: str) -> Done:
+        """Stop everything automatic of a model (None = all); survives a restart. Repeating it changes nothing."""
+        ...
+
+    def resume(self, model: str | None, *, by: str, because: str) -> Done:
+        """The inverse of `pause`."""
+        ...

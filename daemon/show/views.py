@@ -1,0 +1,202 @@
+"""One picture of everything that can be seen: what the exporter, the API and the command line show. Frozen; times are epoch seconds.
+
+A snapshot costs the same however many records there were: it reads panes of one window, the latest verdicts and the newest
+runs, incidents and events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOG10_LIMIT = 1e6
+"""log10 evidence is shown within +-this: JSON and dashboards know no infinity."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """How the service itself is; filled in by the pipeline, without a look at the ledger."""
+
+    started_at: float
+    not_ready: tuple[str, ...] = ()
+    """Sentences that say what is still missing before work can begin; empty = ready."""
+    ticks: int = 0
+    """Ticks finished since the start."""
+    failed_ticks: int = 0
+    last_tick_at: float | None = None
+    """When the last tick ended well; None = none yet."""
+    tick_s: float = 0.0
+    """How long the last tick took."""
+    spool_backlog_bytes: int = 0
+    """Acknowledged bytes that no committed pane holds yet."""
+    spool_lag_s: float = 0.0
+    """Age of the oldest acknowledged entry that the intake has not read; 0 = all read."""
+    accepted_records: int = 0
+    """Acknowledged since the start of this process."""
+    accepted_labels: int = 0
+    rejected_records: Mapping[str, int] = field(default_factory=dict)
+    """Closed reason -> records refused at the door since the start of this process."""
+    rejected_labels: Mapping[str, int] = field(default_factory=dict)
+    alias_lag_s: Mapping[str, float] = field(default_factory=dict)
+    """Model -> for how long the registry's aliases have differed from the ledger; 0 = they agree."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """`retrain.types.Reason` -> failures (Transient and Permanent) met since the start of this process."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChampionView:
+    """Who answers, by the ledger."""
+
+    version: str
+    previous: str | None
+    since: float
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochView:
+    """Since when evidence counts, and against which reference."""
+
+    epoch: int
+    version: str
+    started_at: float
+    is_learning: bool
+    """True: no reference is pinned yet."""
+    learned_ratio: float
+    """0-1: how much of the learning (days and records) is done; 1 when a reference is there."""
+    reference_digest: str | None
+    because: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WindowView:
+    """The window that informing detectors look at: [start, end) of the champion's version."""
+
+    version: str
+    start: float
+    end: float
+    n_seen: int
+    n: int
+    n_pairs: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvidenceView:
+    """A detector's evidence, flat; what its kind does not have is None."""
+
+    kind: str
+    """p_value | e_value | e_detector_value | score."""
+    log10_e: float | None = None
+    alpha: float | None = None
+    delta: float | None = None
+    p: float | None = None
+    distance: float | None = None
+    limit: float | None = None
+    """e kinds: the log10 that alarms; p_value: the p below which it would; score: the limit set by hand."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerdictView:
+    """The latest verdict of one detector about one subject."""
+
+    detector: str
+    subject: str
+    outcome: str
+    evidence: EvidenceView
+    value: float
+    low: float
+    high: float
+    n: int
+    because: str
+    at: float
+    """End of the window or increment that it speaks of."""
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncidentView:
+    """From the first alarm until every subject is quiet."""
+
+    id: str
+    epoch: int
+    opened_at: float
+    closed_at: float | None
+    last_alarm_at: float
+    subjects: Mapping[str, Any]
+    is_harmful: bool
+    report: str | None
+    """URL path of Evidently's report once the worker has written it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunView:
+    """One retraining."""
+
+    id: str
+    state: str
+    entered_at: float
+    created_at: float
+    ended_at: float | None
+    trigger: Mapping[str, Any]
+    champion_version: str
+    version: str | None
+    record: Mapping[str, Any] | None
+    """The gate record: {passed, inconclusive, gates: [...], digest}."""
+    approved_by: str | None
+    because: str
+    attempt: int
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventView:
+    """Something the service did."""
+
+    id: int
+    at: float
+    kind: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelView:
+    """All about one model."""
+
+    name: str
+    task: str
+    autonomy: str | None
+    """None = watched only."""
+    champion: ChampionView | None
+    epoch: EpochView | None
+    is_paused: bool
+    paused_because: str | None
+    window: WindowView | None
+    verdicts: tuple[VerdictView, ...]
+    incidents: tuple[IncidentView, ...]
+    """Newest first, at most 50."""
+    runs: tuple[RunView, ...]
+    """Newest first, at most 50."""
+    events: tuple[EventView, ...]
+    """Newest first, at most 100."""
+    counters: Mapping[str, Mapping[str, int]]
+    """Name ("records", "labels", "alarms", "triggers", …) -> reason -> n, over the whole life of the ledger."""
+    runs_by_state: Mapping[str, int]
+    outbox_n: int
+    """Things decided but not yet delivered."""
+    outbox_oldest_at: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """Everything, at one instant."""
+
+    at: float
+    models: tuple[ModelView, ...]
+    health: Health
+
+    def model(self, name: str) -> ModelView | None:
+        """A model by its name, None when the settings have no such."""
+        return next((m for m in self.models if m.name == name), None)
