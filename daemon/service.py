@@ -1,0 +1,159 @@
+"""The process: one port, one tick at a time, a clean end.
+
+SIGTERM → the port closes → the running tick ends → the ledger closes. A training in progress is left alone: it is a process of its own
+and is found again at the next start. A second signal ends at once (uvicorn's own rule).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import importlib.util
+import json
+import os
+import socket
+import sys
+import time
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import uvicorn
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from daemon.wiring import build
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from daemon.settings import Settings
+    from daemon.wiring import Wired
+
+log = structlog.get_logger()
+
+_INGEST = frozenset({"/v1/records", "/v1/labels"})
+_SHUTDOWN_S = 20.0  # below Kubernetes' 30 s terminationGracePeriodSeconds
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `SystemExit` with a sentence when it cannot start."""
+    _only_ours()
+    _log_to_stderr()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with _sole_owner(settings.data_dir), _bound(settings) as listener:
+        asyncio.run(_serve(settings, listener))
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    url = f"http://{settings.http.host}:{listener.getsockname()[1]}"
+    wired = build(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            _dispatch(wired, lambda: _ticking(wired, settings.tick_s)),
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=int(_SHUTDOWN_S / 2),
+        ),
+    )
+    where = settings.data_dir / "service.json"
+    where.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+    log.info("service.listening", url=url, models=[m.name for m in settings.models], data_dir=str(settings.data_dir))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        where.unlink(missing_ok=True)
+        log.info("service.stopped")
+
+
+def _dispatch(wired: Wired, ticking: Callable[[], Any]) -> Callable[..., Awaitable[None]]:
+    """The ASGI application: ingest is a raw route, the rest FastAPI (docs/decisions/0002); lifespan runs the ticks."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 (ASGI)
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send, ticking)
+        elif scope["type"] == "http" and scope["path"] in _INGEST:
+            await wired.ingest(scope, receive, send)
+        else:
+            await wired.api(scope, receive, send)
+
+    return app
+
+
+async def _lifespan(receive: Any, send: Any, ticking: Callable[[], Any]) -> None:  # noqa: ANN401 (ASGI)
+    await receive()
+    async with ticking():
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+@asynccontextmanager
+async def _ticking(wired: Wired, tick_s: float) -> AsyncIterator[None]:
+    """Ticks in one thread while the port is open; the running one is waited for at the end."""
+    scheduler = BackgroundScheduler(timezone="UTC")
+    at_once = datetime.now(UTC)
+    scheduler.add_job(
+        _tick, "interval", [wired], seconds=tick_s, max_instances=1, coalesce=True, misfire_grace_time=None, next_run_time=at_once
+    )
+    scheduler.start()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(scheduler.shutdown, wait=True)
+        await asyncio.wait_for(asyncio.to_thread(wired.close), _SHUTDOWN_S / 2)
+
+
+def _tick(wired: Wired) -> None:
+    """The top of the supervised task: one bad tick is told once and the next one tries again."""
+    try:
+        wired.pipeline.tick(time.time())
+    except Exception:  # the only place that may: a tick that fails is logged, counted and tried again
+        wired.pipeline.failed(time.time())
+        log.exception("tick.failed")
+
+
+@contextmanager
+def _sole_owner(data_dir: Path) -> Iterator[None]:
+    """Two services on one folder would fold every record twice: the second one is refused."""
+    with (data_dir / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            sys.exit(f"retuned: another service uses {data_dir}; stop it or give this one a data_dir of its own")
+        yield
+
+
+@contextmanager
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    host, port = settings.http.host, settings.http.port
+    try:
+        with socket.create_server((host, port), backlog=2048) as listener:
+            yield listener
+    except OSError as e:
+        sys.exit(f"retuned: cannot listen on {host}:{port}: {e.strerror}; choose another http.port")
+
+
+def _only_ours() -> None:
+    """Another distribution (python-daemon, say) may own one of our package names: say so instead of failing oddly."""
+    here = Path(__file__).parent.parent
+    for name in ("daemon", "detectors", "retrain"):
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).parent.parent if spec is not None and spec.origin else None
+        if found != here:
+            sys.exit(f"retuned: the package {name!r} is taken from {found}, not from {here}; uninstall the other distribution")
+
+
+def _log_to_stderr() -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

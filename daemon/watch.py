@@ -1,0 +1,87 @@
+"""One model's detectors in one epoch: reference in, states kept in the ledger, verdicts out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from daemon.decide.monitors import monitors
+from daemon.store import codec, states
+from daemon.store.reference import load_reference
+from detectors.types import Kind, digest_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from daemon.settings import ModelSettings
+    from detectors.types import Detector, Increment, Reference, Verdict, Window
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Watch:
+    """Built once per epoch by `enter`; thrown away when a transaction that it took part in fails (the ledger has the truth)."""
+
+    model: ModelSettings
+    version: str
+    epoch: int
+    reference: Reference
+    key: str
+    """Epoch key: digest of model, version, epoch, reference and settings; states of another key are never used."""
+    detectors: list[Detector]
+    states: dict[tuple[str, str], Any] = field(default_factory=dict)
+    steps: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def fold(self, tx: Connection, increment: Increment) -> list[Verdict]:
+        """Sequential detectors take the increment, each exactly once; the new states are part of the caller's transaction."""
+        if not (increment.n or increment.pairs.n):
+            return []
+        found = [v for d in self.detectors if d.kind is Kind.ALARMS if (v := self._step(d, increment)) is not None]
+        states.save(tx, self.model.name, self.key, {k: (codec.encode(self.states[k]), self.steps[k]) for k in self.steps})
+        return found
+
+    def look(self, window: Window) -> list[Verdict]:
+        """One-look detectors see the window; they have no state."""
+        return [v for d in self.detectors if d.kind is Kind.INFORMS if (v := self._step(d, window)) is not None]
+
+    def _step(self, detector: Detector, data: Increment | Window) -> Verdict | None:
+        """One step; a detector that breaks is told and left out of this tick, so that a bad plug-in blinds nobody else."""
+        key = (detector.name, detector.subject)
+        try:
+            state, verdict = detector.step(self.states[key], data)
+        except Exception:  # a plug-in's bug; its state stays where it was
+            log.exception("detector.failed", model=self.model.name, detector=detector.name, subject=detector.subject)
+            return None
+        if detector.kind is Kind.ALARMS:
+            self.states[key] = state
+            self.steps[key] = self.steps.get(key, 0) + 1
+        return verdict
+
+
+def enter(tx: Connection, model: ModelSettings, version: str, epoch: int, reference_path: Path) -> Watch:
+    """The watch of an epoch, with its states where they were left. `Permanent(BAD_DATA)` when the reference can't be read."""
+    reference = _reference(model, reference_path)
+    key = digest_of(model.name, version, str(epoch), reference.digest, model.monitors.model_dump_json())
+    found = monitors(model, has_bound=reference.bound.n > 0, seen=reference.columns)
+    watch = Watch(model=model, version=version, epoch=epoch, reference=reference, key=key, detectors=found)
+    kept = states.load(tx, model.name, key)
+    for detector in found:
+        name = (detector.name, detector.subject)
+        fresh = detector.start(reference)
+        if name in kept:
+            data, watch.steps[name] = kept[name]
+            fresh = codec.decode(data, type(fresh))
+        watch.states[name] = fresh
+    return watch
+
+
+def _reference(model: ModelSettings, path: Path) -> Reference:
+    """An epoch's folder (records.parquet, bound.parquet) or the user's own files."""
+    if path.is_dir():
+        bound = path / "bound.parquet"
+        return load_reference(model, path / "records.parquet", bound if bound.exists() else None)
+    return load_reference(model, path, model.reference.bound)

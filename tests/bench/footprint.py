@@ -1,0 +1,94 @@
+"""How big the service is and how soon it is ready: resident memory after start and after 100,000 records, seconds to /readyz."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+_CONFIG = """
+data_dir: {folder}/data
+http: {{port: 0}}
+tick_s: 1
+models:
+  - name: bench
+    task: tabular-classification
+    labels: ["no", "yes"]
+    columns: {{{columns}}}
+    monitors: {{pane_s: 1, watermark_s: 1}}
+"""
+
+
+def run() -> dict[str, Any]:
+    """Start the real service, feed it, look at /proc."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        columns = ", ".join(f"x{i}: numeric" for i in range(20))
+        (folder / "c.yaml").write_text(_CONFIG.format(folder=folder, columns=columns))
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "daemon.cli", "serve", "--config", str(folder / "c.yaml")], stderr=subprocess.DEVNULL
+        )
+        try:
+            url = _ready(folder / "data" / "service.json")
+            ready_s = time.perf_counter() - begun
+            at_start = _rss(process.pid)
+            for batch in range(100):
+                httpx.post(f"{url}/v1/records", content=_records(batch), timeout=30).raise_for_status()
+            _drained(url)
+            fed = _rss(process.pid)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+    rows = [
+        {"what": "ready after", "value": f"{ready_s:.2f} s", "target": "< 3 s"},
+        {"what": "resident at start", "value": f"{at_start:.0f} MB", "target": "< 350 MB"},
+        {"what": "resident after 100,000 records of 20 columns", "value": f"{fed:.0f} MB", "target": "< 350 MB"},
+    ]
+    return {"rows": rows, "says": "The real service as its own process, one model, 20 numeric columns."}
+
+
+def _ready(where: Path) -> str:
+    while True:
+        if where.exists():
+            url = str(json.loads(where.read_text())["url"])
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                return url
+        time.sleep(0.01)
+
+
+def _drained(url: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        records = httpx.get(f"{url}/v1/models/bench", timeout=30).json()["counters"].get("records", {})
+        if sum(records.values()) >= 100_000:
+            return
+        time.sleep(0.2)
+
+
+def _records(batch: int) -> bytes:
+    at = datetime.now(UTC).isoformat()
+    rows = (
+        {
+            "id": f"{batch}-{i}",
+            "model": "bench",
+            "version": "1",
+            "at": at,
+            "inputs": {f"x{j}": (i * 31 + j * 7) % 1000 / 10 for j in range(20)},
+            "output": {"label": "yes" if i % 2 else "no", "scores": {"yes": 0.6, "no": 0.4}},
+        }
+        for i in range(1000)
+    )
+    return "\n".join(json.dumps(row) for row in rows).encode()
+
+
+def _rss(pid: int) -> float:
+    return float(psutil.Process(pid).memory_info().rss) / 2**20

@@ -1,0 +1,75 @@
+"""A real service as a process of its own, on a free port, ended by its pid."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+
+def wait_for(what: Callable[[], Any], *, seconds: float = 30.0, message: str = "the condition") -> Any:
+    """What `what` gives as soon as it is true; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.05)  # a poll with a deadline, not a wait for luck
+    pytest.fail(f"{message} did not come about within {seconds} s")
+
+
+@dataclass
+class Service:
+    process: subprocess.Popen[bytes]
+    http: httpx.Client
+    folder: Path
+
+    def model(self, name: str) -> dict[str, Any]:
+        return dict(self.http.get(f"/v1/models/{name}").raise_for_status().json())
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(signal_number)
+        return self.process.wait(timeout=30)
+
+
+@contextmanager
+def running(folder: Path, config: str) -> Iterator[Service]:
+    """`retuned serve` on `config` (YAML; data_dir is `folder`/data and the port is free)."""
+    path = folder / "retuned.yaml"
+    path.write_text(f"data_dir: {folder / 'data'}\nhttp: {{port: 0}}\n{config}")
+    where = folder / "data" / "service.json"
+    where.unlink(missing_ok=True)
+    with (folder / "service.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "daemon.cli", "serve", "--config", str(path)],
+            stderr=log,
+            stdout=log,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
+        )
+    try:
+        wait_for(lambda: where.exists() or process.poll() is not None, message="the service's start")
+        assert process.poll() is None, (folder / "service.log").read_text()
+        with httpx.Client(base_url=json.loads(where.read_text())["url"], timeout=10.0) as http:
+            service = Service(process=process, http=http, folder=folder)
+            wait_for(lambda: http.get("/readyz").status_code == 200, message="readiness")
+            yield service
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(timeout=10)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Callable[[str], Any]:
+    """Starts the service on a configuration; to be used as a context manager."""
+    return lambda config: running(tmp_path, config)
