@@ -1,0 +1,119 @@
+"""Incidents: from the first alarm of a model until every subject of it has been quiet for a stated time, or the epoch ended. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from detectors.registry import detector_class
+from detectors.types import Eats, EDetectorValue, EValue, Outcome, Verdict, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class AlarmKind(StrEnum):
+    """What an alarm is about; two of them in one incident make it harmful."""
+
+    DRIFT = "drift"
+    RISK = "risk"
+    PERFORMANCE = "performance"
+    FAIRNESS = "fairness"
+
+
+class Change(StrEnum):
+    """What a fold did to the incident."""
+
+    NONE = "none"
+    OPENED = "opened"
+    EXTENDED = "extended"
+    """A further subject."""
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incident:
+    """One incident, as the ledger keeps it."""
+
+    id: str
+    model: str
+    epoch: int
+    opened_at: float
+    last_alarm_at: float
+    subjects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """ "detector:subject" -> {detector, subject, kind, first_at, last_at, because}."""
+    harmful: bool = False
+    """A drift alarm and a risk alarm in one incident."""
+    closed_at: float | None = None
+
+    def has(self, *kinds: AlarmKind) -> bool:
+        """True when some subject is of one of the kinds."""
+        return any(s["kind"] in kinds for s in self.subjects.values())
+
+    def first(self, *kinds: AlarmKind) -> Mapping[str, Any] | None:
+        """The earliest subject of one of the kinds (of all, without kinds)."""
+        found = [s for s in self.subjects.values() if not kinds or s["kind"] in kinds]
+        return min(found, key=lambda s: s["first_at"], default=None)
+
+
+def alarm_kind(detector: str) -> AlarmKind:
+    """What a detector's alarm is about, by what it eats; an unknown name is drift (it alerts, it never trains)."""
+    if detector.startswith("risk"):
+        return AlarmKind.RISK
+    try:
+        eats = detector_class(detector).eats
+    except LookupError:
+        return AlarmKind.DRIFT
+    if Eats.GROUPS in eats:
+        return AlarmKind.FAIRNESS
+    return AlarmKind.PERFORMANCE if Eats.PAIRS in eats else AlarmKind.DRIFT
+
+
+def alarms(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Those that alarm by a guarantee that survives looking at every tick; one-look tests inform only."""
+    return [v for v in verdicts if v.outcome is Outcome.ALARM and isinstance(v.evidence, EValue | EDetectorValue)]
+
+
+def fold(
+    before: Incident | None, verdicts: Iterable[Verdict], *, model: str, epoch: int, now: float, quiet_s: float
+) -> tuple[Incident | None, Change]:
+    """The incident after the newest verdicts. `before` is the open one or None; one that is returned closed is to be kept as such.
+
+    An incident of an earlier epoch closes: a recovered model raises no alarm about the world it was trained for.
+    """
+    if before is not None and before.epoch != epoch:
+        return replace(before, closed_at=now), Change.CLOSED
+    sounding = alarms(verdicts)
+    if not sounding:
+        if before is not None and now - before.last_alarm_at >= quiet_s:
+            return replace(before, closed_at=now), Change.CLOSED
+        return before, Change.NONE
+    start = before or Incident(id=incident_id(model, epoch, now), model=model, epoch=epoch, opened_at=now, last_alarm_at=now)
+    subjects = {**start.subjects}
+    for verdict in sounding:
+        key = f"{verdict.detector}:{verdict.subject}"
+        subjects[key] = _subject(verdict, subjects.get(key), now)
+    after = replace(start, subjects=subjects, last_alarm_at=now)
+    after = replace(after, harmful=after.has(AlarmKind.DRIFT) and after.has(AlarmKind.RISK))
+    if before is None:
+        return after, Change.OPENED
+    return after, Change.EXTENDED if len(subjects) > len(before.subjects) else Change.NONE
+
+
+def incident_id(model: str, epoch: int, now: float) -> str:
+    """Sorts by time, unique to the model: "20261123T230500-1a2b3c4d"."""
+    from datetime import UTC, datetime  # noqa: PLC0415 (no clock is read: a conversion)
+
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S}-{digest_of(model, str(epoch), repr(now))[:8]}"
+
+
+def _subject(verdict: Verdict, known: Mapping[str, Any] | None, now: float) -> dict[str, Any]:
+    return {
+        "detector": verdict.detector,
+        "subject": verdict.subject,
+        "kind": alarm_kind(verdict.detector).value,
+        "first_at": known["first_at"] if known else now,
+        "last_at": now,
+        "because": verdict.because if known is None else known["because"],
+    }

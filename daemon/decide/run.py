@@ -1,0 +1,97 @@
+"""A run, state by state: which states there are, which may follow which, and what must be true to enter one. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from retrain.types import Permanent, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class RunState(StrEnum):
+    """Where a run is. A state is entered in one ledger transaction; what it does outside is repeated safely."""
+
+    PLANNED = "planned"
+    COLLECTING = "collecting"
+    DATASET = "dataset"
+    TRAINING = "training"
+    EVALUATING = "evaluating"
+    GATED = "gated"
+    REGISTERED = "registered"
+    AWAITING_APPROVAL = "awaiting_approval"
+    PROMOTED = "promoted"
+    WATCHING = "watching"
+    KEPT = "kept"
+    ROLLED_BACK = "rolled_back"
+    REJECTED = "rejected"
+    INCONCLUSIVE = "inconclusive"
+    INVALID = "invalid"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_S = RunState
+_EDGES: dict[RunState, frozenset[RunState]] = {
+    _S.PLANNED: frozenset({_S.COLLECTING, _S.FAILED, _S.CANCELLED}),
+    _S.COLLECTING: frozenset({_S.DATASET, _S.INCONCLUSIVE, _S.FAILED, _S.CANCELLED}),
+    _S.DATASET: frozenset({_S.TRAINING, _S.INVALID, _S.INCONCLUSIVE, _S.FAILED, _S.CANCELLED}),
+    _S.TRAINING: frozenset({_S.EVALUATING, _S.INVALID, _S.FAILED, _S.CANCELLED}),
+    _S.EVALUATING: frozenset({_S.GATED, _S.INVALID, _S.FAILED, _S.CANCELLED}),
+    _S.GATED: frozenset({_S.REGISTERED, _S.REJECTED, _S.AWAITING_APPROVAL, _S.INVALID, _S.FAILED, _S.CANCELLED}),
+    _S.REGISTERED: frozenset({_S.AWAITING_APPROVAL, _S.PROMOTED, _S.FAILED, _S.CANCELLED}),
+    _S.AWAITING_APPROVAL: frozenset({_S.REGISTERED, _S.PROMOTED, _S.FAILED, _S.CANCELLED}),
+    _S.PROMOTED: frozenset({_S.WATCHING, _S.ROLLED_BACK}),
+    _S.WATCHING: frozenset({_S.KEPT, _S.ROLLED_BACK}),
+    _S.KEPT: frozenset(),
+    _S.ROLLED_BACK: frozenset(),
+    _S.REJECTED: frozenset(),
+    _S.INCONCLUSIVE: frozenset(),
+    _S.INVALID: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.CANCELLED: frozenset(),
+}
+
+ENDED = frozenset(state for state, following in _EDGES.items() if not following)
+"""States that nothing follows."""
+
+UNCHANGED_WORLD = frozenset({_S.REJECTED, _S.INCONCLUSIVE, _S.INVALID, _S.FAILED})
+"""Ends after which the same incident starts no other run by itself: told, not repeated until it passes."""
+
+CHAMPION_WAS_MOVED = frozenset({_S.PROMOTED, _S.WATCHING, _S.KEPT, _S.ROLLED_BACK})
+"""States that exist only after the promotion's transaction."""
+
+
+def allowed(state: RunState) -> frozenset[RunState]:
+    """Which states may follow."""
+    return _EDGES[state]
+
+
+def is_ended(state: RunState | str) -> bool:
+    """True when nothing follows."""
+    return RunState(state) in ENDED
+
+
+def judged(record: Mapping[str, Any] | None) -> RunState:
+    """Where a gate record leads from `gated`: registered, rejected or awaiting_approval."""
+    if record is None or not record.get("gates"):
+        return RunState.INVALID
+    if record["passed"]:
+        return RunState.REGISTERED
+    return RunState.AWAITING_APPROVAL if record["inconclusive"] else RunState.REJECTED
+
+
+def may_promote(record: Mapping[str, Any] | None, approved_by: str | None) -> bool:
+    """The one rule of promotion: a passing gate record, or a named person's approval of an inconclusive one; never a rejected one."""
+    verdict = judged(record)
+    return verdict is RunState.REGISTERED or (verdict is RunState.AWAITING_APPROVAL and bool(approved_by and approved_by.strip()))
+
+
+def check(before: RunState, after: RunState, record: Mapping[str, Any] | None, approved_by: str | None) -> None:
+    """`Permanent(REFUSED)` when the edge is not in the table or when a promotion has no right to be."""
+    if after not in allowed(before):
+        raise Permanent(Reason.REFUSED, f"a run does not go from {before} to {after}")
+    if after in {RunState.REGISTERED, RunState.PROMOTED} and not may_promote(record, approved_by):
+        raise Permanent(Reason.REFUSED, f"{after} needs a passing gate record, or a named approval of an inconclusive one")
