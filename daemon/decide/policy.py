@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from daemon.decide.incident import AlarmKind, Incident, alarm_kind, alarms
-from daemon.decide.run import UNCHANGED_WORLD, RunState, is_ended
+from daemon.decide.run import UNCHANGED_WORLD, State, is_ended
 from daemon.decide.schedule import due
 from daemon.settings import Autonomy
 
@@ -98,7 +98,7 @@ class PastRun:
     """A run, as far as the policy needs it."""
 
     id: str
-    state: RunState
+    state: State
     ended_at: float | None
     incident: str | None
     is_manual: bool = False
@@ -210,7 +210,7 @@ def _obstacle(trigger: Retrain, history: History, now: float, settings: RetrainS
     same = next((r for r in history.runs if trigger.incident and r.incident == trigger.incident and r.state in UNCHANGED_WORLD), None)
     if same is not None:
         return Hold(because=f"run {same.id} for the same incident ended {same.state.value}: not repeated until a person asks")
-    if last is not None and last.state is RunState.ROLLED_BACK:
+    if last is not None and last.state is State.ROLLED_BACK:
         because = f"run {last.id} was rolled back: the next training needs a person (retuned retrain): {trigger.because}"
         return Alert(key=f"approval:{last.id}:{name}", because=because)
     return _too_soon_or_costly(trigger, last, history, now, settings)

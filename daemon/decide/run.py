@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class RunState(StrEnum):
+class State(StrEnum):
     """Where a run is. A state is entered in one ledger transaction; what it does outside is repeated safely."""
 
     PLANNED = "planned"
@@ -33,8 +33,8 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
-_S = RunState
-_EDGES: dict[RunState, frozenset[RunState]] = {
+_S = State
+_EDGES: dict[State, frozenset[State]] = {
     _S.PLANNED: frozenset({_S.COLLECTING, _S.FAILED, _S.CANCELLED}),
     _S.COLLECTING: frozenset({_S.DATASET, _S.INCONCLUSIVE, _S.FAILED, _S.CANCELLED}),
     _S.DATASET: frozenset({_S.TRAINING, _S.INVALID, _S.INCONCLUSIVE, _S.FAILED, _S.CANCELLED}),
@@ -64,34 +64,34 @@ CHAMPION_WAS_MOVED = frozenset({_S.PROMOTED, _S.WATCHING, _S.KEPT, _S.ROLLED_BAC
 """States that exist only after the promotion's transaction."""
 
 
-def allowed(state: RunState) -> frozenset[RunState]:
+def allowed(state: State) -> frozenset[State]:
     """Which states may follow."""
     return _EDGES[state]
 
 
-def is_ended(state: RunState | str) -> bool:
+def is_ended(state: State | str) -> bool:
     """True when nothing follows."""
-    return RunState(state) in ENDED
+    return State(state) in ENDED
 
 
-def judged(record: Mapping[str, Any] | None) -> RunState:
+def judged(record: Mapping[str, Any] | None) -> State:
     """Where a gate record leads from `gated`: registered, rejected or awaiting_approval."""
     if record is None or not record.get("gates"):
-        return RunState.INVALID
+        return State.INVALID
     if record["passed"]:
-        return RunState.REGISTERED
-    return RunState.AWAITING_APPROVAL if record["inconclusive"] else RunState.REJECTED
+        return State.REGISTERED
+    return State.AWAITING_APPROVAL if record["inconclusive"] else State.REJECTED
 
 
 def may_promote(record: Mapping[str, Any] | None, approved_by: str | None) -> bool:
     """The one rule of promotion: a passing gate record, or a named person's approval of an inconclusive one; never a rejected one."""
     verdict = judged(record)
-    return verdict is RunState.REGISTERED or (verdict is RunState.AWAITING_APPROVAL and bool(approved_by and approved_by.strip()))
+    return verdict is State.REGISTERED or (verdict is State.AWAITING_APPROVAL and bool(approved_by and approved_by.strip()))
 
 
-def check(before: RunState, after: RunState, record: Mapping[str, Any] | None, approved_by: str | None) -> None:
+def check(before: State, after: State, record: Mapping[str, Any] | None, approved_by: str | None) -> None:
     """`Permanent(REFUSED)` when the edge is not in the table or when a promotion has no right to be."""
     if after not in allowed(before):
         raise Permanent(Reason.REFUSED, f"a run does not go from {before} to {after}")
-    if after in {RunState.REGISTERED, RunState.PROMOTED} and not may_promote(record, approved_by):
+    if after in {State.REGISTERED, State.PROMOTED} and not may_promote(record, approved_by):
         raise Permanent(Reason.REFUSED, f"{after} needs a passing gate record, or a named approval of an inconclusive one")
