@@ -1,7 +1,213 @@
-"""The service's HTTP API."""
+"""The service's HTTP API beside the ingest: what can be seen, and what a person can ask for."""
 
 from __future__ import annotations
 
-from daemon.show.operations import Done, Operations
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
-__all__ = ["Done", "Operations"]
+import msgspec
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from daemon.settings import Settings
+from daemon.show.exporter import CONTENT_TYPE, Exporter
+from daemon.show.guard import Guard
+from daemon.show.ingest_schema import add_ingest
+from daemon.show.operations import Done, Operations
+from daemon.show.views import ModelView
+from daemon.show.wire import to_wire
+from daemon.store.incidents import incident
+from daemon.store.ledger import Ledger
+from retrain.types import Permanent, Reason, Transient
+
+__all__ = ["Done", "Operations", "create_api"]
+
+STUCK_S = 60.0
+"""/healthz says so when no tick has ended for ten periods plus this."""
+
+_STATUS = {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409, Reason.REFUSED: 409, Reason.NOT_ENOUGH_LABELS: 409}
+_SANDBOX = {"Content-Security-Policy": "sandbox allow-scripts", "X-Content-Type-Options": "nosniff"}
+
+Person = Annotated[str, Field(min_length=1, max_length=128, description="Name of the person who asks; goes into the ledger.")]
+Because = Annotated[str, Field(max_length=1000, description="That person's reason; goes into the ledger.")]
+
+
+class _Ask(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class Asked(_Ask):
+    """Retrain, pause, resume: a name is welcome."""
+
+    by: Person = "someone"
+    because: Because = ""
+
+
+class Approval(_Ask):
+    """Approve a run that waits."""
+
+    by: Person
+    because: Because = ""
+    run: Annotated[str, Field(max_length=64)] | None = None
+    """None = the one that waits."""
+
+
+class Move(_Ask):
+    """Promote or roll back."""
+
+    by: Person
+    because: Because = ""
+    version: Annotated[str, Field(max_length=64)] | None = None
+    """None = the challenger (promote) or the previous champion (rollback)."""
+
+
+def create_api(
+    operations: Operations,
+    settings: Settings,
+    ledger: Ledger,
+    *,
+    ingest: Mapping[str, type] | None = None,
+    now: Callable[[], float] = time.time,
+) -> FastAPI:
+    """The ASGI app. `ingest`: path of a raw ingest route -> its msgspec type, for /openapi.json only; the app doesn't serve them."""
+    from importlib.metadata import version  # noqa: PLC0415 (read once)
+
+    app = FastAPI(title="retuned", version=version("retuned"), docs_url=None, redoc_url=None)
+    app.include_router(_seen(operations, settings, ledger, now))
+    app.include_router(_asked(operations, settings))
+    app.add_exception_handler(Permanent, _permanent)
+    app.add_exception_handler(Transient, _transient)
+    add_ingest(app, ingest or {})
+    return app
+
+
+def _seen(operations: Operations, settings: Settings, ledger: Ledger, now: Callable[[], float]) -> APIRouter:
+    router = APIRouter()
+    exporter = Exporter(operations.snapshot)
+
+    @router.get("/v1/models", summary="All models, short")
+    def models() -> Response:
+        return _json({"models": [_short(m) for m in operations.snapshot().models]})
+
+    @router.get("/v1/models/{name}", summary="Champion, epoch, window, verdicts, incidents, runs, newest events and counters of a model")
+    def model(name: str) -> Response:
+        snapshot = operations.snapshot()
+        return _json({"at": to_wire(snapshot.at, "at"), **to_wire(_found(operations, name))})
+
+    @router.get("/reports/{incident_id}", summary="Evidently's HTML report of an incident")
+    def report(incident_id: str) -> Response:
+        return FileResponse(_report(ledger, settings.data_dir, incident_id), media_type="text/html", headers=_SANDBOX)
+
+    @router.get("/metrics", summary="Prometheus")
+    def metrics() -> Response:
+        return Response(exporter.text(), media_type=CONTENT_TYPE)
+
+    @router.get("/healthz", summary="200 while ticks end; 503 when none has for long")
+    def healthz() -> Response:
+        health = operations.snapshot().health
+        quiet_s = now() - (health.last_tick_at or health.started_at)
+        stuck = quiet_s > 10 * settings.tick_s + STUCK_S
+        return _json({"ok": not stuck, "last_tick_s_ago": round(quiet_s, 3), "service": to_wire(health)}, status=503 if stuck else 200)
+
+    @router.get("/readyz", summary="200 when the service can work; 503 with what is missing")
+    def readyz() -> Response:
+        missing = operations.snapshot().health.not_ready
+        return _json({"ready": not missing, "missing": list(missing)}, status=503 if missing else 200)
+
+    return router
+
+
+def _asked(operations: Operations, settings: Settings) -> APIRouter:
+    router = APIRouter(prefix="/v1/models/{name}", dependencies=[Depends(Guard(settings.http))])
+
+    @router.post("/retrain", summary="Plan a run now")
+    def retrain(name: str, ask: Asked) -> Response:
+        _found(operations, name)
+        return _done(operations.retrain(name, by=ask.by, because=ask.because))
+
+    @router.post("/approve", summary="Let a run that waits for approval go on")
+    def approve(name: str, ask: Approval) -> Response:
+        _found(operations, name)
+        return _done(operations.approve(name, run=ask.run, by=ask.by, because=ask.because))
+
+    @router.post("/promote", summary="Promote a registered version")
+    def promote(name: str, ask: Move) -> Response:
+        _found(operations, name)
+        return _done(operations.promote(name, version=ask.version, by=ask.by, because=ask.because))
+
+    @router.post("/rollback", summary="Back to the previous champion")
+    def rollback(name: str, ask: Move) -> Response:
+        _found(operations, name)
+        return _done(operations.rollback(name, version=ask.version, by=ask.by, because=ask.because))
+
+    @router.post("/pause", summary="Stop everything automatic")
+    def pause(name: str, ask: Asked) -> Response:
+        _found(operations, name)
+        return _done(operations.pause(name, by=ask.by, because=ask.because))
+
+    @router.post("/resume", summary="Go on")
+    def resume(name: str, ask: Asked) -> Response:
+        _found(operations, name)
+        return _done(operations.resume(name, by=ask.by, because=ask.because))
+
+    return router
+
+
+def _found(operations: Operations, name: str) -> ModelView:
+    snapshot = operations.snapshot()
+    found = snapshot.model(name)
+    if found is None:
+        known = ", ".join(m.name for m in snapshot.models)
+        raise HTTPException(404, f"no model {name[:64]!r}; the settings know: {known}")
+    return found
+
+
+def _short(model: ModelView) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "task": model.task,
+        "version": model.champion.version if model.champion else None,
+        "epoch": model.epoch.epoch if model.epoch else None,
+        "is_learning": model.epoch.is_learning if model.epoch else True,
+        "is_paused": model.is_paused,
+        "alarms": sorted({v.subject for v in model.verdicts if v.outcome == "alarm" and v.evidence.kind.startswith("e_")}),
+        "incident": next((i.id for i in model.incidents if i.closed_at is None), None),
+        "run": next(({"id": r.id, "state": r.state} for r in model.runs if r.ended_at is None), None),
+        "url": f"/v1/models/{model.name}",
+    }
+
+
+def _report(ledger: Ledger, data_dir: Path, incident_id: str) -> Path:
+    """Path of an incident's report, inside `data_dir` or 404."""
+    with ledger.begin() as tx:
+        held = incident(tx, incident_id[:64])
+    if held is None or held.report is None:
+        raise HTTPException(404, "no report of this incident (yet)")
+    path = (data_dir / held.report).resolve()
+    if not path.is_relative_to(data_dir.resolve()) or not path.is_file():
+        raise HTTPException(404, "the report's file is gone")
+    return path
+
+
+def _json(body: Any, *, status: int = 200) -> Response:  # noqa: ANN401 (JSON)
+    return Response(msgspec.json.encode(body), status, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _done(done: Done) -> Response:
+    return _json(to_wire(done))
+
+
+async def _permanent(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Permanent)
+    body = {"detail": error.detail or str(error), "reason": str(error.reason)}
+    return JSONResponse(body, _STATUS.get(error.reason, 422))
+
+
+async def _transient(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Transient)
+    wait_s = max(1, round(error.retry_after_s or 1.0))
+    body = {"detail": error.detail or str(error), "reason": str(error.reason)}
+    return JSONResponse(body, 503, headers={"Retry-After": str(wait_s)})

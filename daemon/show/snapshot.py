@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, assert_never
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
+from sqlalchemy import func, select
 
 from daemon.show.views import (
     LOG10_LIMIT,
@@ -21,14 +21,16 @@ from daemon.show.views import (
     VerdictView,
     WindowView,
 )
-from daemon.store import tables
+from daemon.store import champions, controls, counters, epochs, incidents, outbox, runs, tables, verdicts
+from daemon.store.ledger import events
+from detectors.types import EDetectorValue, EValue, Evidence, PValue, Score
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings, Settings
 
-__all__ = ["Health", "Snapshot", "snapshot"]
+__all__ = ["Health", "Snapshot", "evidence_view", "snapshot"]
 
 _NEWEST_RUNS = 50
 _NEWEST_INCIDENTS = 50
@@ -41,161 +43,132 @@ def snapshot(tx: Connection, settings: Settings, now: float, health: Health) -> 
     return Snapshot(at=now, health=health, models=tuple(_model(tx, m, now) for m in settings.models))
 
 
+def evidence_view(evidence: Evidence) -> EvidenceView:
+    """Evidence, flat; log10 within +-`LOG10_LIMIT`."""
+    match evidence:
+        case PValue(p=p, alpha=alpha):
+            return EvidenceView(kind="p_value", p=p, alpha=alpha, limit=alpha)
+        case EValue(log10_e=e, alpha=alpha):
+            return EvidenceView(kind="e_value", log10_e=_bounded(e), alpha=alpha, limit=-math.log10(alpha))
+        case EDetectorValue(log10_e=e, alpha=alpha, delta=delta):
+            return EvidenceView(kind="e_detector_value", log10_e=_bounded(e), alpha=alpha, delta=delta, limit=-math.log10(alpha))
+        case Score(distance=distance, limit=limit):
+            return EvidenceView(kind="score", distance=distance, limit=limit)
+        case _:
+            assert_never(evidence)
+
+
+def _bounded(log10_e: float) -> float:
+    return max(-LOG10_LIMIT, min(LOG10_LIMIT, log10_e))
+
+
 def _model(tx: Connection, model: ModelSettings, now: float) -> ModelView:
-    champion = _champion(tx, model.name)
-    epoch = _epoch(tx, model, now)
-    paused = _row(tx, tables.control, tables.control.c.model == model.name)
-    outbox = tables.outbox.c
-    waiting = select(func.count(), func.min(outbox.created_at)).where(outbox.model == model.name, outbox.done_at.is_(None))
-    outbox_n, oldest = tx.execute(waiting).one()
+    name = model.name
+    champion = champions.champion(tx, name)
+    control = controls.control(tx, name)
+    waiting = outbox.pending(tx, model=name)
     return ModelView(
-        name=model.name,
+        name=name,
         task=model.task,
         autonomy=str(model.retrain.autonomy) if model.retrain else None,
-        champion=champion,
-        epoch=epoch,
-        is_paused=bool(paused and paused["paused"]),
-        paused_because=f"{paused['by']}: {paused['because']}" if paused and paused["paused"] else None,
+        champion=_champion(champion) if champion else None,
+        epoch=_epoch(tx, model, champion, now) if champion else None,
+        is_paused=control is not None and control.paused,
+        paused_because=f"{control.by}: {control.because}" if control and control.paused else None,
         window=_window(tx, model, champion.version, now) if champion else None,
-        verdicts=_verdicts(tx, model.name, epoch),
-        incidents=_incidents(tx, model.name),
-        runs=_runs(tx, model.name),
-        events=_events(tx, model.name),
-        counters=_counters(tx, model.name),
-        runs_by_state=_runs_by_state(tx, model.name),
-        outbox_n=outbox_n,
-        outbox_oldest_at=oldest,
+        verdicts=_verdicts(tx, name, champion.epoch) if champion else (),
+        incidents=_incidents(tx, name),
+        runs=_runs(tx, name),
+        events=tuple(EventView(id=e["id"], at=e["at"], kind=e["kind"], data=e["data"]) for e in events(tx, name, limit=_NEWEST_EVENTS)),
+        counters=_counters(tx, name),
+        runs_by_state=runs.n_by_state(tx, name),
+        outbox_n=len(waiting),
+        outbox_oldest_at=waiting[0].created_at if waiting else None,
     )
 
 
-def _row(tx: Connection, table: Any, *where: ColumnElement[bool]) -> RowMapping | None:  # noqa: ANN401 (sqlalchemy.Table)
-    return tx.execute(select(table).where(*where)).mappings().first()
+def _champion(held: champions.Champion) -> ChampionView:
+    return ChampionView(version=held.version, previous=held.previous, since=held.since, revision=held.revision)
 
 
-def _champion(tx: Connection, model: str) -> ChampionView | None:
-    row = _row(tx, tables.champion, tables.champion.c.model == model)
-    if row is None:
+def _epoch(tx: Connection, model: ModelSettings, champion: champions.Champion, now: float) -> EpochView | None:
+    held = epochs.epoch(tx, model.name, champion.epoch)
+    if held is None:
         return None
-    return ChampionView(version=row["version"], previous=row["previous"], since=row["since"], revision=row["revision"])
-
-
-def _epoch(tx: Connection, model: ModelSettings, now: float) -> EpochView | None:
-    c = tables.epoch.c
-    query = select(tables.epoch).where(c.model == model.name, c.ended_at.is_(None)).order_by(c.epoch.desc()).limit(1)
-    row = tx.execute(query).mappings().first()
-    if row is None:
-        return None
-    is_learning = row["reference_path"] is None
+    is_learning = held.reference_path is None
     return EpochView(
-        epoch=row["epoch"],
-        version=row["version"],
-        started_at=row["started_at"],
+        epoch=held.epoch,
+        version=held.version,
+        started_at=held.started_at,
         is_learning=is_learning,
-        learned_ratio=_learned(tx, model, row, now) if is_learning else 1.0,
-        reference_digest=row["reference_digest"],
-        because=row["because"],
+        learned_ratio=_learned(tx, model, held, now) if is_learning else 1.0,
+        reference_digest=held.reference_digest,
+        because=held.because,
     )
 
 
-def _learned(tx: Connection, model: ModelSettings, epoch: RowMapping, now: float) -> float:
+def _learned(tx: Connection, model: ModelSettings, held: epochs.Epoch, now: float) -> float:
     """The slower of days and records, 0-1."""
     pane = tables.pane.c
-    total = select(func.coalesce(func.sum(pane.n), 0))
-    n: int = tx.execute(
-        total.where(pane.model == model.name, pane.version == epoch["version"], pane.start >= epoch["started_at"])
-    ).scalar_one()
-    wanted = model.reference
-    days = max(0.0, now - epoch["started_at"]) / (wanted.learn_days * _DAY_S)
-    return float(min(1.0, days, n / wanted.learn_n))
+    of_epoch = (pane.model == model.name, pane.version == held.version, pane.start >= held.started_at)
+    n = int(tx.execute(select(func.sum(pane.n)).where(*of_epoch)).scalar() or 0)
+    days = max(0.0, now - held.started_at) / (model.reference.learn_days * _DAY_S)
+    return min(1.0, days, n / model.reference.learn_n)
 
 
 def _window(tx: Connection, model: ModelSettings, version: str, now: float) -> WindowView:
     pane = tables.pane.c
     start = now - model.monitors.window_s
-    query = select(func.sum(pane.n_seen), func.sum(pane.n), func.sum(pane.n_pairs), func.max(pane.end))
-    sums = tx.execute(query.where(pane.model == model.name, pane.version == version, pane.start >= start)).one()
-    n_seen, n, n_pairs = (int(x or 0) for x in sums[:3])
-    end = sums[3]
-    return WindowView(version=version, start=start, end=end or now, n_seen=n_seen, n=n, n_pairs=n_pairs)
+    query = select(func.sum(pane.n_seen), func.sum(pane.n), func.sum(pane.n_pairs), func.min(pane.start), func.max(pane.end))
+    row = tx.execute(query.where(pane.model == model.name, pane.version == version, pane.start >= start)).one()
+    n_seen, n, n_pairs = (int(x or 0) for x in row[:3])
+    return WindowView(version=version, start=row[3] or start, end=row[4] or now, n_seen=n_seen, n=n, n_pairs=n_pairs)
 
 
-def _verdicts(tx: Connection, model: str, epoch: EpochView | None) -> tuple[VerdictView, ...]:
+def _verdicts(tx: Connection, model: str, epoch: int) -> tuple[VerdictView, ...]:
     """The latest of the present epoch: another version's verdicts say nothing about this one."""
-    c = tables.verdict.c
-    if epoch is None:
-        return ()
-    query = select(tables.verdict).where(c.model == model, c.epoch == epoch.epoch).order_by(c.subject, c.detector)
-    return tuple(_verdict(row) for row in tx.execute(query).mappings())
-
-
-def _verdict(row: RowMapping) -> VerdictView:
-    data = row["data"]
-    return VerdictView(
-        detector=row["detector"],
-        subject=row["subject"],
-        outcome=data["outcome"],
-        evidence=evidence_view(data["evidence"]),
-        value=data["value"],
-        low=data["low"],
-        high=data["high"],
-        n=data["n"],
-        because=data["because"],
-        at=row["at"],
-        epoch=row["epoch"],
+    return tuple(
+        VerdictView(
+            detector=v.detector,
+            subject=v.subject,
+            outcome=str(v.outcome),
+            evidence=evidence_view(v.evidence),
+            value=v.value,
+            low=v.low,
+            high=v.high,
+            n=v.n,
+            because=v.because,
+            at=stored.at,
+            epoch=stored.epoch,
+        )
+        for stored in verdicts.latest(tx, model, epoch=epoch)
+        for v in (stored.verdict,)
     )
 
 
-def evidence_view(data: Mapping[str, Any]) -> EvidenceView:
-    """Evidence as the ledger keeps it (its fields as JSON), told apart by its fields; log10 within +-`LOG10_LIMIT`."""
-    if "p" in data:
-        return EvidenceView(kind="p_value", p=data["p"], alpha=data["alpha"], limit=data["alpha"])
-    if "distance" in data:
-        return EvidenceView(kind="score", distance=data["distance"], limit=data["limit"])
-    log10_e = max(-LOG10_LIMIT, min(LOG10_LIMIT, float(data["log10_e"])))
-    kind = "e_detector_value" if "delta" in data else "e_value"
-    return EvidenceView(kind=kind, log10_e=log10_e, alpha=data["alpha"], delta=data.get("delta"), limit=-math.log10(data["alpha"]))
-
-
 def _incidents(tx: Connection, model: str) -> tuple[IncidentView, ...]:
-    c = tables.incident.c
-    query = select(tables.incident).where(c.model == model).order_by(c.opened_at.desc(), c.id.desc()).limit(_NEWEST_INCIDENTS)
     return tuple(
         IncidentView(
-            id=row["id"],
-            epoch=row["epoch"],
-            opened_at=row["opened_at"],
-            closed_at=row["closed_at"],
-            last_alarm_at=row["last_alarm_at"],
-            subjects=row["subjects"],
-            is_harmful=row["harmful"],
-            report=f"/reports/{row['id']}" if row["report"] else None,
+            id=i.id,
+            epoch=i.epoch,
+            opened_at=i.opened_at,
+            closed_at=i.closed_at,
+            last_alarm_at=i.last_alarm_at,
+            subjects=i.subjects,
+            is_harmful=i.harmful,
+            report=f"/reports/{i.id}" if i.report else None,
         )
-        for row in tx.execute(query).mappings()
+        for i in incidents.incidents(tx, model, limit=_NEWEST_INCIDENTS)
     )
 
 
 def _runs(tx: Connection, model: str) -> tuple[RunView, ...]:
-    c = tables.run.c
-    query = select(tables.run).where(c.model == model).order_by(c.created_at.desc(), c.id.desc()).limit(_NEWEST_RUNS)
-    kept = RunView.__dataclass_fields__
-    return tuple(RunView(**{k: v for k, v in row.items() if k in kept}) for row in tx.execute(query).mappings())
-
-
-def _events(tx: Connection, model: str) -> tuple[EventView, ...]:
-    c = tables.event.c
-    query = select(c.id, c.at, c.kind, c.data).where(c.model == model).order_by(c.id.desc()).limit(_NEWEST_EVENTS)
-    return tuple(EventView(**row) for row in tx.execute(query).mappings())
+    shown = RunView.__dataclass_fields__
+    return tuple(RunView(**{name: getattr(r, name) for name in shown}) for r in runs.runs(tx, model, limit=_NEWEST_RUNS))
 
 
 def _counters(tx: Connection, model: str) -> dict[str, dict[str, int]]:
-    c = tables.counter.c
     found: dict[str, dict[str, int]] = {}
-    for name, reason, n in tx.execute(select(c.name, c.reason, c.n).where(c.model == model).order_by(c.name, c.reason)):
+    for (name, reason), n in counters.counters(tx, model).items():
         found.setdefault(name, {})[reason] = n
     return found
-
-
-def _runs_by_state(tx: Connection, model: str) -> dict[str, int]:
-    c = tables.run.c
-    rows = tx.execute(select(c.state, func.count()).where(c.model == model).group_by(c.state))
-    return {row[0]: row[1] for row in rows}

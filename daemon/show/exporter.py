@@ -1,0 +1,148 @@
+"""One Prometheus collector over the latest snapshot: a scrape computes nothing and never waits for a tick."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from daemon.decide.run import State
+from daemon.show.metrics import METRICS, MetricType
+from detectors.types import Outcome
+from retrain.types import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from prometheus_client.core import Metric as Family
+
+    from daemon.show.views import Health, ModelView, Snapshot, VerdictView
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Sample = tuple[str, tuple[str, ...], float]
+"""Name without the prefix `retuned_`, label values in the table's order, value."""
+
+STORED = frozenset({"stored", "joined"})
+"""Reasons of the counters that mean "kept"; every other one is a drop or a wait."""
+
+
+class Exporter(Collector):
+    """`collect()` for Prometheus; a registry of its own."""
+
+    def __init__(self, newest: Callable[[], Snapshot]) -> None:
+        self._newest = newest
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+
+    def describe(self) -> Iterable[Family]:
+        """Nothing to check: the names are fixed by the table."""
+        return []
+
+    def collect(self) -> Iterator[Family]:
+        """Every metric of the table, also one without a sample: a dashboard then finds its name."""
+        found: dict[str, list[Sample]] = {}
+        for sample in samples(self._newest()):
+            found.setdefault(f"retuned_{sample[0]}", []).append(sample)
+        for metric in METRICS:
+            make = CounterMetricFamily if metric.type is MetricType.COUNTER else GaugeMetricFamily
+            family = make(metric.name, metric.help, labels=metric.labels)
+            for _, labels, value in found.pop(metric.name, []):
+                family.add_metric(labels, value)
+            yield family
+        if found:
+            msg = f"not in the table of metrics: {', '.join(sorted(found))}; add a line to daemon/show/metrics.py"
+            raise LookupError(msg)
+
+    def text(self) -> bytes:
+        """The exposition format, UTF-8."""
+        return generate_latest(self.registry)
+
+
+def samples(snapshot: Snapshot) -> Iterator[Sample]:
+    """Every sample of a snapshot."""
+    yield from _health(snapshot.health)
+    for model in snapshot.models:
+        yield from _traffic(model)
+        yield from _decisions(model)
+        yield from _queues(model, snapshot)
+        for verdict in model.verdicts:
+            yield from _figure(model.name, verdict)
+
+
+def _figure(model: str, verdict: VerdictView) -> Iterator[Sample]:
+    on = (model, verdict.detector, verdict.subject)
+    for bound in ("value", "low", "high"):
+        yield "figure_value", (*on, bound), getattr(verdict, bound)
+    yield "figure_records", on, verdict.n
+    yield "figure_window_end_timestamp_seconds", on, verdict.at
+    for outcome in Outcome:
+        yield "figure_outcome_state", (*on, str(outcome)), float(verdict.outcome == outcome)
+    evidence = verdict.evidence
+    if evidence.log10_e is not None and evidence.limit is not None:
+        yield "evidence_log10", on, evidence.log10_e
+        yield "evidence_limit_log10", on, evidence.limit
+    if evidence.p is not None:
+        yield "evidence_pvalue_ratio", on, evidence.p
+    if evidence.distance is not None:
+        yield "evidence_distance_ratio", on, evidence.distance
+
+
+def _traffic(model: ModelView) -> Iterator[Sample]:
+    for name in ("records", "labels"):
+        for reason, n in model.counters.get(name, {}).items():
+            yield f"{name}_total", (model.name, "stored" if reason in STORED else "dropped", reason), n
+    if model.window is not None:
+        yield "window_seen_records", (model.name,), model.window.n_seen
+        yield "window_sampled_records", (model.name,), model.window.n
+        yield "window_labelled_records", (model.name,), model.window.n_pairs
+
+
+def _decisions(model: ModelView) -> Iterator[Sample]:
+    name = model.name
+    for counter in ("alarms", "triggers", "alerts"):
+        for reason, n in model.counters.get(counter, {}).items():
+            yield f"{counter}_total", (name, reason), n
+    yield "open_incidents", (name,), sum(i.closed_at is None for i in model.incidents)
+    for state in State:
+        yield "runs", (name, str(state)), model.runs_by_state.get(str(state), 0)
+    yield "paused_state", (name,), float(model.is_paused)
+    if model.champion is not None:
+        yield "champion_since_timestamp_seconds", (name,), model.champion.since
+    if model.epoch is not None:
+        yield "epoch_number", (name,), model.epoch.epoch
+        yield "learned_ratio", (name,), model.epoch.learned_ratio
+
+
+def _queues(model: ModelView, snapshot: Snapshot) -> Iterator[Sample]:
+    oldest = model.outbox_oldest_at
+    yield "outbox_queue_messages", (model.name,), model.outbox_n
+    yield "outbox_lag_seconds", (model.name,), 0.0 if oldest is None else max(0.0, snapshot.at - oldest)
+    yield "alias_lag_seconds", (model.name,), snapshot.health.alias_lag_s.get(model.name, 0.0)
+
+
+def _health(health: Health) -> Iterator[Sample]:
+    yield "start_timestamp_seconds", (), health.started_at
+    yield "ready_state", (), float(not health.not_ready)
+    yield "tick_seconds", (), health.tick_s
+    if health.last_tick_at is not None:
+        yield "last_tick_timestamp_seconds", (), health.last_tick_at
+    yield "ticks_total", ("ok",), health.ticks
+    yield "ticks_total", ("failed",), health.failed_ticks
+    yield "spool_backlog_bytes", (), health.spool_backlog_bytes
+    yield "spool_lag_seconds", (), health.spool_lag_s
+    yield "accepted_records_total", (), health.accepted_records
+    yield "accepted_labels_total", (), health.accepted_labels
+    yield from _refused("records_total", health.rejected_records)
+    yield from _refused("labels_total", health.rejected_labels)
+    for reason in Reason:
+        yield "failures_total", (str(reason),), health.failures.get(str(reason), 0)
+
+
+def _refused(name: str, by_reason: Mapping[str, int]) -> Iterator[Sample]:
+    """At the door the model may be unknown: these have none."""
+    for reason, n in by_reason.items():
+        yield name, ("", "rejected", reason), n

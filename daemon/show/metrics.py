@@ -1,0 +1,91 @@
+"""The table of metrics: what each is called, what it means, which labels it has. The only list; exporter, dashboards and docs read it.
+
+Label values come from closed sets: models, detectors and subjects of the settings, and the enums of outcomes, reasons, states and bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class MetricType(StrEnum):
+    """Prometheus' two types that are used here."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metric:
+    """One line of the table."""
+
+    name: str
+    """Full name; a counter's ends in _total."""
+    type: MetricType
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+LABELS = frozenset({"model", "detector", "subject", "outcome", "reason", "state", "bound"})
+"""Every label that any metric may have."""
+
+
+def _gauge(name: str, text: str, *labels: str) -> Metric:
+    return Metric(name=f"retuned_{name}", type=MetricType.GAUGE, help=text, labels=labels)
+
+
+def _counter(name: str, text: str, *labels: str) -> Metric:
+    return Metric(name=f"retuned_{name}_total", type=MetricType.COUNTER, help=text, labels=labels)
+
+
+_ON = ("model", "detector", "subject")
+
+METRICS: tuple[Metric, ...] = (
+    # figures: the latest verdict of each detector about each subject
+    _gauge(
+        "figure_value",
+        "What the detector measured, in its own unit, with the ends of its interval (bound: value, low, high).",
+        *_ON,
+        "bound",
+    ),
+    _gauge("figure_records", "Records or labelled pairs behind the figure.", *_ON),
+    _gauge("figure_window_end_timestamp_seconds", "End of the window or pane that the figure speaks of.", *_ON),
+    _gauge("figure_outcome_state", "1 for what the detector says now, 0 for the other outcomes.", *_ON, "outcome"),
+    _gauge("evidence_log10", "log10 of the e-value or e-detector; at or above retuned_evidence_limit_log10 it alarms.", *_ON),
+    _gauge("evidence_limit_log10", "log10 evidence at which the detector alarms: -log10(alpha).", *_ON),
+    _gauge("evidence_pvalue_ratio", "p-value of a one-look test: informs, never alarms.", *_ON),
+    _gauge("evidence_distance_ratio", "Distance of a detector whose limit was set by hand.", *_ON),
+    # traffic
+    _counter("records", "Records by what became of them: stored, dropped or rejected, with the reason.", "model", "outcome", "reason"),
+    _counter("labels", "Labels by what became of them: stored, dropped or rejected, with the reason.", "model", "outcome", "reason"),
+    _counter("accepted_records", "Records acknowledged (on disk in the spool) since the start of the process."),
+    _counter("accepted_labels", "Labels acknowledged (on disk in the spool) since the start of the process."),
+    _gauge("window_seen_records", "All records in the window, sampled or not.", "model"),
+    _gauge("window_sampled_records", "Sampled records in the window.", "model"),
+    _gauge("window_labelled_records", "Labelled pairs in the window.", "model"),
+    # decisions
+    _counter("alarms", "Alarms: a detector went from quiet to alarm.", "model", "detector"),
+    _counter("triggers", "Retrainings started, by what triggered them.", "model", "reason"),
+    _counter("alerts", "Alerts: a person was told.", "model", "reason"),
+    _gauge("open_incidents", "Incidents open now (0 or 1 a model).", "model"),
+    _gauge("runs", "Retrainings in each state now; final states keep theirs.", "model", "state"),
+    _gauge("paused_state", "1 while a person has paused everything automatic.", "model"),
+    _gauge("champion_since_timestamp_seconds", "When the present champion became it, by the ledger.", "model"),
+    _gauge("epoch_number", "The present epoch; a promotion, rollback or adoption starts a new one.", "model"),
+    _gauge("learned_ratio", "How much of the reference has been learned; 1 = pinned.", "model"),
+    # the service itself
+    _gauge("start_timestamp_seconds", "When the service started."),
+    _gauge("ready_state", "1 when the service can work."),
+    _gauge("tick_seconds", "How long the last tick took."),
+    _gauge("last_tick_timestamp_seconds", "When the last tick ended well."),
+    _counter("ticks", "Ticks since the start, by outcome (ok, failed).", "outcome"),
+    _gauge("spool_backlog_bytes", "Acknowledged bytes that are in no committed pane yet."),
+    _gauge("spool_lag_seconds", "Age of the oldest acknowledged entry that has not been read."),
+    _gauge("outbox_queue_messages", "Decided but not yet delivered: aliases, reports, notices.", "model"),
+    _gauge("outbox_lag_seconds", "Age of the oldest message that has not been delivered.", "model"),
+    _gauge("alias_lag_seconds", "For how long the registry's aliases have differed from the ledger; 0 = they agree.", "model"),
+    _counter("failures", "Failures at the service's boundaries since the start, by reason.", "reason"),
+)
+
+BY_NAME: dict[str, Metric] = {m.name: m for m in METRICS}
