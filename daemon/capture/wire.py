@@ -1,0 +1,308 @@
+"""What a record and a label look like on the wire, and how a request's body becomes lines for the spool.
+
+A good body is checked and handed on as it is, never encoded again; one bad line costs only itself. The reader behind the spool
+parses the same lines with the same types, so what was accepted here is accepted there.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+from msgspec.json import Decoder
+
+from daemon.capture.rejection import Rejected, Rejection, of_error, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+SLICE_N = 1000
+"""Records decoded at once: 20,000 at once cost three times as much a record (they leave the cache)."""
+
+Id = Annotated[str, Meta(min_length=1, max_length=256)]
+Key = Annotated[str, Meta(min_length=1, max_length=128)]
+Short = Annotated[str, Meta(min_length=1, max_length=64)]
+Text = Annotated[str, Meta(max_length=65_536)]
+At = Annotated[datetime, Meta(tz=True)]
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
+Inputs = Annotated[dict[Key, Text | Integer | float | bool | None], Meta(max_length=256)]
+Segments = Annotated[dict[Key, Id | Integer | float | bool | None], Meta(max_length=64)]
+Scores = Annotated[dict[Id, Probability], Meta(max_length=1024)]
+
+
+class Output(Struct, frozen=True, gc=False):
+    """What the model answered: exactly one of label, text, value. Further fields are allowed and not read."""
+
+    label: Id | None = None
+    scores: Scores | None = None
+    """Label -> probability, 0..1; only beside a label."""
+    text: Text | None = None
+    value: float | None = None
+
+
+class Record(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """One production request with its answer. An unknown field is refused: a misspelt `segments` would blind a monitor unseen."""
+
+    id: Id
+    model: Short
+    version: Short
+    at: At
+    output: Output
+    inputs: Inputs = {}
+    segments: Segments = {}
+
+
+class Label(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """What a record's answer should have been: exactly one of label, value, text, score; joined to its record by id."""
+
+    id: Id
+    model: Short
+    at: At
+    label: Id | None = None
+    value: float | None = None
+    text: Text | None = None
+    score: float | None = None
+    """A judgement of the answer in the user's own unit (a thumb, a rating)."""
+    source: Short = "human"
+    """Who says so. "own" and "model" are a model's own words: they are stored and never train."""
+
+
+T = TypeVar("T", Record, Label)
+
+
+class Batch(Struct, frozen=True, gc=False):
+    """One body, checked: the good ones as NDJSON, the bad ones by index."""
+
+    payload: bytes
+    n: int
+    """Good ones, the lines of `payload`."""
+    errors: list[Rejected] = []
+
+
+class TooMany(ValueError):  # noqa: N818 (a domain failure, not a bug: house style)
+    """More records than one request may hold; nothing was decoded."""
+
+    def __init__(self, n: int, max_n: int) -> None:
+        super().__init__(f"a request may hold {max_n} records, got {n}: send them in several")
+
+
+class _Kind(Struct, Generic[T], frozen=True):
+    """How one kind of item is decoded, and what its types alone cannot say."""
+
+    decoder: Decoder[T]
+    is_complete: Callable[[T], bool]
+    complaint: Callable[[T, bool], tuple[str, str] | None]
+    """(item, look for NUL) -> (path, rule), or None."""
+
+
+class _Rules(Struct, frozen=True):
+    """What holds for one request."""
+
+    models: Collection[str]
+    limit: datetime
+    """`at` may not be later."""
+    has_nul: bool
+    """Somewhere in the body: then each item is looked at."""
+
+
+def decode_records(body: bytes, *, models: Collection[str], now: float, future_s: float, max_n: int) -> Batch:
+    """Check a body of records: one JSON object, an array of them, or NDJSON.
+
+    `now` in seconds since the epoch (infinity: any `at`, for replay). Raises TooMany above `max_n` records.
+    """
+    return _decode(body, _RECORDS, models=models, limit=_limit(now + future_s), max_n=max_n)
+
+
+def decode_labels(body: bytes, *, models: Collection[str], now: float, future_s: float, max_n: int) -> Batch:
+    """Check a body of labels; otherwise like `decode_records`."""
+    return _decode(body, _LABELS, models=models, limit=_limit(now + future_s), max_n=max_n)
+
+
+def parse_records(payload: bytes) -> list[Record]:
+    """The records of a `Batch.payload`. Raises ValueError on anything else."""
+    return _RECORDS.decoder.decode_lines(payload)
+
+
+def parse_labels(payload: bytes) -> list[Label]:
+    """The labels of a `Batch.payload`. Raises ValueError on anything else."""
+    return _LABELS.decoder.decode_lines(payload)
+
+
+_ARRAY = Decoder(list[Raw])
+_ANY = Decoder(Raw)
+_LOOK_AT_N = 100
+"""Lines looked at to tell a broken object over several lines from NDJSON with broken lines."""
+
+
+def _limit(seconds: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError):  # infinity
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _decode(body: bytes, kind: _Kind[T], *, models: Collection[str], limit: datetime, max_n: int) -> Batch:
+    try:
+        lines = _lines(body, max_n)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return Batch(b"", 0, [of_error(None, body, error)])
+    if not lines:
+        return Batch(b"", 0, [refused(None, "$", None, "one JSON object, an array of them, or NDJSON: got nothing", Rejection.MALFORMED)])
+    rules = _Rules(models, limit, b"\\u0000" in lines)
+    good: list[memoryview | bytes] = []
+    errors: list[Rejected] = []
+    n = first = 0
+    for chunk, size in _slices(lines):
+        if _are_good(chunk, size, kind, rules):
+            good.append(chunk)
+            n += size
+            first += size
+            continue
+        for line in filter(None, map(bytes.strip, bytes(chunk).split(b"\n"))):
+            rejected = _reject(first, line, kind, rules)
+            if rejected is None:
+                good.append(line)
+                n += 1
+            else:
+                errors.append(rejected)
+            first += 1
+    as_it_is = sum(map(len, good)) + len(good) - 1 == len(lines)  # nothing left out between the pieces
+    return Batch(lines if as_it_is else b"\n".join(good), n, errors)
+
+
+def _are_good(lines: memoryview, n: int, kind: _Kind[T], rules: _Rules) -> bool:
+    """Whether all n lines are, at full speed. False says nothing about which is not."""
+    try:
+        items = kind.decoder.decode_lines(lines)
+    except (ValueError, RecursionError):
+        return False
+    if len(items) != n or rules.has_nul:
+        return False
+    models, limit, is_complete = rules.models, rules.limit, kind.is_complete
+    for item in items:  # noqa: SIM110 (all() over a generator costs a third more, and this is the hot path)
+        if item.at > limit or item.model not in models or not is_complete(item):
+            return False
+    return True
+
+
+def _reject(index: int, line: bytes, kind: _Kind[T], rules: _Rules) -> Rejected | None:
+    """What is wrong with one line, or None."""
+    try:
+        item = kind.decoder.decode(line)
+    except (ValueError, RecursionError) as error:
+        return of_error(index, line, error)
+    if item.model not in rules.models:
+        known = ", ".join(sorted(rules.models)) or "none is configured"
+        return refused(index, "$.model", item.model, f"model is one of: {known}", Rejection.UNKNOWN_MODEL)
+    if item.at > rules.limit:
+        rule = f"at must not be later than {rules.limit.isoformat()}: the server's clock and what it allows ahead"
+        return refused(index, "$.at", item.at.isoformat(), rule, Rejection.FUTURE)
+    if complaint := kind.complaint(item, rules.has_nul):
+        return refused(index, complaint[0], None, complaint[1], Rejection.INVALID)
+    return None
+
+
+def _lines(body: bytes, max_n: int) -> bytes:
+    """The body as NDJSON: itself where it is that already. Raises MsgspecError when it is no JSON as a whole, and TooMany."""
+    body = body.strip()
+    if body.startswith(b"["):
+        items = _ARRAY.decode(body)
+        if len(items) > max_n:
+            raise TooMany(len(items), max_n)
+        if b"\n" in body:  # line feeds between tokens would end the line
+            return b"\n".join(bytes(item).replace(b"\n", b" ") for item in items)
+        return b"\n".join(items)
+    if b"\n" not in body:
+        return body
+    if _is_one_object(body):
+        return body.replace(b"\n", b" ")
+    n = body.count(b"\n") + 1
+    if n > max_n:
+        n = sum(1 for line in body.split(b"\n") if line.strip())
+        if n > max_n:
+            raise TooMany(n, max_n)
+    return body
+
+
+def _is_one_object(body: bytes) -> bool:
+    """Whether it is a single object written over several lines, and no NDJSON. Raises MsgspecError when it looks like neither."""
+    try:
+        _ANY.decode(memoryview(body)[: body.index(b"\n")])
+    except (ValueError, RecursionError):
+        try:
+            _ANY.decode(body)
+        except (ValueError, RecursionError):
+            if any(map(_is_object, body.split(b"\n", _LOOK_AT_N)[:_LOOK_AT_N])):
+                return False
+            raise
+        return True
+    return False
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return line.lstrip().startswith(b"{") and bool(_ANY.decode(line))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _slices(lines: bytes) -> Iterator[tuple[memoryview, int]]:
+    """Pieces of about SLICE_N lines (blank ones counted), cut at line ends, with the number of lines in each."""
+    view = memoryview(lines)
+    n = lines.count(b"\n") + 1
+    if n <= SLICE_N:
+        yield view, n
+        return
+    step = max(1, len(lines) * SLICE_N // n)
+    start = 0
+    while start < len(lines):
+        end = lines.find(b"\n", start + step)
+        end = len(lines) if end < 0 else end
+        yield view[start:end], lines.count(b"\n", start, end) + 1
+        start = end + 1
+
+
+def _is_complete_record(record: Record) -> bool:
+    output = record.output
+    if output.label is not None:
+        return output.text is None and output.value is None
+    return output.scores is None and (output.text is None) != (output.value is None)
+
+
+def _record_complaint(record: Record, look_for_nul: bool) -> tuple[str, str] | None:  # noqa: FBT001 (a callback's argument)
+    if not _is_complete_record(record):
+        return "$.output", "output has exactly one of label, text, value; scores only beside a label"
+    if look_for_nul:
+        texts = {"$.id": record.id, "$.version": record.version, "$.output.label": record.output.label or ""}
+        texts |= {"$.output.scores": "".join(record.output.scores or ())}
+        texts |= {"$.segments": "".join(f"{key}{value}" for key, value in record.segments.items())}
+        texts |= {"$.inputs": "".join(record.inputs)}
+        return _nul(texts)
+    return None
+
+
+def _is_complete_label(label: Label) -> bool:
+    return ((label.label is None) + (label.value is None) + (label.text is None) + (label.score is None)) == 3  # noqa: PLR2004 (of four)
+
+
+def _label_complaint(label: Label, look_for_nul: bool) -> tuple[str, str] | None:  # noqa: FBT001 (a callback's argument)
+    if not _is_complete_label(label):
+        return "$", "a label has exactly one of label, value, text, score"
+    if look_for_nul:
+        return _nul({"$.id": label.id, "$.label": label.label or "", "$.text": label.text or "", "$.source": label.source})
+    return None
+
+
+def _nul(texts: dict[str, str]) -> tuple[str, str] | None:
+    """Names go into a database's text columns, which cannot hold U+0000; free text goes into Parquet, which can."""
+    for path, text in texts.items():
+        if "\0" in text:
+            return path, "must not contain the character U+0000"
+    return None
+
+
+_RECORDS = _Kind(Decoder(Record), _is_complete_record, _record_complaint)
+_LABELS = _Kind(Decoder(Label), _is_complete_label, _label_complaint)
