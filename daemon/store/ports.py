@@ -1,0 +1,176 @@
+"""What the store expects of what stands before it: the spool's entries and parsed records. Capture has them; wiring joins the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+
+class Mark(NamedTuple):
+    """A position in the spool; ordered. The spool's own mark has the same two fields."""
+
+    segment: int
+    offset: int
+
+
+class Named(Protocol):
+    """A member of the spool's EntryKind."""
+
+    @property
+    def name(self) -> str:
+        """RECORDS | LABELS."""
+        ...
+
+
+class Entry(Protocol):
+    """One durable entry of the spool: a body as NDJSON."""
+
+    @property
+    def kind(self) -> Named:
+        """Which of the two parsers reads it."""
+        ...
+
+    @property
+    def payload(self) -> bytes:
+        """NDJSON."""
+        ...
+
+    @property
+    def n(self) -> int:
+        """Lines."""
+        ...
+
+    @property
+    def received_at(self) -> float:
+        """Seconds since the epoch, UTC."""
+        ...
+
+    @property
+    def mark(self) -> tuple[int, int]:
+        """The position after it."""
+        ...
+
+
+class Output(Protocol):
+    """What the model answered."""
+
+    @property
+    def label(self) -> str | None:
+        """Of a classifier."""
+        ...
+
+    @property
+    def scores(self) -> Mapping[str, float] | None:
+        """Label -> 0..1."""
+        ...
+
+    @property
+    def text(self) -> str | None:
+        """Of a generator."""
+        ...
+
+    @property
+    def value(self) -> float | None:
+        """Of a regressor."""
+        ...
+
+
+class Record(Protocol):
+    """One production request with its answer."""
+
+    @property
+    def id(self) -> str:
+        """The user's, unique within a model and the horizon."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """As in the settings."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """That answered."""
+        ...
+
+    @property
+    def at(self) -> datetime:
+        """With zone."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """Column -> value."""
+        ...
+
+    @property
+    def output(self) -> Output:
+        """The answer."""
+        ...
+
+    @property
+    def segments(self) -> Mapping[str, Any]:
+        """Column -> value."""
+        ...
+
+
+class Label(Protocol):
+    """What came later about a record's answer."""
+
+    @property
+    def id(self) -> str:
+        """Of its record."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """As in the settings."""
+        ...
+
+    @property
+    def at(self) -> datetime:
+        """With zone."""
+        ...
+
+    @property
+    def label(self) -> str | None:
+        """The true class."""
+        ...
+
+    @property
+    def value(self) -> float | None:
+        """The true number."""
+        ...
+
+    @property
+    def text(self) -> str | None:
+        """The wanted text."""
+        ...
+
+    @property
+    def score(self) -> float | None:
+        """A judgement."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Who says so."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Feed:
+    """Where the intake reads from."""
+
+    read: Callable[[Any], Iterator[Entry]]
+    """Durable entries after a mark, oldest first; ends at the newest. (Any: the spool's own mark type has the fields of ours.)"""
+    release: Callable[[Any], None]
+    """Everything before a mark is stored elsewhere."""
+    parse_records: Callable[[bytes], Sequence[Record]]
+    parse_labels: Callable[[bytes], Sequence[Label]]
+    included: Callable[[str, str, float], bool]
+    """(id, model, ratio) -> whether the record is sampled; a keyed hash, so the same for ever."""
