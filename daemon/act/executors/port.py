@@ -1,0 +1,72 @@
+"""The port: run a command somewhere, for long, once a key; found again by whoever asks after a restart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class JobState(StrEnum):
+    """What became of a job."""
+
+    RUNNING = "running"
+    DONE = "done"
+    """Ended; `JobStatus.code` says how."""
+    LOST = "lost"
+    """Nobody runs it and nobody wrote how it ended (the machine went down): submit it again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpec:
+    """What to run."""
+
+    key: str
+    """Idempotency: two submits of one key are one job. Letters, digits, dot, dash."""
+    command: tuple[str, ...]
+    folder: Path
+    """Where the job keeps its state and log; survives the service."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """On top of the service's environment."""
+    deadline_s: float = 6 * 3600.0
+    """SIGTERM after this, SIGKILL `grace_s` later."""
+    grace_s: float = 30.0
+    niceness: int = 5
+    """Training gives way to monitoring on the same machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStatus:
+    """How a job stands."""
+
+    state: JobState
+    code: int | None = None
+    """Exit code; negative = ended by that signal. None while it runs or when it is lost."""
+    stopped: str | None = None
+    """"deadline" or "cancelled" when we ended it."""
+    seconds: float = 0.0
+    """How long it ran."""
+
+
+class Executor(Protocol):
+    """Runs commands. Every method may raise `Transient`."""
+
+    def submit(self, spec: JobSpec) -> str:
+        """Start the job, or find the one with this key; a handle that survives restarts."""
+        ...
+
+    def poll(self, handle: str) -> JobStatus:
+        """How it stands now; never blocks."""
+        ...
+
+    def cancel(self, handle: str) -> None:
+        """Ask it to end; cancelling what has ended changes nothing."""
+        ...
+
+    def logs(self, handle: str, *, most_bytes: int = 65_536) -> str:
+        """The end of what it wrote."""
+        ...
