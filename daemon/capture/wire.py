@@ -10,16 +10,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
+from daemon.capture.lines import as_lines, slices
 from daemon.capture.rejection import Rejected, Rejection, of_error, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
-
-SLICE_N = 1000
-"""Records decoded at once: 20,000 at once cost three times as much a record (they leave the cache)."""
+    from collections.abc import Callable, Collection
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -82,13 +80,6 @@ class Batch(Struct, frozen=True, gc=False):
     errors: list[Rejected] = []
 
 
-class TooMany(ValueError):  # noqa: N818 (a domain failure, not a bug: house style)
-    """More records than one request may hold; nothing was decoded."""
-
-    def __init__(self, n: int, max_n: int) -> None:
-        super().__init__(f"a request may hold {max_n} records, got {n}: send them in several")
-
-
 class _Kind(Struct, Generic[T], frozen=True):
     """How one kind of item is decoded, and what its types alone cannot say."""
 
@@ -131,12 +122,6 @@ def parse_labels(payload: bytes) -> list[Label]:
     return _LABELS.decoder.decode_lines(payload)
 
 
-_ARRAY = Decoder(list[Raw])
-_ANY = Decoder(Raw)
-_LOOK_AT_N = 100
-"""Lines looked at to tell a broken object over several lines from NDJSON with broken lines."""
-
-
 def _limit(seconds: float) -> datetime:
     try:
         return datetime.fromtimestamp(seconds, UTC)
@@ -146,16 +131,16 @@ def _limit(seconds: float) -> datetime:
 
 def _decode(body: bytes, kind: _Kind[T], *, models: Collection[str], limit: datetime, max_n: int) -> Batch:
     try:
-        lines = _lines(body, max_n)
+        lines = as_lines(body, max_n)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return Batch(b"", 0, [of_error(None, body, error)])
     if not lines:
         return Batch(b"", 0, [refused(None, "$", None, "one JSON object, an array of them, or NDJSON: got nothing", Rejection.MALFORMED)])
-    rules = _Rules(models, limit, b"\\u0000" in lines)
+    rules = _Rules(models, limit, b"\\" in lines and b"\\u0000" in lines)
     good: list[memoryview | bytes] = []
     errors: list[Rejected] = []
     n = first = 0
-    for chunk, size in _slices(lines):
+    for chunk, size in slices(lines):
         if _are_good(chunk, size, kind, rules):
             good.append(chunk)
             n += size
@@ -203,66 +188,6 @@ def _reject(index: int, line: bytes, kind: _Kind[T], rules: _Rules) -> Rejected 
     if complaint := kind.complaint(item, rules.has_nul):
         return refused(index, complaint[0], None, complaint[1], Rejection.INVALID)
     return None
-
-
-def _lines(body: bytes, max_n: int) -> bytes:
-    """The body as NDJSON: itself where it is that already. Raises MsgspecError when it is no JSON as a whole, and TooMany."""
-    body = body.strip()
-    if body.startswith(b"["):
-        items = _ARRAY.decode(body)
-        if len(items) > max_n:
-            raise TooMany(len(items), max_n)
-        if b"\n" in body:  # line feeds between tokens would end the line
-            return b"\n".join(bytes(item).replace(b"\n", b" ") for item in items)
-        return b"\n".join(items)
-    if b"\n" not in body:
-        return body
-    if _is_one_object(body):
-        return body.replace(b"\n", b" ")
-    n = body.count(b"\n") + 1
-    if n > max_n:
-        n = sum(1 for line in body.split(b"\n") if line.strip())
-        if n > max_n:
-            raise TooMany(n, max_n)
-    return body
-
-
-def _is_one_object(body: bytes) -> bool:
-    """Whether it is a single object written over several lines, and no NDJSON. Raises MsgspecError when it looks like neither."""
-    try:
-        _ANY.decode(memoryview(body)[: body.index(b"\n")])
-    except (ValueError, RecursionError):
-        try:
-            _ANY.decode(body)
-        except (ValueError, RecursionError):
-            if any(map(_is_object, body.split(b"\n", _LOOK_AT_N)[:_LOOK_AT_N])):
-                return False
-            raise
-        return True
-    return False
-
-
-def _is_object(line: bytes) -> bool:
-    try:
-        return line.lstrip().startswith(b"{") and bool(_ANY.decode(line))
-    except (ValueError, RecursionError):
-        return False
-
-
-def _slices(lines: bytes) -> Iterator[tuple[memoryview, int]]:
-    """Pieces of about SLICE_N lines (blank ones counted), cut at line ends, with the number of lines in each."""
-    view = memoryview(lines)
-    n = lines.count(b"\n") + 1
-    if n <= SLICE_N:
-        yield view, n
-        return
-    step = max(1, len(lines) * SLICE_N // n)
-    start = 0
-    while start < len(lines):
-        end = lines.find(b"\n", start + step)
-        end = len(lines) if end < 0 else end
-        yield view[start:end], lines.count(b"\n", start, end) + 1
-        start = end + 1
 
 
 def _is_complete_record(record: Record) -> bool:

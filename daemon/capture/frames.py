@@ -1,0 +1,115 @@
+"""The spool's file format: one frame a request, with its length and checksum, so that a torn tail and a damaged middle are told apart."""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+FILE_HEAD = b"retuned spool 1\n"
+"""A segment begins with this."""
+_MAGIC = 0x5AFE10C5
+_HEAD = struct.Struct("<IIIBId")  # magic, CRC-32 of all that follows it, payload bytes, kind, n, received_at
+_REST = struct.Struct("<IBId")  # the part of the head that the CRC covers
+HEAD_BYTES = _HEAD.size
+MAX_PAYLOAD_BYTES = 2**30
+_MAGIC_BYTES = struct.pack("<I", _MAGIC)
+
+
+class EntryKind(IntEnum):
+    """What an entry's lines are."""
+
+    RECORDS = 1
+    LABELS = 2
+
+
+_KINDS = frozenset(EntryKind)
+
+
+class Mark(NamedTuple):
+    """A position between two entries. Ordered; `Mark(0, 0)` is before everything."""
+
+    segment: int
+    offset: int
+
+
+START = Mark(0, 0)
+
+
+class Entry(NamedTuple):
+    """One acknowledged request."""
+
+    kind: EntryKind
+    payload: bytes
+    """NDJSON for `wire.parse_records` or `wire.parse_labels`."""
+    n: int
+    received_at: float
+    """Seconds since the epoch by the server's clock."""
+    mark: Mark
+    """The position after it."""
+
+
+class Damage(NamedTuple):
+    """Bytes of a segment that are no frame."""
+
+    start: int
+    end: int
+
+
+def frame_head(kind: EntryKind, payload: bytes, n: int, received_at: float) -> bytes:
+    """What stands before the payload in a segment."""
+    rest = _REST.pack(len(payload), kind, n, received_at)
+    return _MAGIC_BYTES + struct.pack("<I", crc32(payload, crc32(rest))) + rest
+
+
+def frames(file: BinaryIO, segment: int, start: int, end: int) -> Iterator[Entry | Damage]:
+    """The frames of a segment in [start, end); `start` is a frame's beginning. After damage it goes on at the next good frame."""
+    offset = start
+    file.seek(offset)
+    while offset < end:
+        entry = _frame(file, segment, offset, end)
+        if entry is None:
+            resume = _next_good(file, segment, offset + 1, end)
+            yield Damage(offset, resume)
+            offset = resume
+            file.seek(offset)
+            continue
+        yield entry
+        offset = entry.mark.offset
+
+
+def _frame(file: BinaryIO, segment: int, offset: int, end: int) -> Entry | None:
+    """The frame at the file's position, or None when there is no whole good one."""
+    head = file.read(HEAD_BYTES)
+    if len(head) < HEAD_BYTES:
+        return None
+    magic, crc, length, kind, n, received_at = _HEAD.unpack(head)
+    after = offset + HEAD_BYTES + length
+    if magic != _MAGIC or length > MAX_PAYLOAD_BYTES or after > end:
+        return None
+    payload = file.read(length)
+    if len(payload) < length or crc32(payload, crc32(head[8:])) != crc or kind not in _KINDS:
+        return None
+    return Entry(EntryKind(kind), payload, n, received_at, Mark(segment, after))
+
+
+def _next_good(file: BinaryIO, segment: int, start: int, end: int) -> int:
+    """Where the next whole good frame begins, or `end`."""
+    offset, step = start, 2**20
+    while offset < end:
+        file.seek(offset)
+        found = file.read(step + len(_MAGIC_BYTES) - 1).find(_MAGIC_BYTES)
+        if found < 0:
+            offset += step
+            continue
+        offset += found
+        file.seek(offset)
+        if offset < end and _frame(file, segment, offset, end) is not None:
+            return offset
+        offset += 1
+    return end

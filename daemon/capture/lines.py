@@ -1,0 +1,86 @@
+"""A request's body as lines: one JSON object, an array of them, or NDJSON become NDJSON, without decoding what is in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Raw
+from msgspec.json import Decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SLICE_N = 1000
+"""Records decoded at once: 20,000 at once cost three times as much a record (they leave the cache)."""
+
+_ARRAY = Decoder(list[Raw])
+_ANY = Decoder(Raw)
+_LOOK_AT_N = 100
+"""Lines looked at to tell a broken object over several lines from NDJSON with broken lines."""
+
+
+class TooMany(ValueError):  # noqa: N818 (a domain failure, not a bug: house style)
+    """More records than one request may hold; nothing was decoded."""
+
+    def __init__(self, n: int, max_n: int) -> None:
+        super().__init__(f"a request may hold {max_n} records, got {n}: send them in several")
+
+
+def as_lines(body: bytes, max_n: int) -> bytes:
+    """The body as NDJSON: itself where it is that already. Raises MsgspecError when it is no JSON as a whole, and TooMany."""
+    body = body.strip()
+    if body.startswith(b"["):
+        items = _ARRAY.decode(body)
+        if len(items) > max_n:
+            raise TooMany(len(items), max_n)
+        if b"\n" in body:  # line feeds between tokens would end the line
+            return b"\n".join(bytes(item).replace(b"\n", b" ") for item in items)
+        return b"\n".join(items)
+    if b"\n" not in body:
+        return body
+    if _is_one_object(body):
+        return body.replace(b"\n", b" ")
+    n = body.count(b"\n") + 1
+    if n > max_n:
+        n = sum(1 for line in body.split(b"\n") if line.strip())
+        if n > max_n:
+            raise TooMany(n, max_n)
+    return body
+
+
+def _is_one_object(body: bytes) -> bool:
+    """Whether it is a single object written over several lines, and no NDJSON. Raises MsgspecError when it looks like neither."""
+    try:
+        _ANY.decode(memoryview(body)[: body.index(b"\n")])
+    except (ValueError, RecursionError):
+        try:
+            _ANY.decode(body)
+        except (ValueError, RecursionError):
+            if any(map(_is_object, body.split(b"\n", _LOOK_AT_N)[:_LOOK_AT_N])):
+                return False
+            raise
+        return True
+    return False
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return line.lstrip().startswith(b"{") and bool(_ANY.decode(line))
+    except (ValueError, RecursionError):
+        return False
+
+
+def slices(lines: bytes) -> Iterator[tuple[memoryview, int]]:
+    """Pieces of about SLICE_N lines (blank ones counted), cut at line ends, with the number of lines in each."""
+    view = memoryview(lines)
+    n = lines.count(b"\n") + 1
+    if n <= SLICE_N:
+        yield view, n
+        return
+    step = max(1, len(lines) * SLICE_N // n)
+    start = 0
+    while start < len(lines):
+        end = lines.find(b"\n", start + step)
+        end = len(lines) if end < 0 else end
+        yield view[start:end], lines.count(b"\n", start, end) + 1
+        start = end + 1
