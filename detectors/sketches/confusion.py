@@ -85,6 +85,11 @@ class Confusion:
         surplus = sum(both.values()) - sum(kept.values()) if len(kept) < len(both) else 0
         return type(self)(cells=MappingProxyType(kept), n=self.n + n, dropped=self.dropped + dropped + surplus)
 
+    @property
+    def dropped_of_all(self) -> int:
+        """Pairs missing in the cells over all pairs: above 0 the labels are too many for a classification."""
+        return self.n - sum(self.table().values())
+
     def groups(self, column: str) -> list[str]:
         """Groups of a column that have labelled pairs, sorted."""
         return sorted({cell.group for cell in self.cells if cell.column == column})

@@ -1,0 +1,123 @@
+"""Pearson's chi-square test of homogeneity: whether categories come as often as in the reference."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtrc
+
+from detectors.drift.categories import CategoryState, category_state, compared, largest_change
+from detectors.drift.interval import Slopes, interval, smoothed
+from detectors.registry import register
+from detectors.types import Eats, Kind, Outcome, PValue, Verdict
+
+if TYPE_CHECKING:
+    from detectors.types import Reference, Window
+
+_EXPECTED = 5.0
+"""Categories expected less often than this in either sample are pooled (Cochran's rule), else the p-value is not to be trusted."""
+
+
+@register("chi_square")
+@dataclass(frozen=True, kw_only=True)
+class ChiSquare:
+    """Chi-square test of one category column; a missing value is a category, rare categories are pooled.
+
+    Value: Cramér's V of the table (sample x category), in [0, 1]: 0 = the same shares, 1 = nothing in common.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[Kind] = Kind.INFORMS
+    eats: ClassVar[frozenset[Eats]] = frozenset({Eats.CATEGORY})
+    evidence: ClassVar[type[PValue]] = PValue
+    guarantee: ClassVar[str] = "P(p <= alpha) about alpha at one look"
+    assumption: ClassVar[str] = "records independent; asymptotic: every category used is expected 5 times in either sample"
+    cost: ClassVar[str] = "O(categories), at most 1,000; counts are exact; no labels"
+    source: ClassVar[str] = "Pearson 1900; Cochran 1954 (pooling); Cramér 1946 (V)"
+
+    column: str
+    """Subject, "input.channel"."""
+    alpha: float = 0.01
+    """False-alarm rate at one look; the interval holds with 1 - alpha."""
+    min_n: int = 30
+    """Fewer records on either side: insufficient."""
+
+    def __post_init__(self) -> None:
+        """Check alpha once, not at the first look."""
+        PValue(p=1.0, alpha=self.alpha)
+
+    @classmethod
+    def example(cls) -> Self:
+        """As the contract tests build it."""
+        return cls(column="input.channel")
+
+    @property
+    def subject(self) -> str:
+        """The column."""
+        return self.column
+
+    def start(self, reference: Reference) -> CategoryState:
+        """The reference's counts."""
+        return category_state(reference, self.column)
+
+    def step(self, state: CategoryState, data: Window) -> tuple[CategoryState, Verdict]:
+        """One look at a window."""
+        names, before, now = compared(state, data, self.column)
+        n_before, n_now = int(before.sum()), int(now.sum())
+        if min(n_before, n_now) < self.min_n:
+            because = f"{self.column}: {n_now} records in the window, {n_before} in the reference; both need {self.min_n}"
+            return state, self._verdict(Outcome.INSUFFICIENT, 1.0, (0.0, 0.0, 1.0), n_now, because)
+        x, y = pooled(before, now)
+        found = squared_association(x / n_before, y / n_now, n_before, n_now)
+        p = float(chdtrc(len(x) - 1, found.value * (n_before + n_now))) if len(x) > 1 else 1.0
+        low, high = interval(found, smoothed(x), smoothed(y), n_p=n_before, n_q=n_now, alpha=self.alpha)
+        outcome = Outcome.ALARM if p <= self.alpha else Outcome.OK
+        because = (
+            f"{self.column}: categories {'do not come' if outcome is Outcome.ALARM else 'come'} as often as in the reference, p = {p:.2g} "
+            f"{'<=' if outcome is Outcome.ALARM else '>'} {self.alpha:g}, {largest_change(names, before / n_before, now / n_now)}; "
+            f"{n_now} records against {n_before}"
+        )
+        figure = (math.sqrt(found.value), math.sqrt(low), min(1.0, math.sqrt(high)))
+        return state, self._verdict(outcome, p, figure, n_now, because)
+
+    def _verdict(self, outcome: Outcome, p: float, figure: tuple[float, float, float], n: int, because: str) -> Verdict:
+        value, low, high = figure
+        evidence = PValue(p=p, alpha=self.alpha)
+        return Verdict(
+            detector=self.name,
+            subject=self.subject,
+            outcome=outcome,
+            evidence=evidence,
+            value=value,
+            low=low,
+            high=high,
+            n=n,
+            because=because,
+        )
+
+
+def pooled(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both columns of counts, (k,), with the rare categories as one, (j,), j <= k; the choice looks at the sums of both only."""
+    total = x + y
+    expected = total * min(x.sum(), y.sum()) / total.sum()
+    order = np.argsort(total, kind="stable")
+    n_rare = int((expected < _EXPECTED).sum())
+    while 0 < n_rare < len(x) and expected[order[:n_rare]].sum() < _EXPECTED:
+        n_rare += 1
+    rare, kept = order[:n_rare], np.sort(order[n_rare:])
+    if not len(rare):
+        return x, y
+    return np.append(x[kept], x[rare].sum()), np.append(y[kept], y[rare].sum())
+
+
+def squared_association(p: NDArray[np.float64], q: NDArray[np.float64], n_p: int, n_q: int) -> Slopes:
+    """V squared = chi-square / N of shares p and q, both (k,), where every category occurs in at least one sample."""
+    a, b = n_p / (n_p + n_q), n_q / (n_p + n_q)
+    mean, gap = a * p + b * q, p - q
+    ratio = gap / mean
+    value = min(1.0, float(a * b * (gap @ ratio)))
+    return Slopes(value=value, by_p=a * b * ratio * (2.0 - a * ratio), by_q=-a * b * ratio * (2.0 + b * ratio), curvature=a * b)
