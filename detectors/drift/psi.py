@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from detectors.types import Reference, Window
 
+_WIDEST = 50.0
+"""Nats; half a record in each bin keeps the index below 2 ln(2 n), 43 for a billion records."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PsiState:
@@ -97,7 +100,7 @@ class Psi:
         n = round(float(current.sum()))
         if min(state.n, n) < self.min_n:
             because = f"{self.column}: {n} records in the window, {state.n} in the reference; both need {self.min_n}"
-            return state, self._verdict(Outcome.INSUFFICIENT, (0.0, 0.0, self.limit), n, because)
+            return state, self._verdict(Outcome.INSUFFICIENT, (0.0, 0.0, _WIDEST), n, because)
         used = (state.counts + current) > 0
         p, q = smoothed(state.counts[used]), smoothed(current[used])
         found = stability_index(p, q)

@@ -54,10 +54,8 @@ def rate_verdict(rate: Rate, *, detector: str, subject: str, minimum: float | No
         figure = f"{subject} is {rate.value:.3f}, between {rate.low:.3f} and {rate.high:.3f}, on {rate.n} {what}"
         is_low = minimum is not None and rate.high < minimum
         outcome = Outcome.ALARM if is_low else Outcome.OK
-        compared = (
-            "no minimum is set" if minimum is None else f"{'all of it below' if is_low else 'not all below'} the minimum of {minimum:g}"
-        )
-        because = f"{figure}; {compared}"
+        claim = "all of it below" if is_low else "not all of it below"
+        because = f"{figure}; " + ("no minimum is set" if minimum is None else f"{claim} the minimum of {minimum:g}")
     evidence = Score(distance=1.0 - rate.value, limit=1.0 - (minimum or 0.0))
     return Verdict(
         detector=detector,
