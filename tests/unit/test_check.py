@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from daemon import yaml_lines
+from daemon.check import SettingsError, load_settings
+from daemon.settings import FairnessSettings, ModelSettings, RetrainSettings, Settings
+
+EXAMPLE = Path(__file__).parents[2] / "retuned.example.yaml"
+MODEL = "models:\n  - name: m\n    task: text-classification\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RETUNED_TOKEN", raising=False)
+
+
+def problems(folder: Path, text: str | bytes) -> list[tuple[int, str, str]]:
+    """(line, path, whole line of the message) of each problem."""
+    file = folder / "retuned.yaml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(SettingsError) as raised:
+        load_settings(file)
+    assert str(file) in str(raised.value)
+    return [(p.line, p.path, str(p)) for p in raised.value.problems]
+
+
+def fields(part: type[BaseModel]) -> dict[str, Any]:
+    """Every setting below a part: name -> how often it is documented at least once."""
+    found: dict[str, Any] = {}
+    for name, field in part.model_fields.items():
+        found[f"{part.__name__}.{name}"] = name
+        for inner in re.findall(r"daemon\.settings\.(\w+)", str(field.annotation)):
+            import daemon.settings
+
+            kind = getattr(daemon.settings, inner)
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                found |= fields(kind)
+    return found
+
+
+def test_the_example_names_every_setting_there_is() -> None:
+    text = EXAMPLE.read_text()
+    missing = [where for where, name in fields(Settings).items() if not re.search(rf"\b{name}:", text)]
+    assert len(fields(Settings)) > 80
+    assert missing == []
+
+
+def unlike_default(part: BaseModel, path: str = "") -> set[str]:
+    found = set()
+    for name, field in type(part).model_fields.items():
+        value, default = getattr(part, name), field.get_default(call_default_factory=True)
+        here = f"{path}.{name}".lstrip(".")
+        if isinstance(value, BaseModel):
+            found |= unlike_default(value, here)
+        elif default is PydanticUndefined or value != default:
+            found.add(here)
+    return found
+
+
+def test_the_example_loads_and_shows_the_defaults() -> None:
+    settings = load_settings(EXAMPLE)
+    assert unlike_default(settings) == {"data_dir", "models"}
+    (model,) = settings.models
+    examples = {"name", "task", "labels", "columns", "monitors.fairness.by", "retrain.base_model"}
+    assert unlike_default(model) == examples
+    assert (ModelSettings.model_fields["retrain"].default, FairnessSettings.model_fields["by"].is_required()) == (None, True)
+    assert RetrainSettings.model_fields["base_model"].is_required()
+
+
+def test_the_documented_default_of_the_data_folder_is_beside_the_file() -> None:
+    assert load_settings(EXAMPLE).data_dir == EXAMPLE.parent / "retuned-data"
+
+
+def test_two_lines_are_enough(tmp_path: Path) -> None:
+    file = tmp_path / "retuned.yaml"
+    file.write_text("models:\n  - {name: support-sentiment, task: text-classification}\n")
+    assert load_settings(file).models[0].name == "support-sentiment"
+
+
+def test_an_unknown_setting_is_named_with_its_line_and_the_nearest_known_one(tmp_path: Path) -> None:
+    ((line, path, text),) = problems(tmp_path, MODEL + "    monitors:\n      drfit: {columns: all}\n")
+    assert (line, path) == (5, "models[0].monitors.drfit")
+    assert "did you mean 'drift'?" in text
+
+
+def test_a_value_out_of_range_is_told_with_rule_meaning_and_default(tmp_path: Path) -> None:
+    ((line, path, text),) = problems(tmp_path, "tick_s: -3\n" + MODEL)
+    assert (line, path) == (1, "tick_s")
+    assert "= -3" in text
+    assert "must be greater than 0" in text
+    assert "How often the service looks" in text
+    assert "Default: 10.0" in text
+
+
+def test_every_problem_is_told_at_once_by_line(tmp_path: Path) -> None:
+    found = problems(tmp_path, "tick_s: 0\n" + MODEL + "    sample_ratio: 2\nhttp: {port: 99999}\n")
+    assert [(line, path) for line, path, _ in found] == [(1, "tick_s"), (5, "models[0].sample_ratio"), (6, "http.port")]
+
+
+def test_a_missing_name_points_at_the_model_that_lacks_it(tmp_path: Path) -> None:
+    ((line, path, text),) = problems(tmp_path, "tick_s: 1\nmodels:\n  - task: text-classification\n")
+    assert (line, path) == (3, "models[0].name")
+    assert "must be given" in text
+
+
+def test_a_bad_branch_of_a_union_is_told_at_the_key_of_the_file(tmp_path: Path) -> None:
+    found = problems(tmp_path, MODEL + "    monitors:\n      drift:\n        columns: 7\n")
+    assert {(line, path) for line, path, _ in found} == {(6, "models[0].monitors.drift.columns")}
+
+
+def test_labels_that_yaml_reads_as_booleans_get_the_remedy_of_quotes(tmp_path: Path) -> None:
+    found = problems(tmp_path, MODEL + "    labels: [no, yes]\n")
+    assert [(path, "put it in quotes" in text) for _, path, text in found] == [("models[0].labels[0]", True), ("models[0].labels[1]", True)]
+
+
+def test_a_bare_on_is_the_word_on(tmp_path: Path) -> None:
+    retrain = "    retrain:\n      base_model: ./base\n      on: [sunshine]\n"
+    ((line, path, text),) = problems(tmp_path, MODEL + retrain)
+    assert (line, path) == (6, "models[0].retrain.on[0]")
+    assert "'harmful_drift'" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "says"),
+    [
+        ("    labels: [a, a]\n", "models[0].labels", "each class once"),
+        ("    labels: [a]\n", "models[0].labels", "at least two classes"),
+        ("    reference: {kind: file}\n", "models[0].reference.kind", "must come with a path"),
+        ("    reference: {kind: file, path: gone.parquet}\n", "models[0].reference.path", "must be a file that exists"),
+        ("    reference: {path: retuned.yaml}\n", "models[0].reference.path", "kind: file only"),
+        ("    monitors: {pane_s: 60, window_s: 30}\n", "models[0].monitors.window_s", "at least pane_s (60)"),
+        ("    monitors: {lateness_s: 9e9}\n", "models[0].monitors.lateness_s", "at most label_horizon_s"),
+        (
+            "    columns: {text: text}\n    monitors: {drift: {columns: [txt]}}\n",
+            "models[0].monitors.drift.columns[0]",
+            "did you mean 'text'?",
+        ),
+        ("    labels: [a, b]\n    monitors: {fairness: {by: [sex]}}\n", "models[0].monitors.fairness.by[0]", "one of the model's columns"),
+        (
+            "    labels: [a, b]\n    columns: {sex: category}\n    monitors: {fairness: {by: [sex]}}\n",
+            "models[0].monitors.fairness.by[0]",
+            "protected: true",
+        ),
+    ],
+)
+def test_rules_between_settings_are_told_with_a_remedy(tmp_path: Path, text: str, path: str, says: str) -> None:
+    found = problems(tmp_path, MODEL + text)
+    assert [(p, says in t) for _, p, t in found] == [(path, True)]
+    assert found[0][0] > 3
+
+
+RETRAIN = MODEL + "    labels: [a, b]\n    columns: {text: text}\n    retrain:\n      base_model: ./base\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "says"),
+    [
+        ("      schedule: '0 3 1 */3 *'\n", "schedule", "only when `on` names schedule"),
+        ("      on: [schedule]\n", "on", "schedule needs retrain.schedule"),
+        ("      on: [schedule]\n      schedule: at noon\n", "schedule", "must be a cron expression"),
+        ("    monitors: {performance: null}\n", "on", "needs monitors.performance"),
+        ("      replay: gone.parquet\n", "replay", "must be a file that exists"),
+    ],
+)
+def test_a_trigger_that_could_never_fire_is_an_error(tmp_path: Path, text: str, path: str, says: str) -> None:
+    found = problems(tmp_path, RETRAIN + text)
+    assert all(p == f"models[0].retrain.{path}" for _, p, _ in found)
+    assert says in found[0][2]
+
+
+def test_a_base_package_that_is_not_installed_is_told_with_its_name(tmp_path: Path) -> None:
+    ((_, path, text),) = problems(tmp_path, RETRAIN.replace("./base", "package:no_such_model"))
+    assert (path, "pip install no-such-model" in text) == ("models[0].retrain.base_model", True)
+
+
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    ((line, path, _),) = problems(tmp_path, MODEL + MODEL.removeprefix("models:\n"))
+    assert (line, path) == (4, "models[1].name")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (b"models:\n  - name: a\n    name: b\n", 3),
+        (b"models: [\n", 2),
+        (b"tick_s: 1\nmodels: !!python/object/apply:os.system [ls]\n", 2),
+        (b"\xff\xfe\x00", 1),
+        (b"", 1),
+        (b"- a\n", 1),
+        (b"#" * (yaml_lines.MAX_BYTES + 1), 1),
+        (b"[" * 5000, 1),
+    ],
+)
+def test_what_is_no_settings_file_is_refused_with_its_line(tmp_path: Path, text: bytes, line: int) -> None:
+    assert problems(tmp_path, text)[0][0] == line
+
+
+def test_aliases_of_aliases_do_not_grow_without_bound(tmp_path: Path) -> None:
+    rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    rows += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+    assert "aliases" in problems(tmp_path, "\n".join(rows))[0][2]
+    assert "aliases" in problems(tmp_path, "a: &a [*a]\n")[0][2]
+
+
+def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "retuned.yaml"
+    file.write_text(MODEL)
+    monkeypatch.setenv("RETUNED_TOKEN", "s3cret")
+    token = load_settings(file).http.token
+    assert token is not None
+    assert token.get_secret_value() == "s3cret"
+    monkeypatch.delenv("RETUNED_TOKEN")
+    ((_, path, text),) = problems(tmp_path, MODEL + "http:\n  token: [s3cret]\n")
+    assert (path, "s3cret" in text) == ("http.token", False)
+
+
+def test_relative_paths_count_from_the_files_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "bound.jsonl").write_text("{}\n")
+    file = tmp_path / "conf" / "retuned.yaml"
+    file.write_text("data_dir: ../data\n" + MODEL + "    reference: {bound: bound.jsonl}\n")
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(Path("conf/retuned.yaml"))
+    assert settings.data_dir.resolve() == tmp_path / "data"
+    assert settings.models[0].reference.bound == tmp_path / "conf" / "bound.jsonl"
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="must be a readable file: No such file"):
+        load_settings(tmp_path / "gone.yaml")
