@@ -1,0 +1,193 @@
+"""From panes to a decision: detectors → verdicts → incident → policy, inside the caller's transaction. No I/O but the ledger's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from daemon import watch as watches
+from daemon.decide import incident as incidents_of
+from daemon.decide import policy
+from daemon.decide.run import State
+from daemon.learn import learn
+from daemon.store import champions, controls, counters, epochs, incidents, outbox, runs, tables, verdicts
+from daemon.store.ledger import note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+
+    from daemon.settings import ModelSettings, Settings
+    from daemon.store.intake import ClosedPane
+    from daemon.store.panes import Windows
+    from daemon.watch import Watch
+    from detectors.types import Verdict
+
+
+class Judge:
+    """Holds each model's watch (a cache of the ledger) and how long triggers have stood."""
+
+    def __init__(self, settings: Settings, windows: Windows) -> None:
+        self._models = {m.name: m for m in settings.models}
+        self._data_dir = settings.data_dir
+        self._windows = windows
+        self._watches: dict[str, Watch] = {}
+        self._standing: dict[str, dict[str, int]] = {}
+        self._last: dict[str, str] = {}
+        self._fresh: set[str] = set()
+
+    def forget(self) -> None:
+        """A transaction failed: what is held in memory may be ahead of the ledger; it is read again."""
+        self._watches.clear()
+
+    def fold(self, tx: Connection, pane: ClosedPane, now: float) -> None:
+        """One closed pane through the sequential detectors; new alarms and the incident go into the ledger with it."""
+        watch = self._watch(tx, pane.model, now)
+        if watch is None:
+            return
+        before = {(v.verdict.detector, v.verdict.subject): v.verdict for v in verdicts.latest(tx, pane.model, epoch=watch.epoch)}
+        found = watch.fold(tx, pane.increment)
+        verdicts.save(tx, pane.model, found, at=pane.end, epoch=watch.epoch)
+        fresh = [v for v in incidents_of.alarms(found) if (old := before.get((v.detector, v.subject))) is None or old.outcome != v.outcome]
+        _tell_alarms(tx, pane, fresh, epoch=watch.epoch, now=now)
+        self._incident(tx, watch, found, now)
+        self._fresh.add(pane.model)
+
+    def decide(self, tx: Connection, model: ModelSettings, now: float) -> policy.Decision:
+        """The window's informing verdicts, and the policy's decision with its reason."""
+        watch = self._watch(tx, model.name, now)
+        if watch is not None:
+            self._look(tx, watch, now)
+            self._incident(tx, watch, [], now)
+        decision = policy.decide(self._current(tx, watch), self._history(tx, model, watch, now), now, policy.Rules.of(model))
+        self._record(tx, model.name, decision, now)
+        return decision
+
+    def _watch(self, tx: Connection, name: str, now: float) -> Watch | None:
+        """The watch of the present epoch; None before a champion is known and while its reference is being learnt."""
+        held = champions.champion(tx, name)
+        if held is None:
+            return None
+        watch = self._watches.get(name)
+        if watch is not None and watch.epoch == held.epoch:
+            return watch
+        found = epochs.epoch(tx, name, held.epoch)
+        model = self._models[name]
+        path = learn(tx, model, found, self._data_dir, now) if found is not None else None
+        if path is None:
+            return None
+        watch = watches.enter(tx, model, held.version, held.epoch, Path(self._data_dir, path))
+        self._watches[name] = watch
+        self._standing.pop(name, None)
+        return watch
+
+    def _look(self, tx: Connection, watch: Watch, now: float) -> None:
+        """One-look detectors, only when a pane came in since the last look."""
+        name = watch.model.name
+        if name not in self._fresh:
+            return
+        self._fresh.discard(name)
+        window = self._windows.window(tx, name, watch.version, now - watch.model.monitors.window_s, now)
+        verdicts.save(tx, name, watch.look(window), at=window.end.timestamp(), epoch=watch.epoch)
+
+    def _current(self, tx: Connection, watch: Watch | None) -> list[Verdict]:
+        """The latest verdicts of the epoch, whichever pane they came from."""
+        return [] if watch is None else [v.verdict for v in verdicts.latest(tx, watch.model.name, epoch=watch.epoch)]
+
+    def _incident(self, tx: Connection, watch: Watch, found: list[Verdict], now: float) -> None:
+        """Fold verdicts into the model's incident and write what changed; an opened one gets a report."""
+        name = watch.model.name
+        before = _as_incident(incidents.open_of(tx, name))
+        after, change = incidents_of.fold(before, found, model=name, epoch=watch.epoch, now=now, quiet_s=watch.model.monitors.quiet_s)
+        if after is None or after == before:
+            return
+        if change is incidents_of.Change.OPENED:
+            incidents.open_incident(
+                tx, incident_id=after.id, model=name, epoch=after.epoch, now=now, subjects=after.subjects, harmful=after.harmful
+            )
+            payload = {"incident": after.id, "epoch": after.epoch, "version": watch.version}
+            outbox.put(tx, key=f"report:{after.id}", model=name, kind="report", payload=payload, now=now)
+        elif change is incidents_of.Change.CLOSED:
+            incidents.close(tx, after.id, now=now, because="quiet" if after.epoch == watch.epoch else "the epoch ended")
+        else:
+            incidents.extend(tx, after.id, now=now, subjects=after.subjects, harmful=after.harmful, last_alarm_at=after.last_alarm_at)
+
+    def _history(self, tx: Connection, model: ModelSettings, watch: Watch | None, now: float) -> policy.History:
+        name = model.name
+        incident = _as_incident(incidents.open_of(tx, name))
+        current = self._current(tx, watch)
+        self._standing[name] = policy.stand(self._standing.get(name, {}), current, incident)
+        held = champions.champion(tx, name)
+        past = runs.runs(tx, name)
+        scheduled = [r.trigger.get("due_at") for r in past if r.trigger.get("kind") == policy.TriggerKind.SCHEDULE]
+        return policy.History(
+            watched_since=held.since if held is not None else now,
+            paused=controls.is_paused(tx, name),
+            incident=incident,
+            standing=self._standing[name],
+            runs=tuple(_past(r) for r in past),
+            training_s=runs.training_s(tx, name, since=now - policy.BUDGET_S),
+            last_verdict_at=max((v.at for v in verdicts.latest(tx, name)), default=None),
+            last_label_at=tx.execute(select(func.max(tables.label.c.received_at)).where(tables.label.c.model == name)).scalar(),
+            scheduled_at=max((at for at in scheduled if at is not None), default=None),
+        )
+
+    def _record(self, tx: Connection, model: str, decision: policy.Decision, now: float) -> None:
+        """Each decision with its reason in the ledger, once a change; an alert also goes out, once a key."""
+        kind = type(decision).__name__.lower()
+        said = f"{kind}: {decision.because}"
+        if self._last.get(model) == said:
+            return
+        self._last[model] = said
+        note(tx, now, model, "decision", decision=kind, because=decision.because)
+        if isinstance(decision, policy.Alert):
+            payload = {"what": "alert", "because": decision.because}
+            outbox.put(tx, key=f"notify:{model}:{decision.key}", model=model, kind="notify", payload=payload, now=now)
+
+
+def _tell_alarms(tx: Connection, pane: ClosedPane, fresh: Iterable[Verdict], *, epoch: int, now: float) -> None:
+    for v in fresh:
+        note(
+            tx,
+            now,
+            pane.model,
+            "alarm",
+            detector=v.detector,
+            subject=v.subject,
+            value=v.value,
+            low=v.low,
+            high=v.high,
+            n=v.n,
+            because=v.because,
+            pane_start=pane.start,
+            pane_end=pane.end,
+            epoch=epoch,
+        )
+        counters.add(tx, pane.model, {("alarms", v.detector): 1})
+
+
+def _as_incident(stored: incidents.StoredIncident | None) -> incidents_of.Incident | None:
+    if stored is None:
+        return None
+    return incidents_of.Incident(
+        id=stored.id,
+        model=stored.model,
+        epoch=stored.epoch,
+        opened_at=stored.opened_at,
+        last_alarm_at=stored.last_alarm_at,
+        subjects=stored.subjects,
+        harmful=stored.harmful,
+    )
+
+
+def _past(run: runs.Run) -> policy.PastRun:
+    return policy.PastRun(
+        id=run.id,
+        state=State(run.state),
+        ended_at=run.ended_at,
+        incident=run.trigger.get("incident"),
+        is_manual=run.trigger.get("kind") == policy.TriggerKind.MANUAL,
+    )
