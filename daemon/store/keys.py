@@ -8,7 +8,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql
 
 from daemon.store import tables
@@ -33,7 +33,7 @@ def recorded(tx: Connection, model: str, keys: Sequence[bytes]) -> dict[bytes, t
 
 def labelled(tx: Connection, model: str, keys: Sequence[bytes]) -> dict[bytes, str]:
     """Those of the keys that have a label -> its state."""
-    return {key: state for key, state in _rows(tx, tables.label, ("key", "state"), model, keys)}
+    return dict(_rows(tx, tables.label, ("key", "state"), model, keys))
 
 
 def waiting(tx: Connection, model: str, keys: Sequence[bytes]) -> list[Any]:
@@ -74,3 +74,11 @@ def _rows(tx: Connection, table: Table, columns: tuple[str, ...], model: str, ke
             query = select(*(table.c[name] for name in columns)).where(table.c.model == model, table.c.key.in_(chunk))
             found += [(bytes(row[0]), *row[1:]) for row in tx.execute(query)]
     return found
+
+
+def expire(tx: Connection, model: str, *, before: float) -> int:
+    """Forget records of an earlier `at`; labels that wait since earlier expire. Gives the number of those."""
+    record, label = tables.record_key, tables.label
+    tx.execute(delete(record).where(record.c.model == model, record.c.at < before))
+    old = update(label).where(label.c.model == model, label.c.state == "waiting", label.c.received_at < before)
+    return int(tx.execute(old.values(state="expired")).rowcount)

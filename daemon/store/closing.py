@@ -1,0 +1,145 @@
+"""Closing a pane: its records become Parquet, sketches and one increment, its labels become pairs. Reads the ledger, writes only files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import func, select
+
+from daemon.store import tables
+from daemon.store.closed import ClosedPane, Join, Part
+from daemon.store.columns import columns_of, log_table
+from daemon.store.joining import Joiner, Own, is_pair, pairs_of, waited
+from daemon.store.record_log import RecordLog, log_path
+from detectors.sketches.confusion import Confusion
+from detectors.sketches.summary import summarise
+from detectors.types import Increment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from sqlalchemy import Connection
+
+    from daemon.settings import ModelSettings
+    from daemon.store.pending import Buffer, HeldLabel, Pending
+    from daemon.store.ports import Record
+
+Columns = dict[str, "NDArray[Any]"]
+
+
+class Closing:
+    """One pane of one model while it is being closed."""
+
+    def __init__(self, tx: Connection, model: ModelSettings, log: RecordLog, champion: tuple[str, float] | None) -> None:
+        self._tx, self._model, self._log = tx, model, log
+        self._version, self._since = champion or ("", 0.0)
+        self._parts: list[Part] = []
+        self._own: dict[bytes, Own] = {}
+        self._fresh: list[Columns] = []  # columns of the champion's records, one dict a part
+
+    def close(self, pending: Pending, index: int, late: Sequence[int], labels: Sequence[HeldLabel]) -> ClosedPane:
+        """Everything of pane `index`, of the late buffers before it, and of the labels that are due."""
+        pane_s, model = self._model.monitors.pane_s, self._model
+        indices = [i for i in (*late, index) if i in pending.buffers]
+        needs_own = bool(labels) or pending.n_waiting > 0
+        for i in indices:
+            self._take(pending.buffers[i], i * pane_s, needs_own=needs_own)
+        unsampled = [pair for i in indices for pair in pending.buffers[i].unsampled]
+        joins = self._joins(pending, labels, {key for key, _ in unsampled})
+        self._give_pairs(joins, index * pane_s)
+        return ClosedPane(
+            model=model.name,
+            start=index * pane_s,
+            end=(index + 1) * pane_s,
+            parts=tuple(self._parts),
+            joins=tuple(joins),
+            increment=self._increment(index, joins),
+            indices=tuple(indices),
+            unsampled=tuple(unsampled),
+        )
+
+    def _take(self, buffer: Buffer, start: float, *, needs_own: bool) -> None:
+        """A buffer's records, one part a version."""
+        by_version: dict[str, list[int]] = defaultdict(list)
+        if len(buffer.seen) == 1:
+            by_version[next(iter(buffer.seen))] = list(range(len(buffer.records)))
+        else:
+            for i, record in enumerate(buffer.records):
+                by_version[record.version].append(i)
+        for version in buffer.seen:
+            rows = by_version[version]
+            ats = [buffer.ats[i] for i in rows]
+            part = replace(self._part(version, start, n_seen=buffer.seen[version]), keys=[buffer.keys[i] for i in rows], ats=ats)
+            self._add(part, [buffer.records[i] for i in rows])
+            if needs_own:
+                at, pi = len(self._parts) - 1, self._model.sample_ratio
+                self._own |= {buffer.keys[i]: (at, row, buffer.records[i], ats[row], pi) for row, i in enumerate(rows)}
+
+    def _add(self, part: Part, records: list[Record]) -> None:
+        """One part: its Parquet is durable and its sketches are made when this returns."""
+        if records:
+            columns = columns_of(self._model, records)
+            table = log_table(self._model, records, part.ats, self._model.sample_ratio)
+            path = log_path(self._model.name, part.version, part.start, part.seq)
+            self._log.write(path, table)
+            part = replace(part, path=path, table=table, summary=summarise(columns, self._model.subjects()))
+            if part.version == self._version:
+                self._fresh.append(_since(columns, part.ats, self._since))
+        self._parts.append(part)
+
+    def _part(self, version: str, start: float, *, n_seen: int) -> Part:
+        t = tables.pane
+        query = select(func.max(t.c.seq)).where(t.c.model == self._model.name, t.c.version == version, t.c.start == start)
+        seq = self._tx.execute(query).scalar()
+        seq = 0 if seq is None else seq + 1
+        end = start + self._model.monitors.pane_s
+        return Part(version=version, start=start, end=end, seq=seq, path=None, table=None, n_seen=n_seen, n_pairs=0, summary={})
+
+    def _joins(self, pending: Pending, labels: Sequence[HeldLabel], unsampled: set[bytes]) -> list[Join]:
+        joiner = Joiner(self._tx, self._model, self._log, self._own, unsampled)
+        waits = waited(self._tx, self._model.name, [*self._own, *unsampled]) if pending.n_waiting else []
+        return [*joiner.join(waits, is_new=False), *joiner.join(labels, is_new=True)]
+
+    def _give_pairs(self, joins: Sequence[Join], start: float) -> None:
+        """Confusion counts go to the pane in which the label was joined, under the version that answered."""
+        by_version: dict[str, list[Join]] = defaultdict(list)
+        for join in joins:
+            if is_pair(join):
+                by_version[join.version].append(join)
+        for version, found in by_version.items():
+            pairs = pairs_of(found, self._model.protected())
+            at = next((i for i, p in enumerate(self._parts) if p.version == version and p.start == start), None)
+            if at is None:
+                at = len(self._parts)
+                self._parts.append(self._part(version, start, n_seen=0))
+            self._parts[at] = replace(self._parts[at], n_pairs=pairs.n, confusion=Confusion().add(pairs))
+
+    def _increment(self, index: int, joins: Sequence[Join]) -> Increment:
+        """The champion's records and pairs of its epoch: others are stored only."""
+        pane_s = self._model.monitors.pane_s
+        columns = _concatenated(self._fresh)
+        mine = [j for j in joins if j.version == self._version and j.at >= self._since]
+        return Increment(
+            start=datetime.fromtimestamp(index * pane_s, UTC),
+            end=datetime.fromtimestamp((index + 1) * pane_s, UTC),
+            columns=columns,
+            pairs=pairs_of(mine, self._model.protected()),
+            n=len(next(iter(columns.values()), ())),
+        )
+
+
+def _since(columns: Columns, ats: Sequence[float], since: float) -> Columns:
+    """The rows recorded at or after the epoch's start."""
+    kept = np.asarray(ats) >= since  # (n,)
+    return columns if kept.all() else {subject: values[kept] for subject, values in columns.items()}
+
+
+def _concatenated(parts: Sequence[Mapping[str, NDArray[Any]]]) -> Columns:
+    if len(parts) == 1:
+        return dict(parts[0])
+    return {subject: np.concatenate([part[subject] for part in parts]) for subject in (parts[0] if parts else ())}

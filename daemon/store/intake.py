@@ -1,0 +1,291 @@
+"""From the spool to closed panes: de-duplicated, on time, sampled by hash, joined with labels, each exactly once.
+
+A tick is `pull`, then for each pane of `due` one transaction with `commit` in it, then `advance` in one more. Memory holds only what the
+spool still has: after a crash or a transaction that failed, the next `pull` reads again from the ledger's mark.
+
+Exactly once: `spool` is the mark before which everything is in committed panes, `pulled` the one up to which drops are counted. An entry
+between the two is read again; what of it is in the ledger already was committed or counted from there, and is skipped in silence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import func, select
+
+from daemon.store import counters, keys, tables
+from daemon.store.closing import Closing
+from daemon.store.commit import commit_pane
+from daemon.store.pending import Buffer, HeldLabel, Pending
+from daemon.store.ports import Mark
+from daemon.store.record_log import RecordLog
+from daemon.store.upsert import upsert
+from retrain.types import Reason, Transient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from daemon.settings import ModelSettings, Settings
+    from daemon.store.closed import ClosedPane
+    from daemon.store.ledger import Ledger
+    from daemon.store.ports import Entry, Feed
+
+log = structlog.get_logger()
+
+_Item = tuple[Any, bytes, float, Mark, bool]
+"""(record or label, key, received at, mark before its entry, is fresh); not fresh = read before a restart: its drops are counted."""
+
+_CHUNK_N = 5000  # records looked up at once
+_MOST_PENDING_N = 200_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pulled:
+    """What one `pull` read."""
+
+    n_records: int
+    n_labels: int
+    is_complete: bool
+    """False: the spool has more; commit what is due and pull again before the tick ends."""
+
+
+class Intake:
+    """One per service; used by the ticking thread only. Memory: the sampled records of the open panes, and 16 bytes of each other one."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, feed: Feed, data_dir: Path) -> None:
+        self._models = {model.name: model for model in settings.models}
+        self._ledger, self._feed = ledger, feed
+        self.log = RecordLog(data_dir)
+        self._pending: dict[str, Pending] = {}
+        self._mark = self._fresh_from = Mark(0, 0)
+        self._commits = -1
+        self._until = float("-inf")
+        self._counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+
+    @property
+    def n_pending(self) -> int:
+        """Records in open panes."""
+        return sum(len(pending.keys) for pending in self._pending.values())
+
+    @property
+    def mark(self) -> Mark:
+        """The position in the spool up to which was read."""
+        return self._mark
+
+    def pull(self, now: float) -> Pulled:
+        """Read what is new in the spool; stops early when much is pending (after an outage), so that memory stays bounded."""
+        with self._ledger.read() as tx:
+            self._heal(tx)
+            n_records, n_labels, batch_n = 0, 0, 0
+            batch: list[tuple[Entry, Mark]] = []
+            is_complete, before = True, self._mark
+            for entry in self._feed.read(self._mark):
+                batch.append((entry, before))
+                before, batch_n = Mark(*entry.mark), batch_n + entry.n
+                is_labels = entry.kind.name == "LABELS"
+                n_records, n_labels = n_records + (0 if is_labels else entry.n), n_labels + (entry.n if is_labels else 0)
+                if batch_n >= _CHUNK_N:
+                    self._take(tx, batch)
+                    batch, batch_n = [], 0
+                    if self.n_pending >= _MOST_PENDING_N:
+                        is_complete, self._until = False, min(now, entry.received_at)
+                        break
+            self._take(tx, batch)
+        if is_complete:
+            self._until = now
+        return Pulled(n_records=n_records, n_labels=n_labels, is_complete=is_complete)
+
+    def due(self, now: float, champions: Mapping[str, tuple[str, float]]) -> Iterator[ClosedPane]:
+        """Panes to close, in order; `champions`: model -> (version, start of its epoch). Commit each before asking for the next."""
+        until = min(now, self._until)
+        work = [(index, name, late) for name in self._pending for index, late in self._closable(self._models[name], until)]
+        for index, name, late in sorted(work):
+            model, pending = self._models[name], self._pending[name]
+            close_at = (index + 1) * model.monitors.pane_s + model.monitors.watermark_s
+            own = {i for i in (*late, index) if i in pending.buffers}
+            labels = self._labels_due(pending, close_at, own)
+            with self._ledger.read() as tx:
+                closing = Closing(tx, model, self.log, champions.get(name))
+                pane = closing.close(pending, index, late, labels)
+            yield pane
+
+    def commit(self, tx: Connection, pane: ClosedPane) -> None:
+        """Panes, keys, labels, counters and the spool's mark, all in the caller's transaction."""
+        pending, count = self._pending[pane.model], self._counts[pane.model]
+        commit_pane(tx, pane, now=pane.end + self._models[pane.model].monitors.watermark_s)
+        count["records", "stored"] += pane.n
+        count["records", "sampled_out"] += len(pane.unsampled)
+        for join in pane.joins:
+            if join.is_new:
+                count["labels", "stored"] += 1
+            count["joins", join.state] += 1
+            pending.n_waiting += (join.state == "waiting") - (not join.is_new)
+        for index in pane.indices:
+            pending.drop(index)
+        pending.drop_labels({join.held.key for join in pane.joins if join.is_new})
+        index = round(pane.start / self._models[pane.model].monitors.pane_s)
+        pending.closed = index if pending.closed is None else max(index, pending.closed)
+        self.advance(tx)
+
+    def advance(self, tx: Connection) -> None:
+        """Counters and the spool's mark without a pane: also a tick that only dropped something gets ahead.
+
+        `Transient(CONFLICT)` when an earlier transaction failed and `pull` was not called since: memory is not what the ledger says.
+        """
+        if _marks(tx).get("commits", Mark(0, 0)).offset != self._commits:
+            raise Transient(Reason.CONFLICT, "an earlier commit of the intake failed; pull again")
+        for model, count in self._counts.items():
+            counters.add(tx, model, count)
+        self._counts.clear()
+        firsts = [first for pending in self._pending.values() for first in pending.firsts()]
+        self._commits += 1
+        self._write_marks(tx, min([*firsts, self._mark]))
+
+    def release(self) -> None:
+        """Let the spool delete what is in the ledger."""
+        with self._ledger.read() as tx:
+            self._feed.release(_marks(tx).get("spool", Mark(0, 0)))
+
+    def prune(self, tx: Connection, now: float) -> dict[str, int]:
+        """Forget keys of records older than the label horizon, expire labels that waited that long; model -> labels expired."""
+        expired = {}
+        for name, model in self._models.items():
+            expired[name] = keys.expire(tx, name, before=now - model.monitors.label_horizon_s)
+            counters.add(tx, name, {("joins", "expired"): expired[name]})
+            if name in self._pending:
+                self._pending[name].n_waiting = _n_waiting(tx, name)
+        return expired
+
+    # -- reading
+
+    def _heal(self, tx: Connection) -> None:
+        """Start again from the ledger when memory is not what it says: at the start, and after a transaction that failed."""
+        marks = _marks(tx)
+        commits = marks.get("commits", Mark(0, 0)).offset
+        if commits == self._commits:
+            return
+        self._commits = commits
+        self._mark, self._fresh_from = marks.get("spool", Mark(0, 0)), marks.get("pulled", Mark(0, 0))
+        self._counts.clear()
+        self._pending = {name: Pending(closed=_newest(tx, model), n_waiting=_n_waiting(tx, name)) for name, model in self._models.items()}
+
+    def _take(self, tx: Connection, batch: list[tuple[Entry, Mark]]) -> None:
+        """Sort the items of some entries into buffers; drops are counted."""
+        records: dict[str, list[_Item]] = defaultdict(list)
+        labels: dict[str, list[_Item]] = defaultdict(list)
+        for entry, first in batch:
+            is_fresh = first >= self._fresh_from
+            is_labels = entry.kind.name == "LABELS"
+            into = labels if is_labels else records
+            try:
+                items = self._feed.parse_labels(entry.payload) if is_labels else self._feed.parse_records(entry.payload)
+            except ValueError as e:
+                log.error("intake.unreadable", n=entry.n, error=str(e)[:200])  # noqa: TRY400 (the payload's text is no traceback)
+                self._counts[""]["labels" if is_labels else "records", "unreadable"] += entry.n if is_fresh else 0
+                continue
+            for item in items:
+                into[item.model].append((item, keys.key_of(item.id), entry.received_at, first, is_fresh))
+            self._mark = Mark(*entry.mark)
+        for name, found in records.items():
+            self._sort(tx, name, found, "records")
+        for name, found in labels.items():
+            self._sort(tx, name, found, "labels")
+        if batch:
+            self._mark = Mark(*batch[-1][0].mark)
+
+    def _sort(self, tx: Connection, name: str, items: list[_Item], what: str) -> None:
+        count, n_fresh = self._counts[name], sum(item[4] for item in items)
+        count["accepted", what] += n_fresh
+        if name not in self._models:
+            count[what, "unknown_model"] += n_fresh
+            return
+        model, pending = self._models[name], self._pending[name]
+        is_records = what == "records"
+        found = [item[1] for item in items]
+        known = set(keys.recorded(tx, name, found) if is_records else keys.labelled(tx, name, found))
+        keep, held = (_keep_record, pending.keys) if is_records else (_keep_label, pending.label_keys)
+        horizon = model.monitors.lateness_s if is_records else float("inf")
+        for item, key, received_at, first, is_fresh in items:
+            at = item.at.timestamp()
+            if key in known or key in held:
+                count[what, "duplicate"] += is_fresh
+            elif at < received_at - horizon:
+                count[what, "late"] += is_fresh
+            else:
+                held.add(key)
+                keep(pending, model, self._feed, (item, key, received_at, first, is_fresh), at)
+
+    # -- closing
+
+    def _closable(self, model: ModelSettings, until: float) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """(pane index, late indices before it) of every pane that is due."""
+        pane_s, pending = model.monitors.pane_s, self._pending[model.name]
+        newest = int((until - model.monitors.watermark_s) // pane_s) - 1  # the newest pane that may be closed
+        closed = pending.closed if pending.closed is not None else min([newest, *pending.buffers]) - 1
+        late = tuple(sorted(i for i in pending.buffers if i <= closed))
+        found = sorted(i for i in pending.buffers if closed < i <= newest)
+        last_at = (found[-1] + 1) * pane_s + model.monitors.watermark_s if found else float("-inf")
+        newest_at = (newest + 1) * pane_s + model.monitors.watermark_s
+        settled = {*late, *found}
+        if newest > max([closed, *found]) and (
+            (late and not found) or any(h.received_at > last_at for h in self._labels_due(pending, newest_at, settled))
+        ):
+            found.append(newest)
+        for position, index in enumerate(found):
+            yield index, late if position == 0 else ()
+
+    def _labels_due(self, pending: Pending, close_at: float, own: set[int]) -> list[HeldLabel]:
+        """Labels received by then, but for those whose record is in a pane that stays open."""
+        due = [held for held in pending.labels if held.received_at <= close_at]
+        if not due:
+            return []
+        others = [b for i, b in pending.buffers.items() if i not in own]
+        if not others:
+            return due
+        open_keys = {key for b in others for key in b.keys}.union(key for b in others for key, _ in b.unsampled)
+        return [held for held in due if held.key not in open_keys]
+
+    def _write_marks(self, tx: Connection, spool: Mark) -> None:
+        marks = {"spool": spool, "pulled": max(self._mark, self._fresh_from), "commits": Mark(0, self._commits)}
+        upsert(tx, tables.mark, [{"name": name, "segment": m.segment, "offset": m.offset} for name, m in marks.items()])
+
+
+def _keep_record(pending: Pending, model: ModelSettings, feed: Feed, item: _Item, at: float) -> None:
+    record, key, _, first, _ = item
+    index = int(at // model.monitors.pane_s)
+    buffer = pending.buffers.get(index)
+    if buffer is None:
+        buffer = pending.buffers[index] = Buffer(first)
+    buffer.seen[record.version] += 1
+    if model.sample_ratio >= 1.0 or feed.included(record.id, model.name, model.sample_ratio):
+        buffer.records.append(record)
+        buffer.keys.append(key)
+        buffer.ats.append(at)
+    else:
+        buffer.unsampled.append((key, at))
+
+
+def _keep_label(pending: Pending, _model: ModelSettings, _feed: Feed, item: _Item, at: float) -> None:
+    label, key, received_at, first, _ = item
+    pending.labels.append(HeldLabel(label, key, at, received_at, first))
+
+
+def _marks(tx: Connection) -> dict[str, Mark]:
+    return {row.name: Mark(row.segment, row.offset) for row in tx.execute(select(tables.mark))}
+
+
+def _newest(tx: Connection, model: ModelSettings) -> int | None:
+    """Index of the model's newest committed pane."""
+    start = tx.execute(select(func.max(tables.pane.c.start)).where(tables.pane.c.model == model.name)).scalar()
+    return None if start is None else round(start / model.monitors.pane_s)
+
+
+def _n_waiting(tx: Connection, model: str) -> int:
+    t = tables.label
+    return int(tx.execute(select(func.count()).where(t.c.model == model, t.c.state == "waiting")).scalar_one())

@@ -1,0 +1,132 @@
+"""The join of labels and records by key, and the labelled pairs that come of it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import select
+
+from daemon.store import keys, tables
+from daemon.store.closed import Join
+from daemon.store.columns import groups_of, objects
+from daemon.store.pending import HeldLabel
+from daemon.store.ports import Mark
+from detectors.types import Pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from daemon.settings import ModelSettings
+    from daemon.store.ports import Record
+    from daemon.store.record_log import RecordLog
+
+Own = tuple[int, int, "Record", float, float]
+"""A record of the pane that is being closed: (part, row, record, at, pi)."""
+_COLUMNS = ["version", "at", "predicted", "inputs", "segments", "pi"]
+
+
+class StoredLabel:
+    """A label that waited in the ledger, in the shape of the wire's."""
+
+    __slots__ = ("at", "id", "label", "model", "score", "source", "text", "value")
+
+    def __init__(self, model: str, row: Any) -> None:  # noqa: ANN401 (SQLAlchemy's Row)
+        self.model, self.id, self.source, self.at = model, row.record_id, row.source, row.at
+        self.label, self.value = row.value.get("label"), row.value.get("value")
+        self.text, self.score = row.value.get("text"), row.value.get("score")
+
+
+def value_of(label: Any) -> dict[str, Any]:  # noqa: ANN401 (either label)
+    """What the label says: its one field that is set."""
+    names = ("label", "value", "text", "score")
+    return {name: x for name in names if (x := getattr(label, name)) is not None}
+
+
+def waited(tx: Connection, model: str, own: Iterable[bytes]) -> list[HeldLabel]:
+    """Labels in the ledger that waited for one of these records."""
+    rows = keys.waiting(tx, model, list(own))
+    return [HeldLabel(StoredLabel(model, row), bytes(row.key), row.at, row.received_at, Mark(0, 0)) for row in rows]
+
+
+class Joiner:
+    """Joins within one closing pane."""
+
+    def __init__(self, tx: Connection, model: ModelSettings, log: RecordLog, own: Mapping[bytes, Own], unsampled: set[bytes]) -> None:
+        self._tx, self._model, self._log, self._own, self._unsampled = tx, model, log, own, unsampled
+        self._protected = model.protected()
+
+    def join(self, labels: Sequence[HeldLabel], *, is_new: bool) -> list[Join]:
+        """What becomes of each label, in order."""
+        elsewhere = [held.key for held in labels if held.key not in self._own and held.key not in self._unsampled]
+        committed = keys.recorded(self._tx, self._model.name, elsewhere)
+        earlier = self._earlier(committed)
+        found = []
+        for held in labels:
+            if held.key in self._own:
+                found.append(self._with_own(held, is_new=is_new))
+            elif held.key in earlier:
+                found.append(Join(held=held, state="joined", is_new=is_new, **earlier[held.key]))
+            elif held.key in self._unsampled or held.key in committed:
+                found.append(Join(held=held, state="unsampled", is_new=is_new))
+            else:
+                found.append(Join(held=held, state="waiting", is_new=is_new))
+        return found
+
+    def _with_own(self, held: HeldLabel, *, is_new: bool) -> Join:
+        part, row, record, at, pi = self._own[held.key]
+        return Join(
+            held=held,
+            state="joined",
+            is_new=is_new,
+            part=part,
+            row=row,
+            version=record.version,
+            at=at,
+            predicted=record.output.label,
+            groups=groups_of(self._protected, record.inputs, record.segments),
+            pi=pi,
+        )
+
+    def _earlier(self, committed: Mapping[bytes, tuple[int | None, int | None]]) -> dict[bytes, dict[str, Any]]:
+        """Key -> what the record log says about a record that was committed before."""
+        places: dict[int, list[tuple[bytes, int]]] = defaultdict(list)
+        for key, (pane_id, row) in committed.items():
+            if pane_id is not None and row is not None:
+                places[pane_id].append((key, row))
+        paths = self._paths(list(places))
+        found: dict[bytes, dict[str, Any]] = {}
+        for pane_id, wanted in places.items():
+            rows = self._log.rows(paths[pane_id], [row for _, row in wanted], _COLUMNS).to_pylist()
+            for (key, row), record in zip(wanted, rows, strict=True):
+                groups = groups_of(self._protected, json.loads(record.pop("inputs")), json.loads(record.pop("segments")))
+                found[key] = {"pane_id": pane_id, "row": row, "groups": groups, **record}
+        return found
+
+    def _paths(self, ids: list[int]) -> dict[int, str]:
+        paths: dict[int, str] = {}
+        for i in range(0, len(ids), 500):
+            query = select(tables.pane.c.id, tables.pane.c.path).where(tables.pane.c.id.in_(ids[i : i + 500]))
+            paths |= {row.id: row.path for row in self._tx.execute(query)}
+        return paths
+
+
+def pairs_of(joins: Iterable[Join], protected: Sequence[str]) -> Pairs:
+    """Labelled pairs of joined labels that name a class, in their order."""
+    kept = [j for j in joins if is_pair(j)]
+    weights = np.array([1.0 / j.pi for j in kept], dtype=np.float64)  # (n,)
+    return Pairs(
+        predicted=objects([j.predicted for j in kept]),
+        label=objects([j.held.label.label for j in kept]),
+        groups={name: objects([j.groups[name] for j in kept]) for name in protected},
+        weight=None if np.all(weights == 1.0) else weights,
+    )
+
+
+def is_pair(join: Join) -> bool:
+    """Whether it compares a class with a class."""
+    return join.state == "joined" and join.predicted is not None and join.held.label.label is not None

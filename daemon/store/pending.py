@@ -1,0 +1,73 @@
+"""What was read from the spool and is not in a committed pane yet. All of it is in the spool still: memory may be lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from daemon.store.ports import Label, Mark, Record
+
+
+@dataclass(slots=True)
+class Buffer:
+    """One pane of one model while it is open."""
+
+    first: Mark
+    """Before the earliest spool entry that put something here: the ledger's mark may not pass it."""
+    records: list[Record] = field(default_factory=list)
+    """Sampled ones, in the order in which they came."""
+    keys: list[bytes] = field(default_factory=list)
+    ats: list[float] = field(default_factory=list)
+    unsampled: list[tuple[bytes, float]] = field(default_factory=list)
+    """(key, at) of those that the hash left out."""
+    seen: Counter[str] = field(default_factory=Counter)
+    """Version -> records, sampled or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLabel:
+    """A label that is not in the ledger yet."""
+
+    label: Label
+    key: bytes
+    at: float
+    received_at: float
+    first: Mark
+
+
+@dataclass(slots=True)
+class Pending:
+    """All of one model."""
+
+    buffers: dict[int, Buffer] = field(default_factory=dict)
+    """Pane index (start // pane_s) -> its buffer."""
+    keys: set[bytes] = field(default_factory=set)
+    """Of every record in the buffers."""
+    labels: list[HeldLabel] = field(default_factory=list)
+    """In the order in which they came."""
+    label_keys: set[bytes] = field(default_factory=set)
+    closed: int | None = None
+    """Index of the newest closed pane."""
+    n_waiting: int = 0
+    """Labels in the ledger that wait for their record."""
+
+    def drop(self, index: int) -> None:
+        """Forget a buffer: its pane is committed."""
+        buffer = self.buffers.pop(index)
+        self.keys.difference_update(buffer.keys)
+        self.keys.difference_update(key for key, _ in buffer.unsampled)
+
+    def drop_labels(self, keys: set[bytes]) -> None:
+        """Forget labels: they are in the ledger."""
+        self.labels = [held for held in self.labels if held.key not in keys]
+        self.label_keys -= keys
+
+    def firsts(self) -> Iterator[Mark]:
+        """Marks that the ledger's may not pass."""
+        yield from (buffer.first for buffer in self.buffers.values())
+        if self.labels:
+            yield self.labels[0].first
