@@ -7,7 +7,7 @@ parses the same lines with the same types, so what was accepted here is accepted
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -120,6 +120,11 @@ def parse_records(payload: bytes) -> list[Record]:
 def parse_labels(payload: bytes) -> list[Label]:
     """The labels of a `Batch.payload`. Raises ValueError on anything else."""
     return _LABELS.decoder.decode_lines(payload)
+
+
+def schemas() -> dict[str, Any]:
+    """JSON Schema of Record and Label with all they refer to, for /openapi.json."""
+    return msgspec.json.schema_components([Record, Label], ref_template="#/components/schemas/{name}")[1]
 
 
 def _limit(seconds: float) -> datetime:

@@ -1,0 +1,206 @@
+"""POST /v1/records and /v1/labels as a raw ASGI app: a framework on this route would cost more than all of its work.
+
+200 {"accepted": n, "rejected": [...]}: at least one line is in the spool on disk. 4xx {"accepted": 0, "errors": [...]}: none is, and
+sending the same again is no use. 503 with Retry-After: none is, send the same again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from daemon.capture.counts import Counts
+from daemon.capture.frames import EntryKind
+from daemon.capture.lines import TooMany
+from daemon.capture.rejection import Rejected, Rejection
+from daemon.capture.wire import decode_labels, decode_records
+from retrain.types import Reason, Transient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, MutableMapping
+
+    from daemon.capture.spool import Spool
+
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+ROUTES = {"/v1/records": EntryKind.RECORDS, "/v1/labels": EntryKind.LABELS}
+CONTENT_TYPES = frozenset({b"", b"application/json", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"})
+"""Those that a foreign web page cannot send without asking first; none given is read as JSON."""
+_DECODE = {EntryKind.RECORDS: decode_records, EntryKind.LABELS: decode_labels}
+_JSON = (b"content-type", b"application/json")
+_OK, _BAD, _NOT_FOUND, _NOT_ALLOWED, _TOO_LARGE, _MEDIA, _UNPROCESSABLE, _BUSY = 200, 400, 404, 405, 413, 415, 422, 503
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one request, and all of them together, may hold."""
+
+    max_body_bytes: int = 16 * 2**20
+    """Of one body; above it 413."""
+    max_batch_n: int = 10_000
+    """Records in one body; above it 413."""
+    max_held_bytes: int = 128 * 2**20
+    """Of all bodies being received or written; above it 503. Bounds the service's memory at any number of clients."""
+    future_s: float = 300.0
+    """A record dated further ahead of the clock is refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestPort:
+    """All that the routes need of the rest."""
+
+    spool: Spool
+    models: Callable[[], Collection[str]]
+    """Names of the models that are watched."""
+    now: Callable[[], float]
+    """Seconds since the epoch."""
+    counts: Counts = field(default_factory=Counts)
+    limits: Limits = field(default_factory=Limits)
+
+
+class Ingest:
+    """The ASGI app; every scope but its two routes goes to `otherwise` (None: 404)."""
+
+    def __init__(self, port: IngestPort, otherwise: App | None = None) -> None:
+        self.port, self.otherwise = port, otherwise
+        self.held_bytes = 0
+        """Of bodies being received or written."""
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        kind = ROUTES.get(scope.get("path", "")) if scope["type"] == "http" else None
+        if kind is None:
+            if self.otherwise is not None:
+                await self.otherwise(scope, receive, send)
+            elif scope["type"] == "http":
+                await self._answer(send, _NOT_FOUND, {"errors": [{"path": scope["path"], "rule": f"one of {', '.join(ROUTES)}"}]})
+            return
+        if scope["method"] != "POST":
+            await self._answer(send, _NOT_ALLOWED, {"errors": [{"path": scope["path"], "rule": "POST"}]}, (b"allow", b"POST"))
+            return
+        body = _Body(self)
+        try:
+            await self._ingest(kind, body, scope["headers"], receive, send)
+        finally:
+            body.free()
+
+    async def _ingest(self, kind: EntryKind, body: _Body, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send) -> None:
+        port, limits = self.port, self.port.limits
+        if (problem := _header_problem(headers, limits)) or (problem := await body.read(receive, limits)):
+            await self._refuse(kind, send, *problem)
+            return
+        if body.is_gone:
+            return
+        now = port.now()
+        try:
+            data = body.take()
+            port.counts.body_bytes += len(data)
+            batch = _DECODE[kind](data, models=port.models(), now=now, future_s=limits.future_s, max_n=limits.max_batch_n)
+            del data
+            if batch.n:
+                await port.spool.append(kind, batch.payload, batch.n, now)
+        except TooMany as error:
+            await self._refuse(kind, send, _TOO_LARGE, Rejection.TOO_LARGE, str(error))
+            return
+        except Transient as error:
+            port.counts.refuse(kind, Rejection.OVERLOAD, batch.n)
+            await self._busy(send, error)
+            return
+        port.counts.accept(kind, batch.n)
+        port.counts.refuse_all(kind, batch.errors)
+        if batch.n:
+            await self._answer(send, _OK, {"accepted": batch.n, "rejected": batch.errors})
+        else:
+            await self._answer(send, _status(batch.errors), {"accepted": 0, "errors": batch.errors})
+
+    async def _refuse(self, kind: EntryKind, send: Send, status: int, reason: Rejection, rule: str) -> None:
+        """A whole request, unread or undecoded: the connection ends with it."""
+        self.port.counts.refuse(kind, reason)
+        if status == _BUSY:
+            await self._busy(send, Transient(Reason.UNAVAILABLE, rule, retry_after_s=1.0))
+            return
+        answer = {"accepted": 0, "errors": [Rejected(None, "$", None, rule, reason)]}
+        await self._answer(send, status, answer, (b"connection", b"close"))
+
+    async def _busy(self, send: Send, error: Transient) -> None:
+        retry = (b"retry-after", str(max(1, round(error.retry_after_s or 1.0))).encode())
+        answer = {"accepted": 0, "errors": [Rejected(None, "$", None, f"{error.detail}: send it again", Rejection.OVERLOAD)]}
+        await self._answer(send, _BUSY, answer, retry)
+
+    async def _answer(self, send: Send, status: int, answer: object, *headers: tuple[bytes, bytes]) -> None:
+        self.port.counts.requests[status] += 1
+        data = msgspec.json.encode(answer)
+        length = (b"content-length", str(len(data)).encode())
+        await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
+        await send({"type": "http.response.body", "body": data})
+
+
+class _Body:
+    """A body being received, counted against what all of them may hold."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self.ingest = ingest
+        self.chunks: list[bytes] = []
+        self.size = 0
+        self.is_gone = False
+        """The client went away before it had sent everything."""
+
+    async def read(self, receive: Receive, limits: Limits) -> tuple[int, Rejection, str] | None:
+        """Receive all of it; returns what is wrong with it."""
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.is_gone = True
+                return None
+            chunk = message.get("body", b"")
+            self.size += len(chunk)
+            self.ingest.held_bytes += len(chunk)
+            if self.size > limits.max_body_bytes:
+                return _TOO_LARGE, Rejection.TOO_LARGE, _too_large(limits)
+            if self.ingest.held_bytes > limits.max_held_bytes:
+                return _BUSY, Rejection.OVERLOAD, "more requests at once than fit into memory"
+            self.chunks.append(chunk)
+            more = message.get("more_body", False)
+        return None
+
+    def take(self) -> bytes:
+        """All of it; this object keeps nothing but the count."""
+        chunks, self.chunks = self.chunks, []
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def free(self) -> None:
+        """The request is over."""
+        self.ingest.held_bytes -= self.size
+        self.size = 0
+
+
+def _header_problem(headers: list[tuple[bytes, bytes]], limits: Limits) -> tuple[int, Rejection, str] | None:
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit() and int(value[:18]) > limits.max_body_bytes:
+            return _TOO_LARGE, Rejection.TOO_LARGE, _too_large(limits)
+        if name == b"content-type" and value.partition(b";")[0].strip().lower() not in CONTENT_TYPES:
+            return (
+                _MEDIA,
+                Rejection.BAD_REQUEST,
+                "Content-Type is application/json or application/x-ndjson (curl: -H 'Content-Type: application/json')",
+            )
+        if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
+            return _MEDIA, Rejection.BAD_REQUEST, "Content-Encoding is not read: send the body as it is"
+    return None
+
+
+def _too_large(limits: Limits) -> str:
+    return f"a body may hold {limits.max_body_bytes} bytes: send it in several"
+
+
+def _status(errors: list[Rejected]) -> int:
+    reasons = {error.reason for error in errors}
+    if reasons == {Rejection.UNKNOWN_MODEL}:
+        return _NOT_FOUND
+    return _BAD if reasons == {Rejection.MALFORMED} else _UNPROCESSABLE
