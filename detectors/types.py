@@ -282,6 +282,11 @@ class Detector(Protocol):
     cost: ClassVar[str]
     source: ClassVar[str]
 
+    @classmethod
+    def example(cls) -> Self:
+        """One of its kind with settings as in practice: what the contract tests and the documentation build."""
+        ...
+
     @property
     def subject(self) -> str:
         """What it is about: "input.text", "f1[label=positive]", "risk", "equalized_odds_difference[by=age_band]"."""

@@ -71,10 +71,15 @@ class Quantiles:
         return type(self)(both)
 
     def quantiles(self, ranks: Sequence[float]) -> NDArray[np.float64]:
-        """Values at ranks in [0, 1], shape (len(ranks),); `ValueError` without data."""
+        """The smallest value with at least that share of all at or below it, for ranks in [0, 1], shape (len(ranks),).
+
+        `ValueError` without data. (The library's own sorts the sketch in place, which a pure function must not.)
+        """
         if not self.n:
             raise ValueError("an empty sketch has no quantiles; look at n first")
-        return np.asarray(self._sketch.get_quantiles(list(ranks), True), dtype=np.float64)  # noqa: FBT003 (takes no keyword)
+        values, shares = self.points()
+        at = np.searchsorted(shares, np.asarray(ranks, dtype=np.float64) - 1e-12, side="left")
+        return values[np.minimum(at, len(values) - 1)]
 
     def points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The kept values in order and the share of all values at or below each (the sketch's distribution function), both (m,)."""

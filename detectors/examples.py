@@ -1,0 +1,122 @@
+"""Inputs for any detector, made from what it eats: a reference world and a grossly different one. For `detectors.checks`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from detectors.sketches.confusion import Confusion
+from detectors.sketches.summary import summarise
+from detectors.types import ColumnKind, Detector, Eats, Increment, Kind, Pairs, Reference, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+N, PANE_N = 600, 100
+"""Records of the reference and of a window, and of a pane."""
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_CALM = ("good", "fine", "nice", "plain", "quiet", "table", "chair", "window", "garden", "street")
+_ODD = ("error", "crash", "socket", "kernel", "thread", "buffer", "packet", "router", "driver", "memory")
+_KINDS = {Eats.NUMERIC: ColumnKind.NUMERIC, Eats.CATEGORY: ColumnKind.CATEGORY, Eats.TEXT: ColumnKind.TEXT}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    """Rows of one world."""
+
+    columns: dict[str, NDArray[Any]]
+    """Subject -> values, shape (n,)."""
+    pairs: Pairs
+    n: int
+
+
+def built(cls: type[Any]) -> tuple[Detector, Reference]:
+    """The detector's example and the reference that it starts from."""
+    detector: Detector = cls.example()
+    rows = records(detector, N, seed=0)
+    kinds = dict.fromkeys(rows.columns, next((_KINDS[x] for x in sorted(cls.eats) if x in _KINDS), ColumnKind.NUMERIC))
+    return detector, Reference(
+        columns=rows.columns, kinds=kinds, sketches=dict(summarise(rows.columns, kinds)), bound=rows.pairs, digest="example"
+    )
+
+
+def records(detector: Detector, n: int, *, seed: int, is_shifted: bool = False) -> Records:
+    """What the detector eats, n rows: from the reference's world or from a grossly different one."""
+    rng = np.random.default_rng([seed, int(is_shifted)])
+    columns: dict[str, NDArray[Any]] = {}
+    if Eats.NUMERIC in detector.eats:
+        columns[_column(detector)] = rng.normal(90.0, 4.0, n) if is_shifted else rng.normal(40.0, 10.0, n)
+    elif Eats.CATEGORY in detector.eats:
+        columns[_column(detector)] = _objects(rng.choice(["phone", "fax"] if is_shifted else ["web", "shop", "phone"], n))
+    elif Eats.TEXT in detector.eats:
+        words = rng.choice(_ODD if is_shifted else _CALM, (n, 8))
+        columns[_column(detector)] = _objects([" ".join(row) for row in words])
+    return Records(columns=columns, pairs=_pairs(detector, n, rng, is_shifted=is_shifted), n=n)
+
+
+def _column(detector: Detector) -> str:
+    return str(getattr(detector, "column", detector.subject))
+
+
+def _objects(values: Iterable[Any]) -> NDArray[np.object_]:
+    return np.asarray([str(x) for x in values], dtype=object)
+
+
+def _pairs(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: bool) -> Pairs:
+    """Nine of ten right in either group; shifted: nine of ten wrong, or, for detectors of groups, one label for each group."""
+    yes = str(getattr(detector, "label", None) or getattr(detector, "positive", None) or "positive")
+    names = np.asarray([f"not {yes}", yes], dtype=object)
+    label, group = rng.integers(0, 2, n), rng.integers(0, 2, n)
+    is_right = rng.random(n) < (0.1 if is_shifted else 0.9)
+    predicted = group if is_shifted and Eats.GROUPS in detector.eats else np.where(is_right, label, 1 - label)
+    by = str(getattr(detector, "by", "age_band"))
+    return Pairs(predicted=names[predicted], label=names[label], groups={by: np.asarray(["young", "old"], dtype=object)[group]})
+
+
+def part(rows: Records, start: int, end: int) -> Records:
+    """Rows start to end."""
+    cut = slice(start, end)
+    pairs, columns = rows.pairs, {subject: values[cut] for subject, values in rows.columns.items()}
+    groups = {by: values[cut] for by, values in pairs.groups.items()}
+    return Records(columns=columns, pairs=Pairs(predicted=pairs.predicted[cut], label=pairs.label[cut], groups=groups), n=end - start)
+
+
+def no_records(detector: Detector) -> Records:
+    """All columns, no rows."""
+    return part(records(detector, 1, seed=0), 0, 0)
+
+
+def window(rows: Records, reference: Reference) -> Window:
+    """One window of these rows."""
+    sketches = dict(summarise(rows.columns, reference.kinds))
+    return Window(
+        model="m",
+        version="1",
+        start=_START,
+        end=_START + timedelta(hours=1),
+        n_seen=rows.n,
+        n=rows.n,
+        sketches=sketches,
+        confusion=Confusion().add(rows.pairs),
+    )
+
+
+def one_input(detector: Detector, rows: Records, reference: Reference, at: int = 0) -> Window | Increment:
+    """A window, or the pane of minute `at`: by the detector's kind."""
+    if detector.kind is Kind.INFORMS:
+        return window(rows, reference)
+    start = _START + timedelta(minutes=at)
+    return Increment(start=start, end=start + timedelta(minutes=1), columns=rows.columns, pairs=rows.pairs, n=rows.n)
+
+
+def inputs(detector: Detector, rows: list[Records], reference: Reference) -> list[Window | Increment]:
+    """One window for each, or panes of at most 100 rows in order."""
+    if detector.kind is Kind.INFORMS:
+        return [one_input(detector, each, reference) for each in rows]
+    panes = [part(each, i, min(each.n, i + PANE_N)) for each in rows for i in range(0, max(1, each.n), PANE_N)]
+    return [one_input(detector, pane, reference, at) for at, pane in enumerate(panes)]
