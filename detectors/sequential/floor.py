@@ -1,0 +1,138 @@
+"""A metric's floor as a bet: F1, precision, recall and accuracy at a fixed bound are shares of errors among the pairs that count.
+
+F1 = 2 TP / (2 TP + FP + FN), so with s the share of TP among the pairs that are TP, FP or FN: F1 = 2s / (1 + s), and F1 >= f is
+s >= f / (2 - f), which is E[2 (1 - f) TP - f (FP + FN)] >= 0 (recipes, section 0). Precision counts the pairs predicted as the label,
+recall those that are the label, accuracy all; there the metric is s itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from detectors.sequential.bets import check_rates, is_reached, log10_mean
+from detectors.sequential.interval import lower_share
+from detectors.sequential.share import NO_LIMIT, ShareState, recent_share, start_share, step_share
+from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Pairs, Reference, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor:
+    """What the four floors share: an e-detector of "the error share is above what the floor allows".
+
+    Each stake starts anew at every pane that has pairs which count (Shiryaev-Roberts); alarm when the stakes' mean reaches 1/alpha.
+    """
+
+    alpha: float
+    """1 / mean panes between false alarms."""
+    minimum: float | None = None
+    """The floor. None: derived from `max_drop`."""
+    max_drop: float | None = None
+    """Floor = lower bound (at delta) of the metric on the bound rows, less this. Ignored when `minimum` is given."""
+    delta: float = 0.01
+    """Chance that the lower bound on the bound rows fails; not used with `minimum`."""
+
+    name: ClassVar[str]
+    metric: ClassVar[str]
+    kind: ClassVar[Kind] = Kind.ALARMS
+    eats: ClassVar[frozenset[Eats]] = frozenset({Eats.PAIRS})
+    evidence: ClassVar[type[EDetectorValue]] = EDetectorValue
+    guarantee: ClassVar[str] = (
+        "mean run length between false alarms of at least (1 - delta)/alpha panes with labels; delta = 0 with `minimum`"
+    )
+    assumption: ClassVar[str] = (
+        "given the past, the chance of an error among the pairs that count is at most the floor's; labels come unselected"
+    )
+    cost: ClassVar[str] = "O(1) a pane; state of 6 numbers and counts"
+    source: ClassVar[str] = "Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532; recipes section 0: ratio metrics are means"
+
+    def __post_init__(self) -> None:
+        check_rates(self.alpha, self.delta)
+        if self.minimum is None and self.max_drop is None:
+            raise ValueError(f"{self.metric}: give `minimum` or `max_drop`; max_drop=0.05 = five points below the bound rows")
+        for name, value in (("minimum", self.minimum), ("max_drop", self.max_drop)):
+            if value is not None and not 0.0 < value < 1.0:
+                raise ValueError(f"{name} must be in (0, 1), got {value}; 0.05 = five points")
+
+    @property
+    def subject(self) -> str:
+        """The metric."""
+        return self.metric
+
+    def errors(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """The pairs that count, True = error, shape (at most n,)."""
+        raise NotImplementedError
+
+    def metric_at(self, success: float) -> float:
+        """The metric at a share of successes among the pairs that count."""
+        return success
+
+    def success_at(self, metric: float) -> float:
+        """The inverse of `metric_at`."""
+        return metric
+
+    def start(self, reference: Reference) -> ShareState:
+        """The limit on the error share; INSUFFICIENT for good when the bound rows leave no room for a floor."""
+        errors = self.errors(reference.bound)
+        n, low = len(errors), 0.0
+        floor = self.minimum
+        if floor is None:
+            low = self.metric_at(float(lower_share(int((~errors).sum()), n, self.delta))) if n else 0.0
+            floor = low - (self.max_drop or 0.0)
+        bound_n = 0 if self.minimum is not None else n
+        limit = 1.0 - self.success_at(floor) if floor > 0.0 else NO_LIMIT
+        return start_share(limit, bound_n=bound_n, bound_value=low, is_restarting=True)
+
+    def step(self, state: ShareState, data: Increment) -> tuple[ShareState, Verdict]:
+        """One closed pane's newly labelled pairs; a pane without any that counts is no step."""
+        state = step_share(state, self.errors(data.pairs), restart_alpha=self.alpha)
+        log10_e = log10_mean(state.log_m) if state.n else 0.0
+        is_alarm = is_reached(log10_e, self.alpha)
+        share, share_low, share_high, n = recent_share(state, is_alarm=is_alarm)
+        value, low, high = (self.metric_at(1.0 - x) for x in (share, share_high, share_low))
+        outcome, because = self._says(state, n, f"{self.metric} {value:.3f} on the last {n} pairs that count", is_alarm=is_alarm)
+        delta = self.delta if self.minimum is None else 0.0
+        return state, Verdict(
+            detector=self.name,
+            subject=self.subject,
+            outcome=outcome,
+            evidence=EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=delta),
+            value=value if n else 0.0,
+            low=low if n else 0.0,
+            high=high,
+            n=n,
+            because=because,
+        )
+
+    def _says(self, state: ShareState, n: int, figures: str, *, is_alarm: bool) -> tuple[Outcome, str]:
+        if state.limit == NO_LIMIT:
+            bound = f"at least {state.bound_value:.3f} on {state.bound_n} bound rows that count"
+            return Outcome.INSUFFICIENT, f"{self.metric} is {bound}: too few to set a floor {self.max_drop:g} lower"
+        if n == 0:
+            return Outcome.INSUFFICIENT, "no labelled records that count yet"
+        floor = self.metric_at(1.0 - state.limit)
+        if is_alarm:
+            return Outcome.ALARM, f"{figures}: below the floor {floor:.3f}"
+        return Outcome.OK, f"{figures}: no evidence that it is below the floor {floor:.3f}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelFloor(Floor):
+    """A floor of one label's metric."""
+
+    label: str
+    """The class that the metric is about."""
+
+    @classmethod
+    def example(cls) -> Self:
+        """For contract tests and documentation."""
+        return cls(label="positive", minimum=0.8, alpha=0.01)
+
+    @property
+    def subject(self) -> str:
+        """The metric of the label."""
+        return f"{self.metric}[label={self.label}]"

@@ -1,0 +1,29 @@
+"""Precision of a label falls below its floor: an e-detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from detectors.registry import register
+from detectors.sequential.floor import LabelFloor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from detectors.types import Pairs
+
+
+@register("precision_floor")
+@dataclass(frozen=True, kw_only=True)
+class PrecisionFloor(LabelFloor):
+    """Count: the pairs predicted as the label."""
+
+    metric: ClassVar[str] = "precision"
+
+    def errors(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Of the pairs predicted as the label: an error when the other one differs."""
+        counts = np.asarray(pairs.predicted == self.label, dtype=np.bool_)
+        return np.asarray(pairs.predicted != pairs.label, dtype=np.bool_)[counts]

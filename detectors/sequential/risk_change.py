@@ -1,0 +1,79 @@
+"""The labelled part's loss rose above the source bound plus a tolerance: an e-detector, quick after any good past."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from detectors.registry import register
+from detectors.sequential.bets import is_reached, log10_mean
+from detectors.sequential.risk import check_risk, start_risk, why_no_limit
+from detectors.sequential.share import NO_LIMIT, ShareState, recent_share, step_share
+from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
+
+
+@register("risk_change")
+@dataclass(frozen=True, kw_only=True)
+class RiskChange:
+    """The bets of `risk`, anew at every pane (Shiryaev-Roberts): M <- (M + 1) prod(bets), alarm when the stakes' mean reaches 1/alpha."""
+
+    alpha: float
+    """1 / mean panes between false alarms."""
+    delta: float = 0.01
+    """Chance that the source bound fails; then the promise is void for the epoch."""
+    tolerance: float = 0.05
+    """Extra loss that is still no harm."""
+
+    name: ClassVar[str]
+    kind: ClassVar[Kind] = Kind.ALARMS
+    eats: ClassVar[frozenset[Eats]] = frozenset({Eats.PAIRS})
+    evidence: ClassVar[type[EDetectorValue]] = EDetectorValue
+    guarantee: ClassVar[str] = "mean run length between false alarms of at least (1 - delta)/alpha panes with labels"
+    assumption: ClassVar[str] = (
+        "bound rows are independent draws no training or gate saw; a label's chance to come does not depend on the error"
+    )
+    cost: ClassVar[str] = "O(1) a pane; state of 6 numbers and counts"
+    source: ClassVar[str] = "Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532; Podkopaev & Ramdas 2022, arXiv:2110.06177"
+
+    def __post_init__(self) -> None:
+        check_risk(self.alpha, self.delta, self.tolerance)
+
+    @classmethod
+    def example(cls) -> RiskChange:
+        """For contract tests and documentation."""
+        return cls(alpha=0.01, delta=0.01, tolerance=0.05)
+
+    @property
+    def subject(self) -> str:
+        """The model's risk."""
+        return "risk"
+
+    def start(self, reference: Reference) -> ShareState:
+        """The limit; without bound rows every verdict is INSUFFICIENT."""
+        return start_risk(reference, delta=self.delta, tolerance=self.tolerance, is_restarting=True)
+
+    def step(self, state: ShareState, data: Increment) -> tuple[ShareState, Verdict]:
+        """One closed pane's newly labelled pairs; a pane without any is no step."""
+        state = step_share(state, data.pairs.loss > 0.0, restart_alpha=self.alpha)
+        log10_e = log10_mean(state.log_m) if state.n else 0.0
+        is_alarm = is_reached(log10_e, self.alpha)
+        value, low, high, n = recent_share(state, is_alarm=is_alarm)
+        figures = f"loss {value:.3f} on the last {n} labelled records, between {low:.3f} and {high:.3f}"
+        if state.limit == NO_LIMIT or n == 0:
+            outcome, because = Outcome.INSUFFICIENT, why_no_limit(state) if state.limit == NO_LIMIT else "no labelled records yet"
+        elif is_alarm:
+            outcome, because = Outcome.ALARM, f"{figures}: above the source bound plus tolerance, {state.limit:.3f}"
+        else:
+            outcome, because = Outcome.OK, f"{figures}: no evidence that it rose above {state.limit:.3f}"
+        evidence = EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=self.delta)
+        return state, Verdict(
+            detector=self.name,
+            subject=self.subject,
+            outcome=outcome,
+            evidence=evidence,
+            value=value,
+            low=low,
+            high=high,
+            n=n,
+            because=because,
+        )
