@@ -1,0 +1,205 @@
+"""The command `retuned`. Fast to start: what a command needs is imported inside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from daemon.client import Client
+    from daemon.settings import Settings
+
+app = typer.Typer(
+    name="retuned",
+    help="Keeps fine-tuned models in tune: watches, retrains when it is worth it, proves the candidate, promotes it, rolls back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+BAD_SETTINGS = 2
+"""Exit code when the settings file cannot be used."""
+
+_DEFAULT = Path("retuned.yaml")
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.", envvar="RETUNED_CONFIG")]
+Where = Annotated[
+    str | None, typer.Option("--url", help="Where the service listens. Default: as --config's data_dir says.", envvar="RETUNED_URL")
+]
+Model = Annotated[str, typer.Argument(help="Name of the model.", show_default=False)]
+MaybeModel = Annotated[str | None, typer.Argument(help="Name of the model; all of them without it.", show_default=False)]
+By = Annotated[str | None, typer.Option("--by", help="Your name, for the ledger. Default: the login name.", show_default=False)]
+Because = Annotated[str, typer.Option("--because", help="Your reason, for the ledger.")]
+Version = Annotated[str | None, typer.Option("--version", help="Which version.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@app.command()
+def serve(*, config: Config = _DEFAULT) -> None:
+    """Run the service until SIGTERM or Ctrl-C."""
+    settings = _settings(config)
+    from daemon import service  # noqa: PLC0415 (start-up time of every other command)
+
+    service.run(settings)
+
+
+@app.command()
+def demo(
+    *,
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything that the demo leaves behind.")] = Path("demo-out"),
+    source: Annotated[
+        str, typer.Option("--from", help="tweets | movies | amazon | nyt, or an NDJSON file of {id, text, label}.")
+    ] = "tweets",
+    target: Annotated[str, typer.Option("--to", help="What traffic turns to; likewise.")] = "movies",
+    shift: Annotated[str, typer.Option("--shift", help="abrupt | none (traffic stays as it is: nothing may happen).")] = "abrupt",
+    labels: Annotated[str, typer.Option("--labels", help="true | shuffled (after the shift: nothing may be promoted).")] = "true",
+    seed: Annotated[int, typer.Option("--seed", help="Of splits, traffic and training.")] = 0,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the service and the model server running.")] = False,
+) -> None:
+    """See the whole loop on real text: drift, alarm, retraining, gates, promotion, recovery."""
+    if shift not in ("abrupt", "none"):
+        raise typer.BadParameter(f"must be abrupt or none, got {shift!r}", param_hint="--shift")
+    if labels not in ("true", "shuffled"):
+        raise typer.BadParameter(f"must be true or shuffled, got {labels!r}", param_hint="--labels")
+    from daemon.demo.run import demo as play  # noqa: PLC0415 (start-up time of every other command)
+    from daemon.demo.stage import Options  # noqa: PLC0415
+
+    options = Options(
+        out=out,
+        source=source,
+        target=target,
+        shift="none" if shift == "none" else "abrupt",
+        labels="shuffled" if labels == "shuffled" else "true",
+        seed=seed,
+        keep=keep,
+    )
+    raise typer.Exit(play(options))
+
+
+@app.command()
+def check(
+    *,
+    file: Annotated[Path | None, typer.Argument(help="The settings file; the same as --config.", show_default=False)] = None,
+    config: Config = _DEFAULT,
+) -> None:
+    """Validate the settings; say what will be watched, how often it will be wrong, and what it costs."""
+    settings = _settings(file or config)
+    from daemon.watched import show_watched  # noqa: PLC0415 (start-up time of every other command)
+
+    show_watched(settings, file or config)
+
+
+@app.command()
+def replay(
+    *,
+    records: Annotated[Path, typer.Option("--records", help="NDJSON of records as posted to /v1/records.")],
+    config: Config = _DEFAULT,
+    labels: Annotated[Path | None, typer.Option("--labels", help="NDJSON of labels as posted to /v1/labels.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for summary.json.")] = Path("replay-out"),
+) -> None:
+    """Run recorded traffic through the same pipeline on a virtual clock; would-be retrainings are listed, not run."""
+    settings = _settings(config)
+    from daemon.replay import replay as run  # noqa: PLC0415 (start-up time of every other command)
+    from daemon.replay_show import show_summary  # noqa: PLC0415
+    from retrain.types import Permanent  # noqa: PLC0415
+
+    try:
+        show_summary(run(settings, records, labels, out), out)
+    except Permanent as e:
+        typer.echo(f"retuned: {e.detail}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def status(*, model: MaybeModel = None, config: Config = _DEFAULT, url: Where = None, as_json: AsJson = False) -> None:
+    """What the service sees: champions, figures, alarms, incidents, runs."""
+    from daemon.status import show_model, show_models  # noqa: PLC0415 (start-up time of every other command)
+
+    client = _client(config, url)
+    if model is None:
+        show_models(client.models(), as_json=as_json)
+    else:
+        show_model(client.model(model), as_json=as_json)
+
+
+@app.command()
+def runs(*, model: MaybeModel = None, config: Config = _DEFAULT, url: Where = None, as_json: AsJson = False) -> None:
+    """Retrainings, newest first: state, trigger, gates."""
+    from daemon.status import show_runs  # noqa: PLC0415 (start-up time of every other command)
+
+    client = _client(config, url)
+    names = [model] if model is not None else client.names()
+    show_runs([client.model(name) for name in names], as_json=as_json)
+
+
+@app.command()
+def retrain(*, model: Model, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None) -> None:
+    """Start a retraining now, whatever the triggers say."""
+    typer.echo(_client(config, url).ask(model, "retrain", by=by, because=because))
+
+
+@app.command()
+def approve(
+    *,
+    model: Model,
+    run: Annotated[str | None, typer.Option("--run", help="Which run. Default: the one that waits.", show_default=False)] = None,
+    by: By = None,
+    because: Because = "",
+    config: Config = _DEFAULT,
+    url: Where = None,
+) -> None:
+    """Let a run that waits for approval go on; your name goes into the ledger."""
+    typer.echo(_client(config, url).ask(model, "approve", by=by, because=because, run=run))
+
+
+@app.command()
+def promote(
+    *, model: Model, version: Version = None, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None
+) -> None:
+    """Promote a registered version (default: the challenger) whose gates passed or whose run was approved."""
+    typer.echo(_client(config, url).ask(model, "promote", by=by, because=because, version=version))
+
+
+@app.command()
+def rollback(
+    *, model: Model, version: Version = None, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None
+) -> None:
+    """Back to the previous champion, at once; the present one is barred."""
+    typer.echo(_client(config, url).ask(model, "rollback", by=by, because=because, version=version))
+
+
+@app.command()
+def pause(*, model: MaybeModel = None, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None) -> None:
+    """Stop everything automatic, of one model or of all; survives a restart."""
+    _each(_client(config, url), model, "pause", by, because)
+
+
+@app.command()
+def resume(*, model: MaybeModel = None, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None) -> None:
+    """The inverse of pause."""
+    _each(_client(config, url), model, "resume", by, because)
+
+
+def _each(client: Client, model: str | None, what: str, by: str | None, because: str) -> None:
+    for name in [model] if model is not None else client.names():
+        typer.echo(client.ask(name, what, by=by, because=because))
+
+
+def _settings(file: Path) -> Settings:
+    """The settings, or every problem on stderr and exit code 2."""
+    from daemon.check import SettingsError, load_settings  # noqa: PLC0415 (start-up time of `retuned --help`)
+
+    try:
+        return load_settings(file)
+    except SettingsError as e:
+        typer.echo(str(e), err=True)
+        raise typer.Exit(BAD_SETTINGS) from None
+
+
+def _client(config: Path, url: str | None) -> Client:
+    from daemon.client import Client, find_service  # noqa: PLC0415 (start-up time of `retuned --help`)
+
+    settings = _settings(config) if url is None and config.exists() else None
+    return Client(url or find_service(settings))

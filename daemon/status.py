@@ -1,0 +1,111 @@
+"""What the service sees, as tables for a terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+Body = dict[str, Any]
+"""A model as GET /v1/models/NAME gives it."""
+
+_COLOURS = {"alarm": "red", "ok": "green", "insufficient": "dim"}
+
+
+def show_models(models: list[Body], *, as_json: bool) -> None:
+    """One line a model."""
+    if as_json:
+        typer.echo(json.dumps(models, indent=2))
+        return
+    table = _table("model", "champion", "epoch", "state", "alarms", "incident", "run")
+    for m in models:
+        state = "paused" if m["is_paused"] else "learning" if m["is_learning"] else "watching"
+        run = f"{m['run']['id']} ({m['run']['state']})" if m["run"] else ""
+        table.add_row(*(_cell(x) for x in (m["name"], m["version"], m["epoch"], state, ", ".join(m["alarms"]), m["incident"], run)))
+    Console().print(table)
+
+
+def show_model(model: Body, *, as_json: bool) -> None:
+    """All about one: head, figures, open incident, newest runs."""
+    if as_json:
+        typer.echo(json.dumps(model, indent=2))
+        return
+    console = Console()
+    console.print("\n".join(_head(model)), highlight=False)
+    console.print(_figures(model["verdicts"]))
+    for incident in model["incidents"][:5]:
+        console.print(_incident(incident), highlight=False)
+    if model["runs"]:
+        console.print(_runs([model]))
+
+
+def show_runs(models: list[Body], *, as_json: bool) -> None:
+    """Retrainings, newest first."""
+    if as_json:
+        typer.echo(json.dumps([{"model": m["name"], **r} for m in models for r in m["runs"]], indent=2))
+        return
+    Console().print(_runs(models) if any(m["runs"] for m in models) else "no retraining yet")
+
+
+def _head(model: Body) -> list[str]:
+    champion, epoch, window = model["champion"], model["epoch"], model["window"]
+    lines = [f"[bold]{_cell(model['name'])}[/bold]  {model['task']}  autonomy: {model['autonomy'] or 'watched only'}"]
+    if champion is None or epoch is None:
+        return [*lines, "no champion is known yet: it is adopted from the registry, or from the first records"]
+    lines.append(f"champion {_cell(champion['version'])} since {champion['since']}, previous {_cell(champion['previous'] or 'none')}")
+    learning = f", learning: {epoch['learned_ratio']:.0%}" if epoch["is_learning"] else ""
+    lines.append(f"epoch {epoch['epoch']} since {epoch['started_at']}{learning}")
+    lines.append(f"window {window['start']} to {window['end']}: {window['n_seen']} seen, {window['n']} kept, {window['n_pairs']} labelled")
+    if model["is_paused"]:
+        lines.append(f"[yellow]paused by {_cell(model['paused_because'])}[/yellow]")
+    return lines
+
+
+def _figures(verdicts: list[Body]) -> Table:
+    table = _table("subject", "detector", "says", "value", "interval", "n", "evidence")
+    for v in verdicts:
+        says = f"[{_COLOURS.get(v['outcome'], 'white')}]{v['outcome']}[/]"
+        interval = f"{v['low']:.3g} to {v['high']:.3g}"
+        table.add_row(_cell(v["subject"]), v["detector"], says, f"{v['value']:.3g}", interval, str(v["n"]), _evidence(v["evidence"]))
+    return table
+
+
+def _evidence(evidence: Body) -> str:
+    if evidence["log10_e"] is not None:
+        return f"log10 e {evidence['log10_e']:.2f} of {evidence['limit']:.2f}"
+    if evidence["p"] is not None:
+        return f"p {evidence['p']:.3g}"
+    return f"distance {evidence['distance']:.3g} of {evidence['limit']:.3g}"
+
+
+def _incident(incident: Body) -> str:
+    until = f"closed {incident['closed_at']}" if incident["closed_at"] else "[red]open[/red]"
+    harmful = ", harmful" if incident["is_harmful"] else ""
+    report = f", report: {incident['report']}" if incident["report"] else ""
+    subjects = ", ".join(sorted(incident["subjects"]))
+    return f"incident {_cell(incident['id'])} since {incident['opened_at']}, {until}{harmful}: {_cell(subjects)}{report}"
+
+
+def _runs(models: list[Body]) -> Table:
+    table = _table("model", "run", "state", "since", "trigger", "version", "because")
+    for m in models:
+        for r in m["runs"]:
+            trigger = f"{r['trigger'].get('detector', '')} on {r['trigger'].get('subject', '')}"
+            table.add_row(*(_cell(x) for x in (m["name"], r["id"], r["state"], r["entered_at"], trigger, r["version"], r["because"])))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
+
+
+def _cell(value: object) -> str:
+    """Text from outside, shown as it is (no markup)."""
+    return "" if value is None else escape(str(value))
