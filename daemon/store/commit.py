@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, insert, update
 
 from daemon.store import tables
-from daemon.store.blob import pane_to_bytes
 from daemon.store.joining import value_of
 from daemon.store.keys import insert_keys
+from daemon.store.panes import insert_pane
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -32,21 +32,20 @@ def commit_pane(tx: Connection, pane: ClosedPane, *, now: float) -> None:
 
 
 def _insert_part(tx: Connection, model: str, part: Part) -> int:
-    values = {
-        "model": model,
-        "version": part.version,
-        "start": part.start,
-        "end": part.end,
-        "seq": part.seq,
-        "path": part.path,
-        "n_seen": part.n_seen,
-        "n": part.n,
-        "n_pairs": part.n_pairs,
-        "sketches": pane_to_bytes(part.summary, part.confusion),
-    }
-    key = tx.execute(insert(tables.pane).values(values)).inserted_primary_key
-    assert key is not None
-    return int(key[0])
+    return insert_pane(
+        tx,
+        model=model,
+        version=part.version,
+        start=part.start,
+        end=part.end,
+        seq=part.seq,
+        path=part.path,
+        n_seen=part.n_seen,
+        n=part.n,
+        n_pairs=part.n_pairs,
+        summary=part.summary,
+        confusion=part.confusion,
+    )
 
 
 def _place(join: Join, ids: list[int], now: float) -> dict[str, Any]:

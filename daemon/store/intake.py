@@ -1,7 +1,7 @@
 """From the spool to closed panes: de-duplicated, on time, sampled by hash, joined with labels, each exactly once.
 
-A tick is `pull`, then for each pane of `due` one transaction with `commit` in it, then `advance` in one more. Memory holds only what the
-spool still has: after a crash or a transaction that failed, the next `pull` reads again from the ledger's mark.
+A tick is `pull`, then for each pane of `due` one transaction with `commit` in it, then `release`. Memory holds only what the spool still
+has: after a crash or a transaction that failed, the next `pull` reads again from the ledger's mark.
 
 Exactly once: `spool` is the mark before which everything is in committed panes, `pulled` the one up to which drops are counted. An entry
 between the two is read again; what of it is in the ledger already was committed or counted from there, and is skipped in silence.
@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import func, select
 
 from daemon.store import counters, keys, tables
+from daemon.store.closed import ClosedPane
 from daemon.store.closing import Closing
 from daemon.store.commit import commit_pane
 from daemon.store.pending import Buffer, HeldLabel, Pending
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings, Settings
-    from daemon.store.closed import ClosedPane
     from daemon.store.ledger import Ledger
     from daemon.store.ports import Entry, Feed
+
+__all__ = ["ClosedPane", "Intake", "Pulled"]
 
 log = structlog.get_logger()
 
@@ -52,7 +54,7 @@ class Pulled:
     n_records: int
     n_labels: int
     is_complete: bool
-    """False: the spool has more; commit what is due and pull again before the tick ends."""
+    """False: the spool has more, and `due` goes on with it."""
 
 
 class Intake:
@@ -65,7 +67,7 @@ class Intake:
         self._pending: dict[str, Pending] = {}
         self._mark = self._fresh_from = Mark(0, 0)
         self._commits = -1
-        self._until = float("-inf")
+        self._until, self._is_complete = float("-inf"), True  # of the last pull
         self._counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
 
     @property
@@ -84,7 +86,7 @@ class Intake:
             self._heal(tx)
             n_records, n_labels, batch_n = 0, 0, 0
             batch: list[tuple[Entry, Mark]] = []
-            is_complete, before = True, self._mark
+            self._is_complete, self._until, before = True, now, self._mark
             for entry in self._feed.read(self._mark):
                 batch.append((entry, before))
                 before, batch_n = Mark(*entry.mark), batch_n + entry.n
@@ -94,26 +96,17 @@ class Intake:
                     self._take(tx, batch)
                     batch, batch_n = [], 0
                     if self.n_pending >= _MOST_PENDING_N:
-                        is_complete, self._until = False, min(now, entry.received_at)
+                        self._is_complete, self._until = False, min(now, entry.received_at)
                         break
             self._take(tx, batch)
-        if is_complete:
-            self._until = now
-        return Pulled(n_records=n_records, n_labels=n_labels, is_complete=is_complete)
+        return Pulled(n_records=n_records, n_labels=n_labels, is_complete=self._is_complete)
 
     def due(self, now: float, champions: Mapping[str, tuple[str, float]]) -> Iterator[ClosedPane]:
         """Panes to close, in order; `champions`: model -> (version, start of its epoch). Commit each before asking for the next."""
-        until = min(now, self._until)
-        work = [(index, name, late) for name in self._pending for index, late in self._closable(self._models[name], until)]
-        for index, name, late in sorted(work):
-            model, pending = self._models[name], self._pending[name]
-            close_at = (index + 1) * model.monitors.pane_s + model.monitors.watermark_s
-            own = {i for i in (*late, index) if i in pending.buffers}
-            labels = self._labels_due(pending, close_at, own)
-            with self._ledger.read() as tx:
-                closing = Closing(tx, model, self.log, champions.get(name))
-                pane = closing.close(pending, index, late, labels)
-            yield pane
+        yield from self._due(now, champions)
+        while not self._is_complete:
+            self.pull(now)
+            yield from self._due(now, champions)
 
     def commit(self, tx: Connection, pane: ClosedPane) -> None:
         """Panes, keys, labels, counters and the spool's mark, all in the caller's transaction."""
@@ -148,9 +141,11 @@ class Intake:
         self._write_marks(tx, min([*firsts, self._mark]))
 
     def release(self) -> None:
-        """Let the spool delete what is in the ledger."""
-        with self._ledger.read() as tx:
-            self._feed.release(_marks(tx).get("spool", Mark(0, 0)))
+        """After the panes of a tick: counters and mark of what gave no pane, then the spool may delete what is in the ledger."""
+        with self._ledger.begin() as tx:
+            self.advance(tx)
+            spool = _marks(tx)["spool"]
+        self._feed.release(spool)
 
     def prune(self, tx: Connection, now: float) -> dict[str, int]:
         """Forget keys of records older than the label horizon, expire labels that waited that long; model -> labels expired."""
@@ -222,6 +217,17 @@ class Intake:
                 keep(pending, model, self._feed, (item, key, received_at, first, is_fresh), at)
 
     # -- closing
+
+    def _due(self, now: float, champions: Mapping[str, tuple[str, float]]) -> Iterator[ClosedPane]:
+        until = min(now, self._until)
+        work = [(index, name, late) for name in self._pending for index, late in self._closable(self._models[name], until)]
+        for index, name, late in sorted(work):
+            model, pending = self._models[name], self._pending[name]
+            close_at = (index + 1) * model.monitors.pane_s + model.monitors.watermark_s
+            labels = self._labels_due(pending, close_at, {i for i in (*late, index) if i in pending.buffers})
+            with self._ledger.read() as tx:
+                pane = Closing(tx, model, self.log, champions.get(name)).close(pending, index, late, labels)
+            yield pane
 
     def _closable(self, model: ModelSettings, until: float) -> Iterator[tuple[int, tuple[int, ...]]]:
         """(pane index, late indices before it) of every pane that is due."""

@@ -1,0 +1,191 @@
+"""Panes in the ledger, and windows merged from them: what a window costs depends on neither its records nor, much, its panes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select
+
+from daemon.store import tables
+from daemon.store.blob import pane_from_bytes, pane_to_bytes
+from detectors.sketches.confusion import Confusion
+from detectors.sketches.summary import merge_summaries
+from detectors.types import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+_t = tables.pane
+
+
+def insert_pane(
+    tx: Connection,
+    *,
+    model: str,
+    version: str,
+    start: float,
+    end: float,
+    n_seen: int,
+    n: int,
+    summary: Mapping[str, Mapping[str, Any]],
+    confusion: Confusion,
+    n_pairs: int = 0,
+    seq: int = 0,
+    path: str | None = None,
+) -> int:
+    """One version's share of a pane; gives its id."""
+    values = {"model": model, "version": version, "start": start, "end": end, "seq": seq, "path": path}
+    values |= {"n_seen": n_seen, "n": n, "n_pairs": n_pairs, "sketches": pane_to_bytes(summary, confusion)}
+    key = tx.execute(insert(_t).values(values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecentTimes:
+    """When something last came, in seconds since the epoch; None = never."""
+
+    pane_end: float | None
+    label_received_at: float | None
+
+
+def recent_times(tx: Connection, model: str) -> RecentTimes:
+    """What "blind" is judged by."""
+    label = tables.label
+    end = tx.execute(select(func.max(_t.c.end)).where(_t.c.model == model, _t.c.n_seen > 0)).scalar()
+    received_at = tx.execute(select(func.max(label.c.received_at)).where(label.c.model == model)).scalar()
+    return RecentTimes(pane_end=end, label_received_at=received_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """Merged panes."""
+
+    n_seen: int
+    n: int
+    sketches: Mapping[str, Mapping[str, Any]]
+    confusion: Confusion
+
+    def __add__(self, other: _Sum) -> _Sum:
+        merged = merge_summaries(self.sketches, other.sketches)
+        return _Sum(self.n_seen + other.n_seen, self.n + other.n, merged, self.confusion.merge(other.confusion))
+
+
+_NOTHING = _Sum(0, 0, {}, Confusion())
+
+
+@dataclass(slots=True)
+class _Tree:
+    """Sums over aligned blocks of 1, 2, 4, … pane lengths: a new pane or a look costs a logarithm of the window's panes."""
+
+    pane_s: float
+    since: float
+    """Panes that start earlier are not loaded."""
+    newest_id: int = 0
+    leaves: dict[int, list[_Sum]] = field(default_factory=dict)
+    blocks: dict[tuple[int, int], _Sum | None] = field(default_factory=dict)
+
+    def add(self, start: float, value: _Sum) -> None:
+        index = int(start // self.pane_s)
+        self.leaves.setdefault(index, []).append(value)
+        for level in range(64):
+            self.blocks.pop((level, index >> level), None)
+
+    def sum(self, start: float, end: float) -> _Sum:
+        """Panes with start <= their start < end."""
+        low, high = _ceil(start, self.pane_s), _ceil(end, self.pane_s)
+        self._forget(low)
+        total, level = _NOTHING, 0
+        while low < high:
+            if low & 1:
+                total, low = _plus(total, self._block(level, low)), low + 1
+            if high & 1:
+                high -= 1
+                total = _plus(total, self._block(level, high))
+            low, high, level = low >> 1, high >> 1, level + 1
+        return total
+
+    def _block(self, level: int, index: int) -> _Sum | None:
+        if (level, index) not in self.blocks:
+            if level == 0:
+                parts: list[_Sum | None] = [*self.leaves.get(index, ())]
+            else:
+                parts = [self._block(level - 1, 2 * index), self._block(level - 1, 2 * index + 1)]
+            total: _Sum | None = None
+            for part in parts:
+                total = part if total is None else _plus(total, part)
+            self.blocks[level, index] = total
+        return self.blocks[level, index]
+
+    def _forget(self, low: int) -> None:
+        """Drop what no later window can want."""
+        for index in [i for i in self.leaves if i < low]:
+            del self.leaves[index]
+        for level, index in [key for key in self.blocks if (key[1] + 1) << key[0] <= low]:
+            del self.blocks[level, index]
+
+
+def _ceil(at: float, pane_s: float) -> int:
+    """Index of the first pane that starts at or after `at` (a nanosecond of rounding aside)."""
+    return -int(-(at - 1e-9) // pane_s)
+
+
+def _plus(total: _Sum, part: _Sum | None) -> _Sum:
+    if part is None:
+        return total
+    return part if total is _NOTHING else total + part
+
+
+class Windows:
+    """Windows of every model and version, kept merged between looks. Used by one thread."""
+
+    def __init__(self) -> None:
+        self._trees: dict[tuple[str, str], _Tree] = {}
+
+    def window(self, tx: Connection, model: str, version: str, start: float, end: float) -> Window:
+        """[start, end) of one version: panes that start in it. Without a pane it is empty (n = 0)."""
+        found = self._total(tx, model, version, start, end)
+        return Window(
+            model=model,
+            version=version,
+            start=datetime.fromtimestamp(start, UTC),
+            end=datetime.fromtimestamp(end, UTC),
+            n_seen=found.n_seen,
+            n=found.n,
+            sketches=found.sketches,
+            confusion=found.confusion,
+        )
+
+    def _total(self, tx: Connection, model: str, version: str, start: float, end: float) -> _Sum:
+        tree = self._trees.get((model, version))
+        if tree is None or start < tree.since:
+            tree = None  # load (again): an earlier start than anything that was kept
+        newest = tree.newest_id if tree is not None else 0
+        query = select(_t).where(_t.c.model == model, _t.c.version == version, _t.c.id > newest, _t.c.start >= start)
+        for row in tx.execute(query.order_by(_t.c.id)):
+            if tree is None or row.end - row.start < tree.pane_s * (1 - 1e-9):  # the setting was made smaller: blocks of the new size
+                tree = _grown(tree, row.end - row.start, start)
+            tree.add(row.start, _Sum(row.n_seen, row.n, *pane_from_bytes(row.sketches)))
+            tree.newest_id = row.id
+        if tree is None:
+            return _NOTHING
+        tree.since = max(tree.since, start)
+        self._trees[model, version] = tree
+        return tree.sum(start, end)
+
+
+def _grown(old: _Tree | None, pane_s: float, since: float) -> _Tree:
+    new = _Tree(pane_s=pane_s, since=since)
+    for index, values in old.leaves.items() if old is not None else ():
+        for value in values:
+            new.add(index * old.pane_s if old is not None else 0.0, value)
+    return new
+
+
+def window(tx: Connection, model: str, version: str, start: float, end: float) -> Window:
+    """One window, read from the ledger without a cache."""
+    return Windows().window(tx, model, version, start, end)

@@ -1,0 +1,130 @@
+"""The record log read back as rows for retraining, in the shape of `retrain.dataset.rows.SCHEMA`. Bounded: the newest rows win."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from sqlalchemy import Select, select
+
+from daemon.store import tables
+from daemon.store.columns import groups_of
+from retrain.dataset.rows import SCHEMA
+from retrain.types import Permanent, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+LIMIT_N = 100_000
+_pane, _label = tables.pane, tables.label
+_LOGGED = ["id", "at", "version", "text", "inputs", "segments", "predicted", "score"]
+
+
+def labelled(
+    tx: Connection,
+    data_dir: Path,
+    model: str,
+    *,
+    since: float,
+    until: float | None = None,
+    version: str | None = None,
+    limit: int = LIMIT_N,
+    protected: Sequence[str] = (),
+) -> pa.Table:
+    """Sampled records with since <= at < until that have a class label, with its source; oldest first.
+
+    `protected`: columns whose groups are written into `groups`. `Permanent(BAD_DATA)` when a file of the log is missing.
+    """
+    query = select(_label.c.row, _label.c.value, _label.c.source, _pane.c.path, _pane.c.start)
+    query = query.join(_pane, _pane.c.id == _label.c.pane_id).where(_label.c.model == model, _label.c.state == "joined")
+    found = tx.execute(_between(query, since, until, version).order_by(_pane.c.start.desc(), _pane.c.id.desc(), _label.c.row.desc()))
+    wanted: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
+    n = 0
+    for row in found:
+        value = row.value.get("label")
+        if value is None or row.path is None:
+            continue
+        wanted[row.path].append((row.row, value, row.source))
+        n += 1
+        if n >= limit:
+            break
+    tables_found = []
+    for path, rows in wanted.items():
+        rows.sort()
+        logged = _read(data_dir, path).take(pa.array([i for i, _, _ in rows], pa.int64()))
+        tables_found.append(_shape(logged, [v for _, v, _ in rows], [s for _, _, s in rows], protected))
+    return _joined(tables_found, since, until)
+
+
+def unlabelled(
+    tx: Connection,
+    data_dir: Path,
+    model: str,
+    *,
+    since: float,
+    until: float | None = None,
+    version: str | None = None,
+    limit: int = LIMIT_N,
+    protected: Sequence[str] = (),
+) -> pa.Table:
+    """Sampled records with since <= at < until without a joined label; otherwise like `labelled`."""
+    query = _between(select(_pane.c.id, _pane.c.path).where(_pane.c.model == model, _pane.c.path.is_not(None)), since, until, version)
+    tables_found, n = [], 0
+    for pane_id, path in tx.execute(query.order_by(_pane.c.start.desc(), _pane.c.id.desc())).all():
+        has_label = set(tx.execute(select(_label.c.row).where(_label.c.model == model, _label.c.pane_id == pane_id)).scalars())
+        logged = _read(data_dir, path)
+        free = [i for i in range(logged.num_rows) if i not in has_label]
+        logged = logged.take(pa.array(free[-(limit - n) :], pa.int64()))
+        tables_found.append(_shape(logged, [None] * logged.num_rows, [None] * logged.num_rows, protected))
+        n += logged.num_rows
+        if n >= limit:
+            break
+    return _joined(tables_found, since, until)
+
+
+def _between(query: Select[Any], since: float, until: float | None, version: str | None) -> Select[Any]:
+    query = query.where(_pane.c.end > since)
+    if until is not None:
+        query = query.where(_pane.c.start < until)
+    return query if version is None else query.where(_pane.c.version == version)
+
+
+def _read(data_dir: Path, path: str) -> pa.Table:
+    try:
+        return pq.read_table(data_dir / path, columns=_LOGGED, partitioning=None)
+    except (OSError, pa.ArrowException) as e:
+        raise Permanent(Reason.BAD_DATA, f"record log {path}: {e}") from e
+
+
+def _shape(logged: pa.Table, labels: Sequence[str | None], sources: Sequence[str | None], protected: Sequence[str]) -> pa.Table:
+    added = {
+        "label": pa.array(labels, pa.string()),
+        "source": pa.array(sources, pa.string()),
+        "cluster": pa.nulls(logged.num_rows, pa.string()),
+        "groups": pa.array(_groups(logged, protected), pa.string()),
+    }
+    return pa.Table.from_arrays([added[name] if name in added else logged[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _groups(logged: pa.Table, protected: Sequence[str]) -> list[str | None]:
+    if not protected:
+        return [None] * logged.num_rows
+    cells = zip(logged["inputs"].to_pylist(), logged["segments"].to_pylist(), strict=True)
+    return [json.dumps(groups_of(protected, json.loads(i or "{}"), json.loads(s or "{}"))) for i, s in cells]
+
+
+def _joined(found: list[pa.Table], since: float, until: float | None) -> pa.Table:
+    if not found:
+        return SCHEMA.empty_table()
+    table = pa.concat_tables(found)
+    kept = pc.greater_equal(table["at"], since)
+    if until is not None:
+        kept = pc.and_(kept, pc.less(table["at"], until))
+    return table.filter(kept).sort_by([("at", "ascending"), ("id", "ascending")]).combine_chunks()
