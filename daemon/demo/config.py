@@ -15,8 +15,8 @@ _LEAST = {"train_n": 64, "validation_n": 16, "gate_n": 60, "bound_n": 40, "repla
 
 _TEMPLATE = """\
 # Written by `retuned demo`. It is all that the service knows; the rest comes over HTTP.
-# Start it again with: retuned serve --config {config}
-data_dir: {data_dir}
+# Start it again with: retuned serve --config {config}    (paths count from this file's folder)
+data_dir: service
 http: {{host: 127.0.0.1, port: {port}}}
 registry: {{tracking_uri: "{tracking_uri}"}}
 tick_s: 1                        # it looks every second: the demo lasts minutes, not months
@@ -29,8 +29,8 @@ models:
       age_band: {{kind: category, protected: true}}     # synthetic: drawn from a hash of the record's id, so that the group gate has work
     reference:
       kind: file
-      path: {reference}          # texts that version 1 was not trained on, with its answers
-      bound: {bound}             # labelled ones, kept for the bound on its loss alone
+      path: data/reference.parquet          # texts that version 1 was not trained on, with its answers
+      bound: data/bound.parquet             # labelled ones, kept for the bound on its loss alone
     monitors:
       pane_s: 2                  # a pane is one step of every sequential detector: 2 s of about {rate:g} records a second
       watermark_s: 1             # how long a pane waits for stragglers; everything runs on one machine
@@ -67,8 +67,8 @@ models:
       group_margin: {group_margin}           # of each age band; a band with fewer than group_min_n judged rows asks a person
       group_min_n: {group_min_n}
       alpha: 0.05
-      replay: {replay}           # rows of the first training, mixed into the second
-      old_domain: {old_domain}   # sealed: judged, never trained on
+      replay: data/replay.parquet           # rows of the first training, mixed into the second
+      old_domain: data/old_domain.parquet   # sealed: judged, never trained on
       data: {{{sizes}}}
       epochs: {epochs:g}
       learning_rate: {learning_rate:g}
@@ -109,19 +109,13 @@ class Config:
 
     def text(self) -> str:
         """The YAML."""
-        data = self.out / "data"
         sizes = {name: max(_LEAST[name], round(n * self.scale)) for name, n in _SIZES.items()}
         return _TEMPLATE.format(
-            config=self.path,
-            data_dir=self.data_dir,
+            config=self.path.name,
             port=self.port,
             tracking_uri=f"sqlite:///{self.out / 'mlflow' / 'mlflow.db'}",
             model=self.model,
             labels=", ".join(self.labels),
-            reference=data / "reference.parquet",
-            bound=data / "bound.parquet",
-            replay=data / "replay.parquet",
-            old_domain=data / "old_domain.parquet",
             rate=self.rate,
             base_model=self.base_model,
             deadline_h=round(self.deadline_s / 3600, 4),
