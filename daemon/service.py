@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_INGEST = frozenset({"/v1/records", "/v1/labels"})
 _SHUTDOWN_S = 20.0  # below Kubernetes' 30 s terminationGracePeriodSeconds
 
 
@@ -51,7 +50,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     wired = build(settings)
     server = uvicorn.Server(
         uvicorn.Config(
-            _dispatch(wired, lambda: _ticking(wired, settings.tick_s)),
+            _with_ticks(wired.app, lambda: _ticking(wired, settings.tick_s)),
             log_level="warning",
             access_log=False,
             lifespan="on",
@@ -68,18 +67,16 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         log.info("service.stopped")
 
 
-def _dispatch(wired: Wired, ticking: Callable[[], Any]) -> Callable[..., Awaitable[None]]:
-    """The ASGI application: ingest is a raw route, the rest FastAPI (docs/decisions/0002); lifespan runs the ticks."""
+def _with_ticks(app: Any, ticking: Callable[[], Any]) -> Callable[..., Awaitable[None]]:  # noqa: ANN401 (ASGI)
+    """The same ASGI application, whose lifespan runs the ticks."""
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 (ASGI)
+    async def served(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 (ASGI)
         if scope["type"] == "lifespan":
             await _lifespan(receive, send, ticking)
-        elif scope["type"] == "http" and scope["path"] in _INGEST:
-            await wired.ingest(scope, receive, send)
         else:
-            await wired.api(scope, receive, send)
+            await app(scope, receive, send)
 
-    return app
+    return served
 
 
 async def _lifespan(receive: Any, send: Any, ticking: Callable[[], Any]) -> None:  # noqa: ANN401 (ASGI)

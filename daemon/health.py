@@ -1,0 +1,70 @@
+"""How the service itself is: ticks, spool, counts at the door. Read by any thread, written by the ticking one."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from daemon.capture.frames import EntryKind
+from daemon.show.views import Health
+
+if TYPE_CHECKING:
+    from daemon.capture.counts import Counts
+    from daemon.capture.spool import Spool
+    from daemon.store.intake import Intake
+
+
+class Monitor:
+    """Collects what `Health` shows."""
+
+    def __init__(self, counts: Counts, spool: Spool | None, intake: Intake) -> None:
+        """`spool` None: a replay, which has none."""
+        self._counts, self._spool, self._intake = counts, spool, intake
+        self._started_at = time.time()
+        self._ticks = self._failed = 0
+        self._last_at: float | None = None
+        self._tick_s = 0.0
+        self._behind_since = 0.0
+        self.failures: Counter[str] = Counter()
+
+    def ticked(self, now: float, seconds: float) -> None:
+        """A tick ended well."""
+        self._ticks, self._last_at, self._tick_s = self._ticks + 1, now, seconds
+
+    def failed(self, reason: str | None = None) -> None:
+        """A tick did not; `reason` is one of `retrain.types.Reason` when it is known."""
+        self._failed += 1
+        if reason is not None:
+            self.failures[reason] += 1
+
+    def health(self, now: float, alias_lag_s: dict[str, float]) -> Health:
+        """As of now."""
+        counts = self._counts
+        return Health(
+            started_at=self._started_at,
+            not_ready=() if self._ticks else ("the first tick has not ended",),
+            ticks=self._ticks,
+            failed_ticks=self._failed,
+            last_tick_at=self._last_at,
+            tick_s=self._tick_s,
+            spool_backlog_bytes=self._spool.backlog_bytes if self._spool else 0,
+            spool_lag_s=self._lag_s(now),
+            accepted_records=counts.accepted[EntryKind.RECORDS],
+            accepted_labels=counts.accepted[EntryKind.LABELS],
+            rejected_records=self._refused(EntryKind.RECORDS),
+            rejected_labels=self._refused(EntryKind.LABELS),
+            alias_lag_s=alias_lag_s,
+            failures=dict(self.failures),
+        )
+
+    def _refused(self, kind: EntryKind) -> dict[str, int]:
+        return {str(reason): n for (of, reason), n in list(self._counts.refused.items()) if of is kind}
+
+    def _lag_s(self, now: float) -> float:
+        """For how long something durable has been unread: 0 once the intake has read up to the spool's end."""
+        if self._spool is None or self._intake.mark >= self._spool.durable:
+            self._behind_since = 0.0
+            return 0.0
+        self._behind_since = self._behind_since or now
+        return max(0.0, now - self._behind_since)

@@ -1,0 +1,96 @@
+"""The one place that knows concrete classes: settings in, everything joined out."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from daemon.act.aliases import Aliases
+from daemon.act.executors.local import LocalExecutor
+from daemon.act.outbox import Deliverer
+from daemon.act.runs import Runs
+from daemon.capture.http import Ingest, IngestPort, Limits
+from daemon.capture.sampling import included
+from daemon.capture.spool import Spool
+from daemon.capture.wire import Label, Record, parse_labels, parse_records
+from daemon.health import Monitor
+from daemon.judge import Judge
+from daemon.operations import ByPerson
+from daemon.pipeline import Pipeline
+from daemon.show.api import create_api
+from daemon.store.intake import Intake
+from daemon.store.ledger import Ledger
+from daemon.store.panes import Windows
+from daemon.store.ports import Feed
+from retrain.versions.mlflow import MlflowVersions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from daemon.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wired:
+    """What the process runs: the ASGI app and the pipeline that is ticked."""
+
+    app: Any
+    pipeline: Pipeline
+    ledger: Ledger
+    spool: Spool
+
+    def close(self) -> None:
+        """The port is closed and no tick runs: end the spool, then the ledger."""
+        self.spool.close()
+        self.ledger.close()
+
+
+def ledger_url(settings: Settings) -> str:
+    """The ledger's SQLAlchemy URL: SQLite in data_dir unless the settings name another."""
+    return settings.ledger or f"sqlite:///{(settings.data_dir / 'ledger.db').resolve()}"
+
+
+def build(settings: Settings) -> Wired:
+    """Open what is there (or make it) and join it. The ledger is migrated."""
+    data_dir = settings.data_dir
+    ledger = Ledger(ledger_url(settings))
+    ledger.migrate()
+    salts = salts_of(data_dir)
+    spool = Spool(data_dir / "spool")
+    feed = Feed(
+        read=spool.read,
+        release=spool.release,
+        parse_records=parse_records,
+        parse_labels=parse_labels,
+        included=partial(included, salt=salts["sampling"]),
+    )
+    intake = Intake(settings, ledger, feed, data_dir)
+    port = IngestPort(
+        spool=spool,
+        models=lambda names=frozenset(m.name for m in settings.models): names,
+        now=time.time,
+        limits=Limits(max_body_bytes=settings.http.max_body_bytes, max_batch_n=settings.http.max_batch_n, future_s=settings.future_s),
+    )
+    pipeline = pipeline_of(settings, ledger, intake, Monitor(port.counts, spool, intake), split_salt=salts["split"])
+    operations = ByPerson(pipeline)
+    api = create_api(operations, settings, ledger, ingest={"/v1/records": Record, "/v1/labels": Label})
+    return Wired(app=Ingest(port, otherwise=api), pipeline=pipeline, ledger=ledger, spool=spool)
+
+
+def salts_of(data_dir: Path) -> dict[str, bytes]:
+    """The installation's two secrets, made once: sampling and splitting must not share one (a split of a sample would be no split)."""
+    path = data_dir / "secrets.json"
+    if not path.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".tmp")
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            json.dump({name: secrets.token_hex(32) for name in ("sampling", "split")}, out)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(path)
+    return {name: bytes.fromhex(value) for name, value in json.loads(path.read_text()).items()}
