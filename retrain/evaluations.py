@@ -23,7 +23,7 @@ SCHEMA = pa.schema(
         ("row", pa.string()),  # record id
         ("label", pa.string()),
         ("predicted", pa.string()),
-        ("loss", pa.float64()),  # 0/1 error
+        ("loss", pa.float64()),  # 0/1 error; null without a label
         ("cluster", pa.string()),
         ("groups", pa.string()),  # JSON object
         ("scores", pa.list_(pa.float32())),  # in the order of the model's labels
@@ -40,7 +40,7 @@ def write_evaluation(path: Path, rows: pa.Table, scores: NDArray[np.float32], la
         ids,
         truth,
         predicted,
-        [float(p != t) for p, t in zip(predicted, truth, strict=True)],
+        [None if t is None else float(p != t) for p, t in zip(predicted, truth, strict=True)],
         [c if c is not None else i for c, i in zip(rows["cluster"].to_pylist(), ids, strict=True)],
         [json.dumps({name: values[i] for name, values in groups.items()}, sort_keys=True) for i in range(len(ids))],
         scores.tolist(),
@@ -49,9 +49,10 @@ def write_evaluation(path: Path, rows: pa.Table, scores: NDArray[np.float32], la
 
 
 def read_evaluation(path: Path) -> Evaluation:
-    """The file as the gates take it; `Permanent(BAD_DATA)` when it is not one."""
+    """The file's labelled rows as the gates take them; `Permanent(BAD_DATA)` when it is no such file."""
     try:
         found = pq.read_table(path, schema=SCHEMA)
+        found = found.filter(found["label"].is_valid())
         cells = [json.loads(cell) for cell in found["groups"].to_pylist()]
     except (OSError, ValueError, TypeError) as e:
         raise Permanent(Reason.BAD_DATA, f"{path}: {e}") from e

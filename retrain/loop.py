@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 WARM_UP_RATIO = 0.1
 MAX_GRADIENT = 1.0
+WEIGHT_DECAY = 0.01
 POOL_BATCHES = 16
 """Rows are sorted by length within pools of so many batches: little padding, and still other neighbours in every epoch."""
 CHECK_N = 200
@@ -82,19 +83,13 @@ def train(
     `Transient(INTERRUPTED)`. More than `part.deadline_s` seconds of training is `Permanent(TIMEOUT)`.
     """
     check_base(part)
-    if part.threads is not None:
-        torch.set_num_threads(part.threads)
-    model, tokenizer = load_base(part.base_model, part.labels, seed=part.seed)
-    if part.init_adapter is None:
-        model = technique(part.technique).attach(model, part)
-    else:
-        model = put_adapter(model, Path(part.init_adapter), trainable=True)
+    model, tokenizer = _prepared(part)
     pad = tokenizer.pad_token_id or 0
     learn, choose = _rows(rows, tokenizer, part), _rows(validation, tokenizer, part)
     batches = batches_of([len(t) for t in learn.tokens], part.batch_n, part.epochs, part.seed)
 
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    optimizer = torch.optim.AdamW(trainable.values(), lr=part.learning_rate, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(trainable.values(), lr=part.learning_rate, weight_decay=WEIGHT_DECAY)
     progress = read_checkpoint(run.checkpoints, trainable, optimizer, digest=plan_digest) or Progress(bf16=native_bf16())
     resumed_from = progress.step
 
@@ -104,8 +99,8 @@ def train(
             began = time.perf_counter()
             for group in optimizer.param_groups:
                 group["lr"] = part.learning_rate * rate(progress.step, len(batches))
-            chosen = batches[progress.step]
-            loss = _step(model, optimizer, learn, chosen, pad, seed=_step_seed(part.seed, progress.step), bf16=progress.bf16)
+            seed = _step_seed(part.seed, progress.step)
+            loss = _step(model, optimizer, learn, batches[progress.step], pad, seed=seed, bf16=progress.bf16)
             progress.step += 1
             due = progress.step % part.checkpoint_every_steps == 0 or progress.step == len(batches)
             measured = _choose(model, trainable, choose, pad, progress) if due else {}
@@ -118,25 +113,8 @@ def train(
             if progress.step < len(batches):
                 _heed(part, progress, stopped=stopped, late=late)
 
-    if progress.best is not None:
-        _put(trainable, progress.best)
-    candidate = Candidate(
-        plan_digest=plan_digest,
-        base_model=part.base_model,
-        base_digest=part.base_digest,
-        technique=part.technique,
-        labels=part.labels,
-        max_tokens=part.max_tokens,
-        train_n=rows.num_rows,
-        validation_n=validation.num_rows,
-        steps=len(batches),
-        best_step=progress.best_step or len(batches),
-        validation_loss=progress.best_loss,
-        seconds=round(progress.seconds, 3),
-        resumed_from=resumed_from,
-        bf16=progress.bf16,
-        torch_version=torch.__version__,
-    )
+    _put(trainable, progress.best or {})
+    candidate = _candidate(part, progress, plan_digest, (rows.num_rows, validation.num_rows), resumed_from)
     _write_candidate(model, tokenizer, candidate, validation if validation.num_rows else rows, run)
     return candidate
 
@@ -167,6 +145,16 @@ def rate(step: int, steps: int) -> float:
     """Share of the learning rate at a step: up over the first tenth, then linearly down to zero."""
     warm_up = max(1, math.ceil(WARM_UP_RATIO * steps))
     return (step + 1) / warm_up if step < warm_up else (steps - step) / max(1, steps - warm_up)
+
+
+def _prepared(part: TrainingPart) -> tuple[Any, Any]:
+    """(base with the technique's parameters or those of `init_adapter`, tokeniser)."""
+    if part.threads is not None:
+        torch.set_num_threads(part.threads)
+    model, tokenizer = load_base(part.base_model, part.labels, seed=part.seed)
+    if part.init_adapter is None:
+        return technique(part.technique).attach(model, part), tokenizer
+    return put_adapter(model, Path(part.init_adapter), trainable=True), tokenizer
 
 
 def _step(
@@ -215,6 +203,26 @@ def _heed(part: TrainingPart, progress: Progress, *, stopped: bool, late: bool) 
         raise Transient(Reason.INTERRUPTED, f"stopped at step {progress.step}; a checkpoint is written")
 
 
+def _candidate(part: TrainingPart, progress: Progress, digest: str, n: tuple[int, int], resumed_from: int) -> Candidate:
+    return Candidate(
+        plan_digest=digest,
+        base_model=part.base_model,
+        base_digest=part.base_digest,
+        technique=part.technique,
+        labels=part.labels,
+        max_tokens=part.max_tokens,
+        train_n=n[0],
+        validation_n=n[1],
+        steps=progress.step,
+        best_step=progress.best_step or progress.step,
+        validation_loss=progress.best_loss,
+        seconds=round(progress.seconds, 3),
+        resumed_from=resumed_from,
+        bf16=progress.bf16,
+        torch_version=torch.__version__,
+    )
+
+
 def _write_candidate(model: Any, tokenizer: Any, candidate: Candidate, rows: pa.Table, run: RunFolder) -> None:  # noqa: ANN401 (torch)
     """The adapter, scores of the model in memory to compare a reloaded one with, and candidate.json last."""
     save_adapter(model, run.adapter, candidate.base_model)
@@ -240,8 +248,8 @@ def _rows(table: pa.Table, tokenizer: Any, part: TrainingPart) -> _Rows:  # noqa
 
 def _put(trainable: Tensors, values: Tensors) -> None:
     with torch.no_grad():
-        for name, tensor in trainable.items():
-            tensor.copy_(values[name])
+        for name, value in values.items():
+            trainable[name].copy_(value)
 
 
 def _step_seed(seed: int, step: int) -> int:

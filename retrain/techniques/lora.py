@@ -24,7 +24,6 @@ def attach(model: Any, part: TrainingPart) -> Any:  # noqa: ANN401 (torch module
         target_modules="all-linear",
         task_type=TaskType.SEQ_CLS,
         modules_to_save=["classifier"],
-        base_model_name_or_path=part.base_model,
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)  # peft asks by the old name
