@@ -11,7 +11,7 @@ import struct
 from collections import Counter
 from contextlib import ExitStack
 from operator import attrgetter
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from daemon.capture.frames import EntryKind
 from daemon.capture.wire import decode_labels, decode_records, parse_labels, parse_records
@@ -113,7 +113,7 @@ class Recording:
             at = where if error.index is None else f"{where} (item {error.index + 1})"
             self.first_error = self.first_error or f"{at}: {error.path} = {error.value}: {error.rule}"
         good = [line for line in bytes(batch.payload).split(b"\n") if line.strip()]
-        items = parse_records(batch.payload) if kind is EntryKind.RECORDS else parse_labels(batch.payload)
+        items: list[Any] = parse_records(batch.payload) if kind is EntryKind.RECORDS else parse_labels(batch.payload)
         for item, line in zip(items, good, strict=True):
             yield Line(item.at.timestamp(), kind, item.model, getattr(item, "version", ""), line)
 
