@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _WRAPPER = Path(__file__).with_name("wrapper.py")
-_KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.-]{0,127}$")
+_KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 _START_S = 20.0
 _SECRETS = ("RETUNED_TOKEN",)
 """Not handed to jobs."""
@@ -38,7 +38,7 @@ class LocalExecutor:
     def submit(self, spec: JobSpec) -> str:
         """Start the job unless it runs or has ended; a job that was lost starts again in the same folder."""
         if not _KEY.match(spec.key):
-            raise Permanent(Reason.BAD_PLAN, f"a job's key is letters, digits, dot and dash, got {spec.key!r}")
+            raise Permanent(Reason.BAD_PLAN, f"a job's key is letters, digits, dot, dash and underscore, got {spec.key!r}")
         folder = (spec.folder / spec.key).resolve()
         try:
             folder.mkdir(parents=True, exist_ok=True)

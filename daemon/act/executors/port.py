@@ -26,7 +26,7 @@ class JobSpec:
     """What to run."""
 
     key: str
-    """Idempotency: two submits of one key are one job. Letters, digits, dot, dash."""
+    """Idempotency: two submits of one key are one job. Letters, digits, dot, dash, underscore."""
     command: tuple[str, ...]
     folder: Path
     """Where the job keeps its state and log; survives the service."""

@@ -1,0 +1,180 @@
+"""The registry's aliases follow the ledger: re-asserted every tick; what somebody else moved is adopted or undone, told and counted.
+
+Truth about who is champion is the ledger's: an alias call has no compare-and-set. A foreign move is told apart from our own undelivered one
+by the outbox: while an "aliases" row waits, the registry is simply behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from daemon.decide.run import State
+from daemon.store import champions, controls, counters, epochs, outbox, runs
+from daemon.store.ledger import note
+from retrain.types import Permanent, Transient
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from daemon.settings import ModelSettings, Settings
+    from daemon.store.champions import Champion
+    from daemon.store.ledger import Ledger
+    from daemon.store.outbox import Message
+    from retrain.types import Versions
+
+_BACK_OFF_MOST_S = 60.0
+_CHALLENGES = frozenset({State.REGISTERED, State.AWAITING_APPROVAL})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """One model in ledger and registry."""
+
+    model: ModelSettings
+    held: Champion | None
+    have: Mapping[str, str]
+    is_behind: bool
+    """An own move is not delivered yet."""
+
+
+@dataclass(kw_only=True)
+class Aliases:
+    """One per service; `reconcile` every tick, `deliver` from the outbox."""
+
+    settings: Settings
+    ledger: Ledger
+    versions: Versions
+    differs_since: dict[str, float] = field(default_factory=dict)
+    """Model -> since when registry and ledger have differed."""
+    _failed: int = 0
+    _not_before: float = 0.0
+
+    def reconcile(self, now: float) -> None:
+        """Every model once. A registry that does not answer is asked again later: nothing else waits for it."""
+        if now < self._not_before:
+            return
+        for model in self.settings.models:
+            try:
+                self._one(model, now)
+            except Transient as e:
+                self._failed += 1
+                self._not_before = now + min(_BACK_OFF_MOST_S, 2.0 ** min(self._failed, 10))
+                if self._failed == 1:
+                    with self.ledger.begin() as tx:
+                        note(tx, now, model.name, "registry.unavailable", reason=e.reason.value, detail=e.detail[:500])
+                return
+        self._failed = 0
+
+    def deliver(self, message: Message, _now: float) -> None:
+        """The outbox row of a move: what the ledger says NOW is put, so an old row never undoes a newer move."""
+        self._assert(message.model)
+
+    def lag_s(self, now: float) -> dict[str, float]:
+        """For how long the registry's champion has differed from the ledger's; 0 = they agree."""
+        return {m.name: max(0.0, now - self.differs_since[m.name]) if m.name in self.differs_since else 0.0 for m in self.settings.models}
+
+    def _one(self, model: ModelSettings, now: float) -> None:
+        have = self.versions.aliases(model.name)
+        with self.ledger.begin() as tx:
+            held = champions.champion(tx, model.name)
+            behind = bool(outbox.pending(tx, model=model.name, kind="aliases"))
+        seen = _Seen(model=model, held=held, have=have, is_behind=behind)
+        theirs = have.get("champion")
+        if held is None:
+            if theirs is not None:
+                self._adopt(seen, theirs, now, because="the registry's champion when watching began")
+            return
+        if theirs == held.version or behind:
+            self._keep_lag(model.name, differs=theirs != held.version, now=now)
+            self._assert(model.name, have)
+        else:
+            self._keep_lag(model.name, differs=True, now=now)
+            self._foreign(seen, theirs, now)
+
+    def _foreign(self, seen: _Seen, theirs: str | None, now: float) -> None:
+        """Somebody moved or deleted the champion alias."""
+        held, name = seen.held, seen.model.name
+        assert held is not None
+        if theirs is None:
+            self._deleted(seen, now)
+        elif seen.model.retrain is None:
+            self._adopt(seen, theirs, now, because="moved by somebody else; the model has no `retrain` settings")
+        elif self._was_kept(name, theirs):
+            self._adopt(seen, theirs, now, because="moved back by somebody else in the registry: taken as a rollback", pauses=True)
+        else:
+            self._undo(seen, now, "undone", f"somebody put champion on version {theirs}, which was never champion: undone")
+
+    def _deleted(self, seen: _Seen, now: float) -> None:
+        """The alias is gone: put back when its version is still there, else a person is told, once."""
+        held, name = seen.held, seen.model.name
+        assert held is not None
+        if self.versions.find(name, held.version) is not None:
+            self._undo(seen, now, "restored", f"somebody deleted the alias champion: put back on version {held.version}")
+            return
+        because = f"version {held.version}, the champion, was deleted from the registry; retuned rollback {name} goes to {held.previous}"
+        with self.ledger.begin() as tx:
+            if _tell(tx, name, f"champion-deleted:{held.revision}", because, now):
+                note(tx, now, name, "alias.version_deleted", version=held.version)
+                counters.add(tx, name, {("aliases", "version_deleted"): 1})
+
+    def _was_kept(self, model: str, version: str) -> bool:
+        with self.ledger.begin() as tx:
+            return epochs.last_epoch(tx, model, version) is not None and not champions.is_barred(tx, model, version)
+
+    def _adopt(self, seen: _Seen, version: str, now: float, *, because: str, pauses: bool = False) -> None:
+        name = seen.model.name
+        with self.ledger.begin() as tx:
+            if champions.champion(tx, name) != seen.held:
+                return  # the ledger moved since we looked: the next tick sees both
+            new = champions.adopt(tx, name, version, now=now, because=because)
+            counters.add(tx, name, {("aliases", "adopted"): 1})
+            if pauses:
+                controls.pause(tx, name, by="registry", because=because, now=now)
+            if seen.held is not None:
+                _tell(tx, name, f"adopted:{new.epoch}", f"champion is now version {version}: {because}", now)
+        self.differs_since.pop(name, None)
+
+    def _undo(self, seen: _Seen, now: float, how: str, because: str) -> None:
+        held, name = seen.held, seen.model.name
+        assert held is not None
+        with self.ledger.begin() as tx:  # said before it is done: a crash between the two says it once more
+            note(tx, now, name, f"alias.{how}", version=held.version, found=seen.have.get("champion"), because=because)
+            counters.add(tx, name, {("aliases", how): 1})
+            _tell(tx, name, f"alias-{how}:{held.revision}:{int(now)}", because, now)
+        self._assert(name, seen.have)
+        self.differs_since.pop(name, None)
+
+    def _assert(self, model: str, have: Mapping[str, str] | None = None) -> None:
+        """Put the aliases as the ledger says; only those that differ."""
+        with self.ledger.begin() as tx:
+            held = champions.champion(tx, model)
+            active = runs.active(tx, model)
+        if held is None:
+            return
+        challenger = active.version if active is not None and State(active.state) in _CHALLENGES else None
+        want = {"champion": held.version, "previous": held.previous, "challenger": challenger}
+        now_there = self.versions.aliases(model) if have is None else have
+        watched_only = next((m.retrain is None for m in self.settings.models if m.name == model), True)
+        for alias, version in want.items():
+            if now_there.get(alias) == version or (watched_only and alias != "champion"):
+                continue
+            try:
+                self.versions.put_alias(model, alias, version)
+            except Permanent:
+                if alias == "champion":  # the others are a convenience: their version may have been deleted
+                    raise
+
+    def _keep_lag(self, model: str, *, differs: bool, now: float) -> None:
+        if differs:
+            self.differs_since.setdefault(model, now)
+        else:
+            self.differs_since.pop(model, None)
+
+
+def _tell(tx: Connection, model: str, key: str, because: str, now: float) -> bool:
+    """To a person, once a key."""
+    payload = {"what": "alias", "because": because}
+    return outbox.put(tx, key=f"notify:{model}:{key}"[:160], model=model, kind="notify", payload=payload, now=now)

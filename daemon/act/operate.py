@@ -1,0 +1,116 @@
+"""What a named person asks for: retrain, approve, promote, roll back. Each is one ledger transaction; `Runs.advance` does the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import update
+
+from daemon.act.steps.watch import reopen_incident
+from daemon.decide.policy import Retrain, TriggerKind
+from daemon.decide.run import State, judged, may_promote
+from daemon.store import champions, epochs, incidents, runs, tables
+from daemon.store.ledger import note
+from retrain.gates.record import is_sound
+from retrain.types import Permanent, Reason
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from daemon.act.runs import Runs
+    from daemon.settings import ModelSettings
+    from daemon.store.epochs import Epoch
+    from daemon.store.runs import Run
+
+_WAITING = frozenset({State.REGISTERED, State.AWAITING_APPROVAL})
+
+
+def retrain(tx: Connection, runs_: Runs, model: ModelSettings, *, by: str, because: str, now: float) -> Run:
+    """A run now, whatever the triggers say; CONFLICT when one is active, REFUSED without `retrain` settings."""
+    _named(by)
+    if model.retrain is None:
+        raise Permanent(Reason.REFUSED, f"{model.name} has no `retrain` settings")
+    opened = incidents.open_of(tx, model.name)
+    decision = Retrain(
+        kind=TriggerKind.MANUAL,
+        subject="manual",
+        detector="person",
+        because=f"{by}: {because}",
+        at=now,
+        incident=opened.id if opened is not None else None,
+    )
+    note(tx, now, model.name, "operate.retrain", by=by, because=because)
+    return runs_.plan(tx, model, decision, now, by=by)
+
+
+def approve(tx: Connection, model: str, *, run: str | None, by: str, because: str, now: float) -> Run:
+    """Let the run that waits go on; REFUSED for a rejected one, always."""
+    _named(by)
+    found = runs.run(tx, run) if run is not None else runs.active(tx, model)
+    if found is None or found.model != model:
+        raise Permanent(Reason.NOT_FOUND, f"no run {run} of {model}" if run else f"{model} has no run that waits for approval")
+    if judged(found.record) is State.REJECTED or State(found.state) is State.REJECTED:
+        raise Permanent(Reason.REFUSED, f"run {found.id} was rejected by its gates: nobody can approve it")
+    if State(found.state) is not State.AWAITING_APPROVAL:
+        raise Permanent(Reason.CONFLICT, f"run {found.id} is {found.state}: it does not wait for approval")
+    if not is_sound(found.record) or not may_promote(found.record, by):
+        raise Permanent(Reason.REFUSED, f"run {found.id} has no gate record that can be approved")
+    note(tx, now, model, "operate.approve", run=found.id, by=by, because=because)
+    return _approved(tx, found, by)
+
+
+def promote(tx: Connection, model: str, *, version: str | None, by: str, because: str, now: float) -> Run | Epoch:
+    """A registered version (None = the challenger), or a formerly kept one, becomes champion.
+
+    The challenger's run goes on by itself; a version that was champion before is moved at once.
+    """
+    _named(by)
+    active = runs.active(tx, model)
+    if active is not None and active.version is not None and version in {None, active.version} and State(active.state) in _WAITING:
+        if not is_sound(active.record) or not may_promote(active.record, by):
+            raise Permanent(Reason.REFUSED, f"the gates of version {active.version} do not allow it")
+        note(tx, now, model, "operate.promote", run=active.id, version=active.version, by=by, because=because)
+        return _approved(tx, active, by)
+    if version is None:
+        raise Permanent(Reason.CONFLICT, f"{model} has no challenger that waits")
+    held, before = champions.champion(tx, model), epochs.last_epoch(tx, model, version)
+    if held is None or before is None:
+        raise Permanent(Reason.REFUSED, f"version {version} of {model} neither waits for promotion nor was it champion before")
+    note(tx, now, model, "operate.promote", version=version, by=by, because=because)
+    return champions.move_champion(tx, model, version, expected_revision=held.revision, now=now, because=f"{by}: {because}")
+
+
+def rollback(tx: Connection, model: str, *, version: str | None, by: str, because: str, now: float) -> Epoch:
+    """Back to the previous champion (or a formerly kept `version`), in one transaction; the present one is barred."""
+    _named(by)
+    held = champions.champion(tx, model)
+    if held is None:
+        raise Permanent(Reason.CONFLICT, f"{model} has no champion")
+    target = version or held.previous
+    if target is None or target == held.version:
+        raise Permanent(Reason.CONFLICT, f"{model} has no earlier version to go back to")
+    if epochs.last_epoch(tx, model, target) is None:
+        raise Permanent(Reason.REFUSED, f"version {target} of {model} was never champion")
+    said = f"rolled back by {by}: {because}"
+    champions.bar(tx, model, held.version, now=now, because=said)
+    new = champions.move_champion(tx, model, target, expected_revision=held.revision, now=now, because=said)
+    note(tx, now, model, "operate.rollback", version=target, before=held.version, by=by, because=because)
+    run = runs.active(tx, model)
+    if run is not None and run.version == held.version and State(run.state) in {State.PROMOTED, State.WATCHING}:
+        runs.enter(tx, run.id, State.ROLLED_BACK.value, expected=run.state, now=now, because=said, ended=True)
+        reopen_incident(tx, run, now=now, because=said)
+    return new
+
+
+def _named(by: str) -> None:
+    if not by.strip():
+        raise Permanent(Reason.REFUSED, "a person's name is needed: `by`")
+
+
+def _approved(tx: Connection, run: Run, by: str) -> Run:
+    """Keep who approved; the first name stands."""
+    table = tables.run
+    tx.execute(update(table).where(table.c.id == run.id, table.c.approved_by.is_(None)).values(approved_by=by[:128]))
+    found = runs.run(tx, run.id)
+    assert found is not None
+    return found

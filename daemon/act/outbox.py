@@ -1,0 +1,64 @@
+"""Delivers what the ledger has decided: each message until it succeeds or never can. The one place that retries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from daemon.store import outbox
+from daemon.store.ledger import note
+from retrain.types import Permanent, Reason, Transient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from daemon.store.ledger import Ledger
+    from daemon.store.outbox import Message
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A handler started something that goes on by itself: look again in `after_s` seconds."""
+
+    after_s: float
+
+
+@dataclass(kw_only=True)
+class Deliverer:
+    """Calls one handler a kind. Delivery is at least once: handlers repeat safely. A kind that fails does not stop the others."""
+
+    ledger: Ledger
+    handlers: Mapping[str, Callable[[Message, float], Unfinished | None]]
+    failures: Counter[Reason] = field(default_factory=Counter)
+
+    def deliver(self, now: float) -> int:
+        """Everything that is due, oldest first; gives how many were delivered."""
+        with self.ledger.begin() as tx:
+            messages = outbox.due(tx, now)
+        return sum(self._one(message, now) for message in messages)
+
+    def _one(self, message: Message, now: float) -> bool:
+        try:
+            unfinished = self.handlers.get(message.kind, _nobody)(message, now)
+        except Transient as e:
+            self.failures[e.reason] += 1
+            with self.ledger.begin() as tx:
+                outbox.failed(tx, message, now=now, error=str(e), retry_after_s=e.retry_after_s)
+            return False
+        except Permanent as e:
+            self.failures[e.reason] += 1
+            with self.ledger.begin() as tx:
+                outbox.given_up(tx, message, now=now, error=str(e))
+                note(tx, now, message.model, "outbox.given_up", key=message.key, reason=e.reason.value, detail=e.detail[:500])
+            return False
+        with self.ledger.begin() as tx:
+            if unfinished is not None:
+                outbox.failed(tx, message, now=now, error="goes on", retry_after_s=unfinished.after_s)
+            else:
+                outbox.done(tx, message.id, now=now)
+        return unfinished is None
+
+
+def _nobody(message: Message, _now: float) -> Unfinished | None:
+    raise Permanent(Reason.NOT_FOUND, f"nobody delivers {message.kind!r}")

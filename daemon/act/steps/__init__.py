@@ -1,0 +1,1 @@
+"""What a run does in each of its states: one file a group of states."""

@@ -1,0 +1,129 @@
+"""dataset, training, evaluating: one process each, found again after a crash, tried again when that can help."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from daemon.act.executors.port import JobSpec, JobState, JobStatus
+from daemon.act.step import Move, Ports, Task
+from daemon.decide.run import State
+from daemon.store import runs
+from retrain.types import Reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from retrain.layout import RunFolder
+
+MOST_ATTEMPTS = 4
+_WAIT_S = 5.0
+"""Before the second attempt; doubles."""
+_EXIT_PERMANENT = 65
+_LOG_BYTES = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What one state runs."""
+
+    command: str
+    following: State
+
+    def done(self, folder: RunFolder) -> Path:
+        """The file that the stage writes last."""
+        return {"dataset": folder.manifest, "train": folder.candidate_file, "evaluate": folder.reload}[self.command]
+
+
+STAGES = {
+    State.DATASET: Stage(command="dataset", following=State.TRAINING),
+    State.TRAINING: Stage(command="train", following=State.EVALUATING),
+    State.EVALUATING: Stage(command="evaluate", following=State.GATED),
+}
+
+
+def stage(ports: Ports, task: Task) -> Move | None:
+    """Start the state's job or look at it; the next state when its last file is there."""
+    run, state = task.run, State(task.run.state)
+    plan = ports.plan(run)
+    if task.now < run.detail.get("retry_at", 0.0):
+        return None
+    what, folder = STAGES[state], ports.folder(run)
+    command = ("-m", "retrain", what.command, str(ports.plan_path(run).resolve()), "--dir", str(folder.root.resolve()))
+    spec = job_spec(run.id, f"{state.value}-{run.attempt}", command, folder, deadline_s=plan.training.deadline_s)
+    status = job(ports, task, spec)
+    if status is None or status.state is JobState.RUNNING:
+        return None
+    spent = {"train_s": run.detail.get("train_s", 0.0) + status.seconds, "retry_at": 0.0}
+    if status.state is JobState.DONE and status.code == 0 and what.done(folder).exists():
+        return Move(state=what.following, because=f"{state.value} took {status.seconds:.0f} s", detail=spent)
+    reason, detail, is_permanent = _failure(ports, spec, status, folder)
+    if is_permanent or run.attempt + 1 >= MOST_ATTEMPTS:
+        return Move(state=_end_of(state, reason), because=f"{state.value}: {reason}: {detail}"[:1000], detail=spent, tell=True)
+    retry = {**spent, "retry_at": task.now + _WAIT_S * 2.0**run.attempt, "last_failure": f"{reason}: {detail}"[:1000]}
+    with ports.ledger.begin() as tx:
+        runs.keep(tx, run.id, expected=run.state, detail=retry, attempt=run.attempt + 1)
+    return None
+
+
+def job_spec(run_id: str, name: str, command: tuple[str, ...], folder: RunFolder, *, deadline_s: float) -> JobSpec:
+    """A job of a run: its key is the run, the state and the attempt."""
+    env = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "TOKENIZERS_PARALLELISM": "false"}
+    return JobSpec(
+        key=f"{run_id}.{name}",
+        command=(sys.executable, "-P", *command),
+        folder=folder.root / "jobs",
+        env=env,
+        deadline_s=deadline_s,
+    )
+
+
+def job(ports: Ports, task: Task, spec: JobSpec) -> JobStatus | None:
+    """Submit once and look; None right after the start.
+
+    Killed between the start and the note about it: the next call submits again, and the executor finds the job by its key.
+    """
+    known = task.run.detail.get("job")
+    if known is not None and known["key"] == spec.key:
+        return ports.executor.poll(known["handle"])
+    handle = ports.executor.submit(spec)
+    with ports.ledger.begin() as tx:
+        runs.keep(tx, task.run.id, expected=task.run.state, detail={"job": {"key": spec.key, "handle": handle}})
+    return None
+
+
+def _failure(ports: Ports, spec: JobSpec, status: JobStatus, folder: RunFolder) -> tuple[Reason, str, bool]:
+    """(reason, detail, whether another attempt is in vain)."""
+    if status.state is JobState.LOST:
+        return Reason.INTERRUPTED, "the process is gone and left no word", False
+    if status.stopped == "deadline":
+        return Reason.TIMEOUT, f"ended at its deadline of {spec.deadline_s:.0f} s", True
+    if status.stopped == "cancelled":
+        return Reason.INTERRUPTED, "cancelled", True
+    told = _told(folder.failure)
+    if status.code == _EXIT_PERMANENT and told is not None:
+        return told[0], told[1], True
+    if status.code is not None and status.code < 0:
+        return Reason.CRASHED, f"ended by signal {-status.code}; the kernel kills so when memory is short", False
+    end = ports.executor.logs(str(spec.folder / spec.key), most_bytes=_LOG_BYTES).strip()
+    return (told[0] if told else Reason.CRASHED), f"exit code {status.code}: {told[1] if told else end[-500:]}", False
+
+
+def _told(path: Path) -> tuple[Reason, str] | None:
+    """What the process itself wrote about its failure."""
+    try:
+        data: dict[str, Any] = json.loads(path.read_bytes())
+        return Reason(data["reason"]), str(data.get("detail", ""))[:500]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _end_of(state: State, reason: Reason) -> State:
+    """Which end a failure leads to."""
+    if reason in {Reason.LEAK, Reason.WRONG_BASE, Reason.BAD_PLAN}:
+        return State.INVALID
+    if reason is Reason.NOT_ENOUGH_LABELS and state is State.DATASET:
+        return State.INCONCLUSIVE
+    return State.FAILED
