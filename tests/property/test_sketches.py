@@ -184,7 +184,7 @@ def test_foreign_bytes_are_refused(sketch: Any, data: bytes) -> None:
         assert sketch.from_bytes(found.to_bytes()).n == found.n  # by rare luck they are its own
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.sampled_from([0, 1, 2, 900, 5_000, 60_000]), _damage)
 def test_damaged_quantiles_are_refused_or_safe_to_use(n: int, damage: list[tuple[int, int]]) -> None:
     data = Quantiles().add(np.random.default_rng(n).normal(size=n)).to_bytes()
@@ -214,7 +214,7 @@ def test_a_summary_merges_and_survives_its_bytes(numbers: Any, categories: list[
     assert twice["input.age"]["quantiles"].n == 2 * int(np.isfinite(numbers).sum())
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(_blob, _damage)
 def test_a_foreign_or_damaged_summary_is_refused_or_safe_to_use(blob: bytes, damage: list[tuple[int, int]]) -> None:
     columns = {"input.age": np.arange(50.0), "input.channel": _objects(["a", "b", None])}

@@ -1,0 +1,229 @@
+"""The one-look detectors agree with scipy, scikit-learn and fairlearn on the same raw data."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import binomtest, chi2_contingency, ks_2samp
+from scipy.stats.contingency import association
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
+
+from detectors.registry import build
+from detectors.sketches.confusion import Confusion
+from detectors.sketches.summary import summarise
+from detectors.types import ColumnKind, Outcome, Pairs, PValue, Reference, Verdict, Window
+
+_KINDS = {"input.age": ColumnKind.NUMERIC, "input.channel": ColumnKind.CATEGORY}
+_AT = datetime(2026, 1, 1, tzinfo=UTC)
+_RNG_SEEDS = range(5)
+
+
+def _reference(**columns: Any) -> Reference:
+    named = {f"input.{name}": values for name, values in columns.items()}
+    return Reference(columns=named, kinds=_KINDS, sketches=dict(summarise(named, _KINDS)), bound=Pairs.empty(), digest="d")
+
+
+def _window(pairs: Pairs | None = None, **columns: Any) -> Window:
+    named = {f"input.{name}": values for name, values in columns.items()}
+    n = max([len(v) for v in named.values()] + [pairs.n if pairs else 0])
+    sketches, confusion = dict(summarise(named, _KINDS)), Confusion().add(pairs or Pairs.empty())
+    return Window(model="m", version="1", start=_AT, end=_AT, n_seen=n, n=n, sketches=sketches, confusion=confusion)
+
+
+def _verdict(name: str, window: Window, reference: Reference | None = None, **settings: Any) -> Verdict:
+    detector = build(name, **settings)
+    verdict: Verdict = detector.step(detector.start(reference or _reference()), window)[1]
+    return verdict
+
+
+def _p(verdict: Verdict) -> float:
+    assert isinstance(verdict.evidence, PValue)
+    return verdict.evidence.p
+
+
+@pytest.mark.parametrize("seed", _RNG_SEEDS)
+@pytest.mark.parametrize("digits", [6, 0], ids=["distinct values", "ties"])
+def test_ks_of_small_samples_is_scipys(seed: int, digits: int) -> None:
+    rng = np.random.default_rng(seed)
+    before, now = np.round(rng.normal(0.0, 3.0, 400), digits), np.round(rng.normal(0.3 * seed, 3.0, 250), digits)
+    verdict = _verdict("ks", _window(age=now), _reference(age=before), column="input.age", alpha=0.05)
+    oracle = ks_2samp(before.astype(np.float32), now.astype(np.float32), method="asymp")
+    assert verdict.value == pytest.approx(oracle.statistic)
+    assert _p(verdict) == pytest.approx(oracle.pvalue)
+    assert verdict.low <= oracle.statistic <= verdict.high
+    assert verdict.n == 250
+
+
+@pytest.mark.parametrize("seed", _RNG_SEEDS)
+def test_ks_of_large_samples_is_scipys_within_the_sketches_error_and_never_surer(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before, now = rng.normal(size=30_000), rng.normal(0.01 * seed, 1.0, 50_000)
+    verdict = _verdict("ks", _window(age=now), _reference(age=before), column="input.age")
+    oracle = ks_2samp(before, now, method="asymp")
+    assert abs(verdict.value - oracle.statistic) <= 2 * 0.0028
+    assert _p(verdict) >= oracle.pvalue
+    assert verdict.low <= oracle.statistic <= verdict.high
+
+
+@pytest.mark.parametrize("seed", _RNG_SEEDS)
+def test_chi_square_is_scipys_without_yates(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    names = np.asarray(["web", "shop", "phone"], dtype=object)
+    before, now = names[rng.choice(3, 500, p=[0.5, 0.3, 0.2])], names[rng.choice(3, 300, p=[0.4, 0.3, 0.3])]
+    verdict = _verdict("chi_square", _window(channel=now), _reference(channel=before), column="input.channel")
+    table = np.asarray([[(x == name).sum() for name in names] for x in (before, now)])
+    oracle = chi2_contingency(table, correction=False)
+    assert _p(verdict) == pytest.approx(oracle.pvalue)
+    assert verdict.value == pytest.approx(association(table, method="cramer"))
+
+
+def test_chi_square_pools_categories_that_are_too_rare_to_test() -> None:
+    rare = [f"rare {i}" for i in range(8)]
+    before = np.asarray(["web"] * 200 + ["shop"] * 200 + rare, dtype=object)
+    now = np.asarray(["web"] * 110 + ["shop"] * 90 + rare[:4] * 2, dtype=object)
+    verdict = _verdict("chi_square", _window(channel=now), _reference(channel=before), column="input.channel")
+    oracle = chi2_contingency([[200, 200, 8], [110, 90, 8]], correction=False)
+    assert _p(verdict) == pytest.approx(oracle.pvalue)
+
+
+def test_chi_square_of_one_category_on_both_sides_finds_nothing() -> None:
+    same = np.asarray(["web"] * 100, dtype=object)
+    verdict = _verdict("chi_square", _window(channel=same), _reference(channel=same), column="input.channel")
+    assert (_p(verdict), verdict.value, verdict.outcome) == (1.0, 0.0, Outcome.OK)
+
+
+@pytest.mark.parametrize("seed", _RNG_SEEDS)
+def test_jensen_shannon_is_scipys_with_missing_values_as_a_category(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    names = np.asarray(["web", "shop", None, "fax"], dtype=object)
+    before, now = names[rng.choice(3, 500)], names[rng.choice(4, 300)]
+    verdict = _verdict("jensen_shannon", _window(channel=now), _reference(channel=before), column="input.channel")
+    p, q = (np.asarray([sum(v == name for v in x) for name in names]) / len(x) for x in (before, now))
+    assert verdict.value == pytest.approx(float(jensenshannon(p, q, base=2)))
+    assert verdict.low <= verdict.value <= verdict.high
+
+
+@pytest.mark.parametrize("n", [500, 40_000], ids=["exact sketches", "sketches that round"])
+def test_psi_is_its_formula_on_the_raw_deciles(n: int) -> None:
+    rng = np.random.default_rng(1)
+    before, now = rng.normal(size=n), rng.normal(0.3, 1.0, n)
+    now[: n // 50] = np.nan
+    verdict = _verdict("psi", _window(age=now), _reference(age=before), column="input.age")
+    edges = np.sort(before)[np.arange(1, 10) * n // 10 - 1]
+    counts = [np.append(np.bincount(np.searchsorted(edges, x[~np.isnan(x)]), minlength=10), np.isnan(x).sum()) for x in (before, now)]
+    p, q = ((c + 0.5) / (c.sum() + 0.5 * len(c)) for c in counts)
+    oracle = float(((q - p) * np.log(q / p)).sum())
+    assert verdict.value == pytest.approx(oracle, rel=1e-6 if n == 500 else 0.1)
+    assert verdict.low <= oracle <= verdict.high
+
+
+def _pairs(seed: int, n: int = 300) -> Pairs:
+    rng = np.random.default_rng(seed)
+    names = np.asarray(["negative", "neutral", "positive"], dtype=object)
+    label = rng.choice(3, n)
+    predicted = np.where(rng.random(n) < 0.7, label, rng.choice(3, n))
+    groups = {"age_band": np.asarray(["young", "old", "older"], dtype=object)[rng.choice(3, n)]}
+    return Pairs(predicted=names[predicted], label=names[label], groups=groups)
+
+
+@pytest.mark.parametrize("seed", _RNG_SEEDS)
+def test_performance_is_scikit_learns(seed: int) -> None:
+    pairs = _pairs(seed)
+    window, truth, answer = _window(pairs), pairs.label.tolist(), pairs.predicted.tolist()
+    assert _verdict("accuracy", window).value == pytest.approx(accuracy_score(truth, answer))
+    for label in ("negative", "neutral", "positive"):
+        for name, score in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+            oracle = score(truth, answer, labels=[label], average="macro")
+            assert _verdict(name, window, label=label).value == pytest.approx(oracle)
+
+
+def test_intervals_of_rates_are_scipys_exact_ones() -> None:
+    pairs = _pairs(0)
+    truth, answer = pairs.label, pairs.predicted
+    tp, given = int(((truth == answer) & (answer == "positive")).sum()), int((answer == "positive").sum())
+    either = int(((truth == "positive") | (answer == "positive")).sum())
+    precision = _verdict("precision", _window(pairs), label="positive", alpha=0.1)
+    exact = binomtest(tp, given).proportion_ci(confidence_level=0.9, method="exact")
+    assert (precision.low, precision.high) == pytest.approx((exact.low, exact.high))
+    assert precision.n == given
+    f1 = _verdict("f1", _window(pairs), label="positive", alpha=0.1)
+    jaccard = binomtest(tp, either).proportion_ci(confidence_level=0.9, method="exact")
+    assert (f1.low, f1.high) == pytest.approx(tuple(2 * j / (1 + j) for j in (jaccard.low, jaccard.high)))
+
+
+@pytest.mark.parametrize("seed", _RNG_SEEDS)
+def test_fairness_is_fairlearns_on_the_raw_rows(seed: int) -> None:
+    pairs = _pairs(seed)
+    truth, answer, group = pairs.label == "positive", pairs.predicted == "positive", pairs.groups["age_band"]
+    settings = {"by": "age_band", "positive": "positive", "min_n": 20}
+    odds = _verdict("equalized_odds", _window(pairs), **settings)
+    parity = _verdict("demographic_parity", _window(pairs), **settings)
+    assert odds.value == pytest.approx(equalized_odds_difference(truth, answer, sensitive_features=group))
+    assert parity.value == pytest.approx(demographic_parity_difference(truth, answer, sensitive_features=group))
+    assert odds.low <= odds.value <= odds.high
+    assert parity.n == pairs.n
+
+
+def test_a_small_group_is_named_and_not_judged() -> None:
+    pairs = _pairs(0)
+    group = np.asarray(["young"] * 150 + ["old"] * 140 + ["older"] * 10, dtype=object)
+    small = Pairs(predicted=pairs.predicted, label=pairs.label, groups={"age_band": group})
+    verdict = _verdict("demographic_parity", _window(small), by="age_band", positive="positive")
+    assert (verdict.outcome, verdict.n) == (Outcome.OK, 290)
+    assert "'older' (10 labelled pairs, 50 are needed)" in verdict.because
+
+
+def test_one_large_group_alone_is_insufficient() -> None:
+    pairs = _pairs(0)
+    group = np.asarray(["young"] * 290 + ["old"] * 10, dtype=object)
+    alone = Pairs(predicted=pairs.predicted, label=pairs.label, groups={"age_band": group})
+    for name in ("demographic_parity", "equalized_odds"):
+        verdict = _verdict(name, _window(alone), by="age_band", positive="positive")
+        assert (verdict.outcome, verdict.low, verdict.high) == (Outcome.INSUFFICIENT, 0.0, 1.0)
+
+
+def test_a_group_whose_labels_are_all_the_same_has_no_odds_to_compare() -> None:
+    pairs = _pairs(0)
+    label = pairs.label.copy()
+    group = np.asarray(["young", "old", "older"] * 100, dtype=object)
+    label[group == "older"] = "positive"
+    window = _window(Pairs(predicted=pairs.predicted, label=label, groups={"age_band": group}))
+    verdict = _verdict("equalized_odds", window, by="age_band", positive="positive")
+    assert verdict.n == 200
+    assert "'older' (all its labelled pairs have the same label)" in verdict.because
+
+
+def test_too_many_combinations_of_labels_are_no_classification() -> None:
+    texts = np.asarray([f"answer {i}" for i in range(10_050)], dtype=object)
+    verdict = _verdict("accuracy", _window(Pairs(predicted=texts, label=texts[::-1])))
+    assert verdict.outcome is Outcome.INSUFFICIENT
+    assert "is this a classification?" in verdict.because
+
+
+def test_a_minimum_alarms_only_when_the_whole_interval_is_below_it() -> None:
+    pairs = _pairs(0)
+    value = _verdict("accuracy", _window(pairs))
+    assert value.outcome is Outcome.OK
+    assert _verdict("accuracy", _window(pairs), minimum=value.high - 0.001).outcome is Outcome.OK
+    assert _verdict("accuracy", _window(pairs), minimum=value.high + 0.001).outcome is Outcome.ALARM
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("ks", {"column": "input.age", "alpha": 0.0}, r"alpha must be in \(0, 1\), got 0.0"),
+        ("psi", {"column": "input.age", "bins": 1}, "bins must be at least 2"),
+        ("jensen_shannon", {"column": "input.channel", "limit": 2.0}, r"limit must be in \(0, 1\), got 2.0"),
+        ("f1", {"label": "a", "minimum": 1.5}, "minimum must be in"),
+        ("recall", {"label": "a", "min_n": 0}, "min_n must be at least 1, got 0"),
+        ("equalized_odds", {"by": "age_band", "positive": "a", "maximum": 0.0}, r"maximum must be in \(0, 1\), got 0.0"),
+    ],
+)
+def test_bad_settings_are_refused_with_value_and_rule(name: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(name, **settings)

@@ -1,0 +1,122 @@
+"""The one-look detectors' error rates and the coverage of their intervals.
+
+Seeds are fixed: a failure is a change of the code, not bad luck. Were they not, the bounds would be passed by chance with P < 1e-6 each
+(binomial tail, in log space), and 2,000 trials let a doubled alpha pass with P < 1e-3.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from detectors.drift.chi_square import squared_association
+from detectors.drift.psi import stability_index
+from detectors.fairness.gap import gap_interval
+from detectors.performance.f1 import f1_rate
+from detectors.performance.rate import binomial
+from detectors.registry import build
+from detectors.sketches.confusion import Confusion
+from detectors.sketches.summary import summarise
+from detectors.types import ColumnKind, Pairs, PValue, Reference, Window
+
+_KINDS = {"input.age": ColumnKind.NUMERIC, "input.channel": ColumnKind.CATEGORY}
+_NAMES = np.asarray(["web", "shop", "phone", "fax"], dtype=object)
+_LOG_FLAKE = math.log(1e-6)
+
+
+def _most(trials: int, rate: float) -> int:
+    """The count that a binomial with this rate passes with P < 1e-6."""
+    counts = np.arange(trials + 1)
+    return int(counts[binom.logsf(counts, trials, rate) < _LOG_FLAKE][0])
+
+
+def _look(detector: Any, before: Any, now: Any) -> Any:
+    sketches = [dict(summarise({detector.subject: values}, _KINDS)) for values in (before, now)]
+    reference = Reference(columns={}, kinds=_KINDS, sketches=sketches[0], bound=Pairs.empty(), digest="d")
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    n = len(now)
+    window = Window(model="m", version="1", start=at, end=at, n_seen=n, n=n, sketches=sketches[1], confusion=Confusion())
+    return detector.step(detector.start(reference), window)[1]
+
+
+def _numbers(rng: np.random.Generator, n: int) -> Any:
+    return rng.normal(size=n)
+
+
+def _categories(rng: np.random.Generator, n: int) -> Any:
+    return _NAMES[rng.choice(4, n, p=[0.5, 0.3, 0.15, 0.05])]
+
+
+@pytest.mark.parametrize(("name", "column", "draw"), [("ks", "input.age", _numbers), ("chi_square", "input.channel", _categories)])
+def test_p_values_keep_their_rate_and_a_doubled_alpha_would_be_caught(name: str, column: str, draw: Any) -> None:
+    rng, trials, alpha = np.random.default_rng(7), 2000, 0.05
+    detector = build(name, column=column, alpha=alpha)
+    found = []
+    for _ in range(trials):
+        evidence = _look(detector, draw(rng, 150), draw(rng, 100)).evidence
+        assert isinstance(evidence, PValue)
+        found.append(evidence.p)
+    p = np.asarray(found)
+    assert (p <= alpha).sum() <= _most(trials, alpha)
+    assert (p <= 2.5 * alpha).sum() > _most(trials, alpha)  # the bound has teeth: a test at 2.5 alpha does not keep it
+    assert binom.logcdf(_most(trials, alpha), trials, 2 * alpha) < math.log(1e-3)
+
+
+def test_ks_stays_quiet_on_equal_distributions_whose_sketches_round() -> None:
+    rng, trials = np.random.default_rng(8), 80
+    detector = build("ks", column="input.age", alpha=0.05)
+    alarms = sum(_look(detector, rng.normal(size=20_000), rng.normal(size=20_000)).outcome == "alarm" for _ in range(trials))
+    assert alarms <= _most(trials, 0.07)  # alpha and the 1 in 100 of each sketch
+
+
+@pytest.mark.parametrize("name", ["psi", "chi_square", "jensen_shannon"])
+def test_intervals_of_distances_hold_the_truth_and_are_open_below_on_equal_distributions(name: str) -> None:
+    rng, trials, alpha = np.random.default_rng(9), 250, 0.1
+    column, is_numeric = ("input.age", True) if name == "psi" else ("input.channel", False)
+    detector = build(name, column=column, alpha=alpha)
+    misses = false_claims = 0
+    for _ in range(trials):
+        before = rng.choice(10, 2000).astype(np.float64) if is_numeric else _categories(rng, 500)
+        now = rng.choice(10, 400, p=np.arange(5, 15) / 95).astype(np.float64) if is_numeric else _NAMES[rng.choice(4, 400)]
+        quiet = rng.choice(10, 400).astype(np.float64) if is_numeric else _categories(rng, 400)
+        verdict = _look(detector, before, now)
+        misses += not verdict.low <= _true_distance(name) <= verdict.high
+        false_claims += _look(detector, before, quiet).low > 0.0
+    assert misses <= _most(trials, alpha)
+    assert false_claims <= _most(trials, alpha / 2)
+
+
+def _true_distance(name: str) -> float:
+    if name == "psi":
+        return stability_index(np.full(10, 0.1), np.arange(5, 15) / 95).value
+    p, q = np.asarray([0.5, 0.3, 0.15, 0.05]), np.full(4, 0.25)
+    if name == "chi_square":
+        return math.sqrt(squared_association(p, q, 500, 400).value)
+    m = (p + q) / 2
+    return math.sqrt(float((p * np.log2(p / m) + q * np.log2(q / m)).sum()) / 2)
+
+
+@pytest.mark.parametrize("n", [5, 20, 100])
+def test_exact_intervals_cover_every_rate_at_every_n(n: int) -> None:
+    hits = np.arange(n + 1)
+    rates, scores = [binomial(int(k), n, 0.05) for k in hits], [f1_rate(int(k), n - int(k), 0.05) for k in hits]
+    for truth in np.linspace(0.001, 0.999, 97):
+        chance = binom.pmf(hits, n, truth)
+        assert chance[[r.low <= truth <= r.high for r in rates]].sum() >= 0.95
+        assert chance[[s.low <= 2 * truth / (1 + truth) <= s.high for s in scores]].sum() >= 0.95
+
+
+def test_the_interval_of_a_gap_covers_the_largest_true_gap_of_many_groups() -> None:
+    rng, trials, alpha = np.random.default_rng(10), 1000, 0.1
+    truth, sizes = np.asarray([0.5, 0.6, 0.62, 0.75]), [60, 200, 90, 120]
+    misses = 0
+    for _ in range(trials):
+        low, high = gap_interval([[(int(rng.binomial(n, p)), n) for p, n in zip(truth, sizes, strict=True)]], alpha)
+        misses += not low <= 0.25 <= high
+    assert misses <= _most(trials, alpha)
+    assert gap_interval([[(5000, 10_000), (7500, 10_000)]], alpha) == pytest.approx((0.25, 0.25), abs=0.02)
