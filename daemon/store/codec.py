@@ -44,7 +44,7 @@ def decode(data: bytes, cls: type[T]) -> T:
         raise ValueError(msg)
     try:
         found = _unpack(msgspec.msgpack.decode(data[1:]), cls.__module__.partition(".")[0])
-    except (msgspec.DecodeError, RecursionError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError) as e:
+    except (ValueError, RecursionError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError) as e:
         msg = f"not a state of {cls.__name__}: {e}"
         raise ValueError(msg) from e
     if type(found) is not cls:

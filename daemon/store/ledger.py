@@ -50,7 +50,7 @@ class Ledger:
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:  # noqa: ANN401 (DB-API objects)
     connection.isolation_level = None  # we say BEGIN ourselves: sqlite3's own comes too late for a compare-and-set
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -1,0 +1,278 @@
+"""The ledger's functions on a real SQLite file."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import insert
+
+from daemon.store import champions, controls, counters, epochs, incidents, outbox, runs, states, tables, verdicts
+from daemon.store.ledger import Ledger, events
+from daemon.store.migrate import HEAD, revision, upgrade
+from detectors.types import EDetectorValue, EValue, Outcome, PValue, Score, Verdict
+from retrain.types import Permanent, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from detectors.types import Evidence
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    found = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    found.migrate()
+    yield found
+    found.close()
+
+
+def test_migrations_build_exactly_the_tables_that_the_code_uses(ledger: Ledger) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with ledger.begin() as tx:
+        assert revision(tx) == HEAD
+        assert compare_metadata(MigrationContext.configure(tx), tables.metadata) == []
+
+
+def test_the_newest_revision_is_the_one_that_the_code_takes_for_the_newest() -> None:
+    from pathlib import Path
+
+    from alembic.script import ScriptDirectory
+
+    import daemon.store
+
+    assert ScriptDirectory(str(Path(daemon.store.__file__).parent / "migrations")).get_current_head() == HEAD
+
+
+def test_upgrading_twice_changes_nothing(ledger: Ledger) -> None:
+    assert upgrade(ledger.engine) is False
+
+
+def test_two_services_that_start_at_once_migrate_once(tmp_path: Path) -> None:
+    found = [Ledger(f"sqlite:///{tmp_path}/fresh.db") for _ in range(3)]
+    done: list[bool] = []
+    threads = [threading.Thread(target=lambda x=x: done.append(upgrade(x.engine))) for x in found]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for x in found:
+        x.close()
+    assert sorted(done) == [False, False, True]
+
+
+def test_a_reader_does_not_wait_for_a_writer_and_sees_only_what_was_committed(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        counters.add(tx, "m", {("records", "stored"): 1})
+        with ledger.read() as other:
+            assert counters.counters(other, "m") == {}
+    with ledger.read() as other:
+        assert counters.counters(other, "m") == {("records", "stored"): 1}
+
+
+def test_of_two_promotions_with_the_same_expectation_one_wins(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        champions.adopt(tx, "m", "1", now=1.0, because="first")
+    outcomes: list[str] = []
+
+    def promote(version: str) -> None:
+        try:
+            with ledger.begin() as tx:
+                champions.move_champion(tx, "m", version, expected_revision=1, now=2.0, because="better")
+            outcomes.append("moved")
+        except Permanent as e:
+            outcomes.append(e.reason)
+
+    threads = [threading.Thread(target=promote, args=(str(v),)) for v in (2, 3, 4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sorted(outcomes) == ["conflict", "conflict", "moved"]
+    with ledger.read() as tx:
+        assert [m.kind for m in outbox.due(tx, 10.0)] == ["aliases"]
+        assert [e.ended_at for e in epochs.epochs(tx, "m")] == [None, 2.0]
+        held = champions.champion(tx, "m")
+        assert held is not None
+        assert (held.previous, held.epoch, held.revision) == ("1", 2, 2)
+
+
+def test_a_rollback_brings_the_old_reference_back_and_never_returns_to_the_barred_version(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        champions.adopt(tx, "m", "1", now=1.0, because="first", reference_path="refs/1", reference_digest="d1")
+        champions.move_champion(
+            tx, "m", "2", expected_revision=1, now=2.0, because="better", reference_path="refs/2", reference_digest="d2"
+        )
+        champions.bar(tx, "m", "2", now=3.0, because="worse")
+        back = champions.move_champion(tx, "m", "1", expected_revision=2, now=3.0, because="worse")
+        assert (back.epoch, back.reference_path, back.reference_digest) == (3, "refs/1", "d1")
+        assert champions.previous(tx, "m") is None
+        with pytest.raises(Permanent) as refused:
+            champions.move_champion(tx, "m", "2", expected_revision=3, now=4.0, because="again")
+        assert refused.value.reason is Reason.REFUSED
+        champions.move_champion(tx, "m", "3", expected_revision=3, now=5.0, because="third")
+        assert champions.previous(tx, "m") == "1"
+        champions.move_champion(tx, "m", "4", expected_revision=4, now=6.0, because="fourth")
+        champions.bar(tx, "m", "3", now=7.0, because="bad after all")
+        assert champions.previous(tx, "m") == "1"
+
+
+def test_a_move_that_fails_leaves_no_trace(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        champions.adopt(tx, "m", "1", now=1.0, because="first")
+
+    def move_and_fail() -> None:
+        with ledger.begin() as tx:
+            champions.move_champion(tx, "m", "2", expected_revision=1, now=2.0, because="better")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        move_and_fail()
+    with ledger.read() as tx:
+        assert len(epochs.epochs(tx, "m")) == 1
+        assert outbox.n_pending(tx) == 0
+        assert [e["kind"] for e in events(tx, "m")] == ["champion.adopted"]
+
+
+def test_adopting_the_champion_again_changes_nothing(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        first = champions.adopt(tx, "m", "1", now=1.0, because="first")
+        assert champions.adopt(tx, "m", "1", now=2.0, because="again") == first
+        assert champions.adopt(tx, "m", "2", now=3.0, because="moved by hand").epoch == 2
+        assert outbox.n_pending(tx) == 0
+
+
+def test_a_reference_is_pinned_once(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        champions.adopt(tx, "m", "1", now=1.0, because="first")
+        epochs.pin_reference(tx, "m", 1, path="refs/1", digest="d", now=2.0)
+        with pytest.raises(Permanent):
+            epochs.pin_reference(tx, "m", 1, path="refs/other", digest="e", now=3.0)
+        found = epochs.epoch(tx, "m", 1)
+        assert found is not None
+        assert found.reference_path == "refs/1"
+
+
+def test_a_run_enters_each_state_once_and_is_alone(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        runs.create(tx, run_id="a", model="m", trigger={}, champion_version="1", folder="f", now=1.0, because="alarm")
+        with pytest.raises(Permanent):
+            runs.create(tx, run_id="b", model="m", trigger={}, champion_version="1", folder="f", now=1.0, because="alarm")
+        runs.enter(tx, "a", "training", expected="planned", now=2.0, because="enough", detail={"train_s": 5.0})
+        with pytest.raises(Permanent):
+            runs.enter(tx, "a", "training", expected="planned", now=2.0, because="enough")
+        runs.keep(tx, "a", expected="training", detail={"job": 7}, attempt=1)
+        ended = runs.enter(
+            tx, "a", "kept", expected="training", now=3.0, because="better", ended=True, version="2", record={"passed": True}
+        )
+        assert (ended.version, ended.detail, ended.attempt, ended.ended_at) == ("2", {"train_s": 5.0, "job": 7}, 0, 3.0)
+        with pytest.raises(Permanent):
+            runs.enter(tx, "a", "planned", expected="kept", now=4.0, because="an ended run never goes on")
+        assert runs.active(tx, "m") is None
+        runs.create(tx, run_id="b", model="m", trigger={}, champion_version="1", folder="f", now=5.0, because="alarm")
+        assert runs.training_s(tx, "m", since=0.0) == 5.0
+        assert runs.n_by_state(tx, "m") == {"kept": 1, "planned": 1}
+        assert [r.id for r in runs.runs(tx, "m")] == ["b", "a"]
+
+
+def test_the_outbox_holds_a_key_once_and_waits_longer_after_each_failure(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        assert outbox.put(tx, key="k", model="m", kind="notify", payload={"a": 1}, now=0.0)
+        assert not outbox.put(tx, key="k", model="m", kind="notify", payload={"a": 2}, now=0.0)
+        now, waits = 0.0, []
+        for _ in range(12):
+            (message,) = outbox.due(tx, now)
+            nexts = outbox.failed(tx, message, now=now, error="no route")
+            assert outbox.due(tx, nexts - 0.01) == []
+            waits.append(nexts - now)
+            now = nexts
+        assert waits[:3] == [1.0, 2.0, 4.0]
+        assert max(waits) == outbox.BACKOFF_MOST_S
+        outbox.done(tx, outbox.due(tx, now)[0].id, now=now)
+        assert outbox.due(tx, now + 1e6) == []
+
+
+def test_incidents_open_extend_close_and_reopen_with_an_event_each(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        incidents.open_incident(tx, incident_id="i", model="m", epoch=1, now=1.0, subjects={"a": {}}, harmful=False)
+        with pytest.raises(Permanent):
+            incidents.open_incident(tx, incident_id="j", model="m", epoch=1, now=1.0, subjects={}, harmful=False)
+        incidents.extend(tx, "i", now=2.0, subjects={"a": {}}, harmful=False, last_alarm_at=2.0)
+        incidents.extend(tx, "i", now=3.0, subjects={"a": {}, "b": {}}, harmful=True, last_alarm_at=3.0)
+        incidents.close(tx, "i", now=4.0, because="quiet")
+        incidents.close(tx, "i", now=5.0, because="quiet")
+        incidents.reopen(tx, "i", now=6.0, because="rolled back")
+        found = incidents.open_of(tx, "m")
+        assert found is not None
+        assert (found.harmful, sorted(found.subjects), found.last_alarm_at) == (True, ["a", "b"], 6.0)
+        kinds = [e["kind"] for e in reversed(events(tx, "m"))]
+        assert kinds == ["incident.opened", "incident.extended", "incident.closed", "incident.reopened"]
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        PValue(p=0.5, alpha=0.1),
+        EValue(log10_e=float("-inf"), alpha=0.1),
+        EDetectorValue(log10_e=float("inf"), alpha=0.1, delta=0.2),
+        Score(distance=0.5, limit=1.0),
+    ],
+)
+def test_the_latest_verdict_comes_back_with_its_evidence(ledger: Ledger, evidence: Evidence) -> None:
+    def verdict(n: int) -> Verdict:
+        figures = {"value": 0.1, "low": 0.0, "high": 0.2}
+        return Verdict(detector="d", subject="s", outcome=Outcome.OK, evidence=evidence, n=n, because="it is so", **figures)
+
+    with ledger.begin() as tx:
+        verdicts.save(tx, "m", [verdict(1)], at=1.0, epoch=1)
+        verdicts.save(tx, "m", [verdict(2)], at=2.0, epoch=1)
+        assert verdicts.latest(tx, "m", epoch=1) == [verdicts.StoredVerdict(verdict=verdict(2), at=2.0, epoch=1)]
+        assert verdicts.latest(tx, "m", epoch=2) == []
+
+
+def test_a_verdict_that_is_none_of_ours_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="not a stored verdict"):
+        verdicts.from_json({"evidence": {"type": "Popen"}})
+
+
+def test_states_belong_to_their_epoch(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        states.save(tx, "m", "k1", {("d", "s"): (b"1", 1)})
+        states.save(tx, "m", "k2", {("d", "s"): (b"2", 2)})
+        states.save(tx, "m", "k2", {("d", "s"): (b"3", 3)})
+        assert states.load(tx, "m", "k1") == {("d", "s"): (b"1", 1)}
+        assert states.forget(tx, "m", but="k2") == 1
+        assert states.load(tx, "m", "k1") == {}
+        assert states.load(tx, "m", "k2") == {("d", "s"): (b"3", 3)}
+
+
+def test_pause_and_resume_survive_with_their_reasons(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        assert not controls.is_paused(tx, "m")
+        controls.pause(tx, "m", by="ann", because="holiday", now=1.0)
+        assert controls.is_paused(tx, "m")
+        controls.resume(tx, "m", by="ben", because="back", now=2.0)
+        found = controls.control(tx, "m")
+        assert found is not None
+        assert (found.paused, found.by) == (False, "ben")
+        assert [e["kind"] for e in events(tx, "m", "paused", "resumed")] == ["resumed", "paused"]
+
+
+def test_counters_add_up_over_transactions(ledger: Ledger) -> None:
+    for n in (1, 2, 3):
+        with ledger.begin() as tx:
+            counters.add(tx, "m", {("records", "stored"): n, ("records", "late"): 0})
+    with ledger.read() as tx:
+        assert counters.counters(tx, "m") == {("records", "stored"): 6}
+
+
+def test_a_ledger_row_of_an_unknown_epoch_is_told_as_such(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        tx.execute(insert(tables.champion).values(model="m", version="1", epoch=9, revision=1, since=0.0))
+        with pytest.raises(Permanent) as missing:
+            champions.adopt(tx, "m", "1", now=1.0, because="x")
+        assert missing.value.reason is Reason.NOT_FOUND
