@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _MARKER = "demo.json"
 _FULL_AFTER = 2400
 """Records before the promotion with which the YAML's sizes are the whole ones."""
-_PREFERRED_PORT = 8420
 
 
 def fresh(out: Path) -> Path:
@@ -120,12 +119,7 @@ def _is_up(client: httpx.Client, path: str) -> bool:
 
 
 def _free_port() -> int:
-    """The service's usual port when nobody has it, else any."""
-    for port in (_PREFERRED_PORT, 0):
-        with closing(socket.socket()) as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(listener.getsockname()[1])
-    raise Permanent(Reason.REFUSED, "no free port on 127.0.0.1")
+    """Any that nobody has: several demos may run at once."""
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

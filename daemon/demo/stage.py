@@ -6,14 +6,14 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from daemon.demo import story
 from daemon.demo.figures import macro_f1
 from daemon.demo.traffic import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from daemon.demo.children import Children
     from daemon.demo.config import Config
@@ -146,6 +146,7 @@ def breathe(stage: Stage) -> None:
         "macro F1, last records": str(macro_f1(((s.label, s.predicted) for s in recent), stage.first.labels)),
         "answered by": f"version {recent[-1].version}" if recent else "",
         "service": f"champion version {stage.watcher.champion}, {len(stage.watcher.alarms())} alarms, run: {stage.watcher.state or 'none'}",
+        "collected": collected(stage.watcher.run),
         "records, labels": f"{len(stage.driver.sent)}, {stage.driver.n_labels}",
     }
     time.sleep(_BATCH_S)
@@ -156,3 +157,10 @@ def settle(stage: Stage) -> None:
     deadline = time.monotonic() + stage.options.settle_s
     while time.monotonic() < deadline or stage.driver.deliver(time.time()):
         breathe(stage)
+
+
+def collected(run: Mapping[str, Any] | None) -> str:
+    """How far a run that collects is: "gate 120/400, …"; empty otherwise."""
+    if run is None or run["state"] != "collecting":
+        return ""
+    return ", ".join(f"{name} {have}/{want}" for name, (have, want) in (run["detail"].get("collected") or {}).items())
