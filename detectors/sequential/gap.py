@@ -1,0 +1,83 @@
+"""Counts of groups' rates, and the e-value and lower end of the gaps between them (see `fairness_gap`)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detectors.sequential.bets import is_reached, log10_mean
+from detectors.sequential.interval import log_likelihood, log_mixture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapState:
+    """Counts alone."""
+
+    groups: tuple[str, ...] = ()
+    """In the order in which they first appeared; at most 50, later ones are not judged."""
+    hits: Floats
+    """Answers "positive" of each group and rate, shape (groups, rates)."""
+    counts: Floats
+    """Pairs that count, same shape."""
+
+
+def _comparisons(state: GapState, min_n: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Floats]:
+    """(a, b, rate, weight) of every ordered pair of groups with at least min_n pairs for the rate.
+
+    The weight: 6 / (pi^2 (g - 1)^2) for the later group's number g, shared by the 2 (g - 1) ordered pairs that it brings and the rates:
+    fixed when the groups first appear, adding up to at most 1.
+    """
+    k, rates_n = state.counts.shape
+    found = [(a, b, r) for a in range(k) for b in range(k) if a != b for r in range(rates_n) if min(state.counts[[a, b], r]) >= min_n]
+    a, b, rate = np.array(found, dtype=np.int64).reshape(-1, 3).T
+    before = np.maximum(a, b).astype(np.float64)  # groups that were there before the later one
+    return a, b, rate, 6.0 / (math.pi**2 * before**2) / (2.0 * before * rates_n)
+
+
+def gaps(state: GapState, min_n: int) -> Floats:
+    """Observed difference of every comparison, shape (comparisons,)."""
+    a, b, rate, _ = _comparisons(state, min_n)
+    return np.asarray(state.hits[a, rate] / state.counts[a, rate] - state.hits[b, rate] / state.counts[b, rate], dtype=np.float64)
+
+
+def log10_gap(state: GapState, gap: float, min_n: int) -> float:
+    """Weighted sum of the comparisons' e-values against "no gap above `gap`"."""
+    a, b, rate, weight = _comparisons(state, min_n)
+    return log10_mean(log_e_gap(state.hits[a, rate], state.counts[a, rate], state.hits[b, rate], state.counts[b, rate], gap), weight)
+
+
+def log_e_gap(ka: Floats, na: Floats, kb: Floats, nb: Floats, gap: float) -> Floats:
+    """Logarithm of the e-value against p_a - p_b <= gap, after k hits in n > 0 of each; arrays of one shape."""
+    return log_mixture(ka, na) + log_mixture(kb, nb) - _largest_log_likelihood(ka, na, kb, nb, gap)
+
+
+def _largest_log_likelihood(ka: Floats, na: Floats, kb: Floats, nb: Floats, gap: float) -> Floats:
+    """Over all rates with p_a - p_b <= gap: free when the observed gap is allowed, else on the edge (by halving)."""
+    low, high = np.zeros(ka.shape), np.full(ka.shape, 1.0 - gap)
+    for _ in range(50):
+        p = 0.5 * (low + high)
+        slope = kb / p - (nb - kb) / (1.0 - p) + ka / (p + gap) - (na - ka) / (1.0 - p - gap)
+        low, high = np.where(slope > 0, p, low), np.where(slope > 0, high, p)
+    p = 0.5 * (low + high)
+    edge = log_likelihood(ka, na, np.minimum(p + gap, 1.0)) + log_likelihood(kb, nb, p)
+    free = log_likelihood(ka, na, ka / na) + log_likelihood(kb, nb, kb / nb)
+    return np.asarray(np.where(ka / na - kb / nb <= gap, free, edge), dtype=np.float64)
+
+
+def lower_end(state: GapState, alpha: float, min_n: int) -> float:
+    """Largest gap that is refuted at alpha; 0 when not even "no gap" is."""
+    low, high = 0.0, 1.0
+    if not is_reached(log10_gap(state, 0.0, min_n), alpha):
+        return 0.0
+    for _ in range(20):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if is_reached(log10_gap(state, middle, min_n), alpha) else (low, middle)
+    return low
