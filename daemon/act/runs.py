@@ -6,6 +6,7 @@ loses nothing and does nothing twice: the next `advance` finds the run where the
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections import Counter
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from daemon.store.ledger import note
 from retrain.types import Permanent, Reason, Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -43,21 +44,25 @@ class LogRows:
     """`daemon.act.step.Rows` over the record log."""
 
     data_dir: Path
+    protected: Mapping[str, Sequence[str]]
+    """Model -> columns whose groups go with its rows."""
 
     def labelled(self, tx: Connection, model: str, *, since: float, version: str | None = None) -> pa.Table:
         """See `daemon.store.rows.labelled`."""
-        return rows.labelled(tx, self.data_dir, model, since=since, version=version)
+        return rows.labelled(tx, self.data_dir, model, since=since, version=version, protected=self.protected.get(model, ()))
 
     def unlabelled(self, tx: Connection, model: str, *, since: float, version: str | None = None) -> pa.Table:
         """See `daemon.store.rows.unlabelled`."""
-        return rows.unlabelled(tx, self.data_dir, model, since=since, version=version)
+        return rows.unlabelled(tx, self.data_dir, model, since=since, version=version, protected=self.protected.get(model, ()))
 
 
 class Runs:
     """One per service. `failures` counts what went wrong outside, by reason."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, *, split_salt: bytes | None = None) -> None:
+        """`split_salt`: the installation's secret of the splits (never the sampling's); None = a secret of its own for each run."""
         self._ports = ports
+        self._split_salt = split_salt or secrets.token_bytes(32)
         self.failures: Counter[Reason] = Counter()
         collecting = Collecting(ports)
         self._steps: dict[State, Callable[[Task], Move | None]] = {
@@ -102,7 +107,10 @@ class Runs:
         opened = incidents.incident(tx, decision.incident) if decision.incident else None
         since = opened.opened_at if opened is not None else now - model.monitors.label_horizon_s
         counters.add(tx, model.name, {("triggers", decision.kind.value): 1})
-        return runs.keep(tx, run_id, expected="planned", detail={"salt": secrets.token_hex(16), "since": min(since, now)})
+        return runs.keep(tx, run_id, expected="planned", detail={"salt": self._salt(run_id), "since": min(since, now)})
+
+    def _salt(self, run_id: str) -> str:
+        return hashlib.blake2b(run_id.encode(), key=self._split_salt[:64], digest_size=16).hexdigest()
 
     def advance(self, model: ModelSettings, now: float) -> Run | None:
         """One step of the model's active run. Gives the run as it is afterwards, None when there is none."""

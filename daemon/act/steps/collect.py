@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from daemon.act.step import Move, Ports, Task
 from daemon.decide.run import State
 from daemon.store import epochs, runs
+from retrain.dataset.build import moment
 from retrain.dataset.rows import read_rows, text_digests, write_rows
 from retrain.dataset.split import progress, wanted
 from retrain.gates.power import PLANNED_DISCORDANT_RATIO, smallest_gain
@@ -17,21 +20,18 @@ from retrain.plan import DataPart, GatePart, Plan, TrainingPart, Trigger, read_p
 from retrain.types import Permanent, Reason
 from retrain.weights import base_folder, weights_digest
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 _POWER = 0.8
 _LOOK_RATIO = 10.0
 """The next look at the labels comes after ten times what the last one took: a tenth of the time at most."""
 
 
 class Collecting:
-    """Holds nothing but caches: when to look again, and digests of sealed texts."""
+    """Holds nothing but caches: when to look again, and what the data set leaves out."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._next_look: dict[str, float] = {}
-        self._sealed: dict[str, frozenset[str]] = {}
+        self._known: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
 
     def plan(self, task: Task) -> Move:
         """Fetch the champion's adapter and write the plan once: everything that is judged later is fixed here."""
@@ -52,7 +52,9 @@ class Collecting:
         if not overdue and started < self._next_look.get(run.id, 0.0):
             return None
         table = self._labelled(task)
-        counts = progress(table, plan.data, run.created_at, exclude=self._sealed_texts(run.id, plan))
+        known = table.filter(pc.is_in(table["label"], pa.array(plan.training.labels)))  # as the data set will leave them out
+        exclude, train_only = self._left_out(run.id, plan)
+        counts = progress(known, plan.data, moment(plan.created_at), exclude=exclude, train_only=train_only)
         self._keep(task, counts)
         ended = time.monotonic()
         self._next_look[run.id] = ended + _LOOK_RATIO * (ended - started)
@@ -82,14 +84,18 @@ class Collecting:
         write_rows(folder / "unlabelled.parquet", rest)
         write_rows(folder / "collected.parquet", table)
         self._next_look.pop(task.run.id, None)
-        self._sealed.pop(task.run.id, None)
+        self._known.pop(task.run.id, None)
 
-    def _sealed_texts(self, run_id: str, plan: Plan) -> frozenset[str]:
-        """Digests of texts that the data set will leave out, so that they are not counted as collected."""
-        if run_id not in self._sealed:
+    def _left_out(self, run_id: str, plan: Plan) -> tuple[frozenset[str], frozenset[str]]:
+        """(text digests that the data set leaves out, clusters that may only train), so that they are not counted as collected."""
+        if run_id not in self._known:
+            replay = [read_rows(Path(plan.data.replay))] if plan.data.replay else []
             files = [*plan.data.sealed, *([plan.data.old_domain] if plan.data.old_domain else [])]
-            self._sealed[run_id] = frozenset(digest for name in files for digest in text_digests(read_rows(Path(name))))
-        return self._sealed[run_id]
+            tables = [*replay, *(read_rows(Path(name)) for name in files)]
+            digests = frozenset(digest for table in tables for digest in text_digests(table))
+            clusters = frozenset(c for table in replay for c in table["cluster"].to_pylist() if c is not None)
+            self._known[run_id] = (digests, clusters)
+        return self._known[run_id]
 
 
 def _plan(ports: Ports, task: Task) -> Plan:

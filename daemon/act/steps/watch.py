@@ -24,6 +24,7 @@ from daemon.decide.run import State
 from daemon.store import champions, codec, incidents, runs, tables
 from detectors.sequential.paired import PairedState, start_paired, step_paired
 from retrain.dataset.rows import is_human, write_rows
+from retrain.evaluations import read_evaluation
 from retrain.types import Permanent, Reason
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def _score(ports: Ports, task: Task, fold: dict[str, Any]) -> dict[str, Any] | N
         raise Permanent(Reason.NOT_FOUND, "the plan names no adapter of the predecessor")
     where = ("--rows", str(rows.resolve()), "--out", str(scored.resolve()))
     what = ("--base", plan.training.base_model, "--adapter", plan.champion_adapter, "--labels", ",".join(plan.training.labels))
-    command = ("-m", "retrain", "score", *what, *where)
+    how = ("--max-tokens", str(plan.training.max_tokens), *(("--threads", str(plan.training.threads)) if plan.training.threads else ()))
+    command = ("-m", "retrain", "score", *what, *where, *how)
     status = job(ports, task, job_spec(run.id, f"watch-{number:04d}-{run.attempt}", command, folder, deadline_s=_DEADLINE_S))
     if status is None or status.state is JobState.RUNNING:
         return None
@@ -131,12 +133,11 @@ def _score(ports: Ports, task: Task, fold: dict[str, Any]) -> dict[str, Any] | N
 
 def differences(rows: Path, scored: Path) -> NDArray[np.float64]:
     """Loss of the new version - that of the old one, on the same rows; `Permanent(BAD_DATA)` when they are not the same."""
-    asked, answered = pq.read_table(rows), pq.read_table(scored)
-    if asked["id"].to_pylist() != answered["id"].to_pylist():
+    asked, answered = pq.read_table(rows), read_evaluation(scored)
+    if asked["id"].to_pylist() != answered.row.tolist():
         raise Permanent(Reason.BAD_DATA, f"{scored.name} does not answer the rows of {rows.name}")
-    label = np.asarray(asked["label"].to_pylist(), dtype=object)
-    new, old = (np.asarray(t["predicted"].to_pylist(), dtype=object) for t in (asked, answered))
-    return np.asarray(new != label, dtype=np.float64) - np.asarray(old != label, dtype=np.float64)
+    new = np.asarray(asked["predicted"].to_pylist(), dtype=object) != np.asarray(asked["label"].to_pylist(), dtype=object)
+    return np.asarray(new, dtype=np.float64) - answered.loss
 
 
 def _next_batch(ports: Ports, task: Task, path: Path, *, folded: int) -> bool:
