@@ -62,9 +62,10 @@ def log_e_gap(ka: Floats, na: Floats, kb: Floats, nb: Floats, gap: float) -> Flo
 def _largest_log_likelihood(ka: Floats, na: Floats, kb: Floats, nb: Floats, gap: float) -> Floats:
     """Over all rates with p_a - p_b <= gap: free when the observed gap is allowed, else on the edge (by halving)."""
     low, high = np.zeros(ka.shape), np.full(ka.shape, 1.0 - gap)
-    for _ in range(50):
+    for _ in range(40):
         p = 0.5 * (low + high)
-        slope = kb / p - (nb - kb) / (1.0 - p) + ka / (p + gap) - (na - ka) / (1.0 - p - gap)
+        rest = np.maximum(1.0 - p - gap, 1e-15)
+        slope = kb / p - (nb - kb) / (1.0 - p) + ka / (p + gap) - (na - ka) / rest
         low, high = np.where(slope > 0, p, low), np.where(slope > 0, high, p)
     p = 0.5 * (low + high)
     edge = log_likelihood(ka, na, np.minimum(p + gap, 1.0)) + log_likelihood(kb, nb, p)
@@ -77,7 +78,7 @@ def lower_end(state: GapState, alpha: float, min_n: int) -> float:
     low, high = 0.0, 1.0
     if not is_reached(log10_gap(state, 0.0, min_n), alpha):
         return 0.0
-    for _ in range(20):
+    for _ in range(14):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if is_reached(log10_gap(state, middle, min_n), alpha) else (low, middle)
     return low
