@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import binomtest, chi2_contingency, ks_2samp
+from scipy.stats import binomtest, chi2_contingency, ks_2samp, kstwo
 from scipy.stats.contingency import association
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
+from detectors.drift.ks import chance_of
 from detectors.registry import build
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.summary import summarise
@@ -54,9 +55,17 @@ def test_ks_of_small_samples_is_scipys(seed: int, digits: int) -> None:
     verdict = _verdict("ks", _window(age=now), _reference(age=before), column="input.age", alpha=0.05)
     oracle = ks_2samp(before.astype(np.float32), now.astype(np.float32), method="asymp")
     assert verdict.value == pytest.approx(oracle.statistic)
-    assert _p(verdict) == pytest.approx(oracle.pvalue)
+    assert _p(verdict) == pytest.approx(oracle.pvalue, abs=1e-3)  # scipy rounds n
     assert verdict.low <= oracle.statistic <= verdict.high
     assert verdict.n == 250
+
+
+@pytest.mark.parametrize("n", [15, 40, 200, 5000])
+def test_the_chance_of_a_gap_is_the_exact_one_and_never_too_small_where_alarms_are(n: int) -> None:
+    gaps = np.linspace(0.2, 3.0, 200) / np.sqrt(n)
+    exact, ours = kstwo.sf(gaps, n), np.asarray([chance_of(gap, n) for gap in gaps])
+    assert np.abs(ours - exact).max() < 0.001
+    assert (ours >= exact * 0.999)[exact < 0.05].all()
 
 
 @pytest.mark.parametrize("seed", _RNG_SEEDS)
