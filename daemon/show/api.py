@@ -182,7 +182,7 @@ def _short(model: ModelView) -> dict[str, Any]:
 
 def _report(ledger: Ledger, data_dir: Path, incident_id: str) -> Path:
     """Path of an incident's report, inside `data_dir` or 404."""
-    with ledger.begin() as tx:
+    with ledger.read() as tx:
         held = incident(tx, incident_id[:64])
     if held is None or held.report is None:
         raise HTTPException(404, "no report of this incident (yet)")

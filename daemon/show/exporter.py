@@ -25,9 +25,6 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Sample = tuple[str, tuple[str, ...], float]
 """Name without the prefix `retuned_`, label values in the table's order, value."""
 
-STORED = frozenset({"stored", "joined"})
-"""Reasons of the counters that mean "kept"; every other one is a drop or a wait."""
-
 
 class Exporter(Collector):
     """`collect()` for Prometheus; a registry of its own."""
@@ -65,6 +62,7 @@ class Exporter(Collector):
 def samples(snapshot: Snapshot) -> Iterator[Sample]:
     """Every sample of a snapshot."""
     yield from _health(snapshot.health)
+    yield from _counted("", snapshot.unassigned)
     for model in snapshot.models:
         yield from _traffic(model)
         yield from _decisions(model)
@@ -92,13 +90,22 @@ def _figure(model: str, verdict: VerdictView) -> Iterator[Sample]:
 
 
 def _traffic(model: ModelView) -> Iterator[Sample]:
-    for name in ("records", "labels"):
-        for reason, n in model.counters.get(name, {}).items():
-            yield f"{name}_total", (model.name, "stored" if reason in STORED else "dropped", reason), n
+    yield from _counted(model.name, model.counters)
     if model.window is not None:
         yield "window_seen_records", (model.name,), model.window.n_seen
         yield "window_sampled_records", (model.name,), model.window.n
         yield "window_labelled_records", (model.name,), model.window.n_pairs
+
+
+def _counted(model: str, counters: Mapping[str, Mapping[str, int]]) -> Iterator[Sample]:
+    """What the intake counted: `read = stored + dropped by reason`."""
+    for name in ("records", "labels"):
+        for reason, n in counters.get(name, {}).items():
+            yield f"{name}_total", (model, "stored" if reason == "stored" else "dropped", reason), n
+        if name in counters.get("accepted", {}):
+            yield f"read_{name}_total", (model,), counters["accepted"][name]
+    for state, n in counters.get("joins", {}).items():
+        yield "label_joins_total", (model, state), n
 
 
 def _decisions(model: ModelView) -> Iterator[Sample]:
@@ -134,8 +141,8 @@ def _health(health: Health) -> Iterator[Sample]:
     yield "ticks_total", ("failed",), health.failed_ticks
     yield "spool_backlog_bytes", (), health.spool_backlog_bytes
     yield "spool_lag_seconds", (), health.spool_lag_s
-    yield "accepted_records_total", (), health.accepted_records
-    yield "accepted_labels_total", (), health.accepted_labels
+    yield "acknowledged_records_total", (), health.accepted_records
+    yield "acknowledged_labels_total", (), health.accepted_labels
     yield from _refused("records_total", health.rejected_records)
     yield from _refused("labels_total", health.rejected_labels)
     for reason in Reason:

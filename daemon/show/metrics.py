@@ -59,8 +59,13 @@ METRICS: tuple[Metric, ...] = (
     # traffic
     _counter("records", "Records by what became of them: stored, dropped or rejected, with the reason.", "model", "outcome", "reason"),
     _counter("labels", "Labels by what became of them: stored, dropped or rejected, with the reason.", "model", "outcome", "reason"),
-    _counter("accepted_records", "Records acknowledged (on disk in the spool) since the start of the process."),
-    _counter("accepted_labels", "Labels acknowledged (on disk in the spool) since the start of the process."),
+    _counter("read_records", "Records read from the spool: stored + dropped by reason, but for those in open panes.", "model"),
+    _counter(
+        "read_labels", "Labels read from the spool: stored + dropped by reason, but for those that wait for a pane to close.", "model"
+    ),
+    _counter("label_joins", "What became of stored labels: joined, waiting for their record, unsampled, expired.", "model", "state"),
+    _counter("acknowledged_records", "Records acknowledged (on disk in the spool) since the start of the process."),
+    _counter("acknowledged_labels", "Labels acknowledged (on disk in the spool) since the start of the process."),
     _gauge("window_seen_records", "All records in the window, sampled or not.", "model"),
     _gauge("window_sampled_records", "Sampled records in the window.", "model"),
     _gauge("window_labelled_records", "Labelled pairs in the window.", "model"),

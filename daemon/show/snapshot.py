@@ -40,7 +40,8 @@ _DAY_S = 86400.0
 
 def snapshot(tx: Connection, settings: Settings, now: float, health: Health) -> Snapshot:
     """Everything that can be seen at `now`, one transaction's view of the ledger."""
-    return Snapshot(at=now, health=health, models=tuple(_model(tx, m, now) for m in settings.models))
+    models = tuple(_model(tx, m, now) for m in settings.models)
+    return Snapshot(at=now, health=health, models=models, unassigned=_counters(tx, ""))
 
 
 def evidence_view(evidence: Evidence) -> EvidenceView:

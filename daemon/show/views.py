@@ -196,6 +196,8 @@ class Snapshot:
     at: float
     models: tuple[ModelView, ...]
     health: Health
+    unassigned: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Counters of what belongs to no model: spool entries that could not be read, say."""
 
     def model(self, name: str) -> ModelView | None:
         """A model by its name, None when the settings have no such."""

@@ -89,9 +89,9 @@ def told(ledger: Ledger, tmp_path: Path) -> Recorded:
         runs.create(
             tx, run_id="run-1", model=MODEL, trigger=trigger, champion_version="1", folder=folder, now=NOW - 50.0, because="loss rose"
         )
-        counters.add(
-            tx, MODEL, {("records", "stored"): 90, ("records", "late"): 3, ("labels", "joined"): 40, ("alarms", "text_witness"): 1}
-        )
+        counted = {("accepted", "records"): 93, ("records", "stored"): 90, ("records", "late"): 3, ("labels", "stored"): 40}
+        counters.add(tx, MODEL, {**counted, ("joins", "joined"): 38, ("alarms", "text_witness"): 1})
+        counters.add(tx, "", {("records", "unreadable"): 6})
         outbox.put(tx, key="report:inc-1", model=MODEL, kind="report", payload={"incident": "inc-1"}, now=NOW - 20.0)
     return Recorded(ledger, settings(tmp_path))
 
@@ -270,7 +270,10 @@ def test_the_exporter_counts_traffic_decisions_and_itself(told: Recorded) -> Non
     assert value("retuned_records_total", {**model, "outcome": "stored", "reason": "stored"}) == 90
     assert value("retuned_records_total", {**model, "outcome": "dropped", "reason": "late"}) == 3
     assert value("retuned_records_total", {"model": "", "outcome": "rejected", "reason": "malformed"}) == 2
-    assert value("retuned_labels_total", {**model, "outcome": "stored", "reason": "joined"}) == 40
+    assert value("retuned_labels_total", {**model, "outcome": "stored", "reason": "stored"}) == 40
+    assert value("retuned_label_joins_total", {**model, "state": "joined"}) == 38
+    assert value("retuned_read_records_total", model) == 93
+    assert value("retuned_records_total", {"model": "", "outcome": "dropped", "reason": "unreadable"}) == 6
     assert value("retuned_alarms_total", {**model, "detector": "text_witness"}) == 1
     assert value("retuned_runs", {**model, "state": "planned"}) == 1
     assert value("retuned_runs", {**model, "state": "kept"}) == 0
