@@ -63,7 +63,13 @@ def load_settings(file: Path) -> Settings:
         raise SettingsError(file, sorted(problems, key=lambda p: p.line)) from None
     settings = crosscheck.anchored(settings, file.resolve().parent)
     found = [
-        Problem(line=_line(lines, f.path), path=_dotted(f.path), value="" if f.value is None else _shown(f.value, f.path), rule=f.rule, remedy=f.remedy)
+        Problem(
+            line=_line(lines, f.path),
+            path=_dotted(f.path),
+            value="" if f.value is None else _shown(f.value, f.path),
+            rule=f.rule,
+            remedy=f.remedy,
+        )
         for f in crosscheck.findings(settings)
     ]
     if found:
