@@ -90,7 +90,7 @@ def start(stage: Stage, first: First) -> Live:
     )
     path = configuration.write(config)
     children.start("model-server", "retrain.demo.server", "--dir", str(stage.out), "--base", o.base_model, "--model", MODEL, threads=1)
-    children.start("service", "daemon.cli", "serve", "--config", str(path))
+    children.start("service", "daemon", "serve", "--config", str(path))
     service = httpx.Client(base_url=f"http://127.0.0.1:{config.port}", timeout=10.0)
     children.wait("the service's start", lambda: _is_up(service, "/readyz"), timeout_s=60.0, meanwhile=children.check)
     children.wait("the model server's start", lambda: _port(children) is not None, timeout_s=120.0, meanwhile=children.check)

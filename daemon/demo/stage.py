@@ -49,7 +49,7 @@ class Options:
     """Records a second."""
     label_delay_s: float = 2.0
     first_epochs: float = 2.0
-    epochs: float = 3.0
+    epochs: float = 2.0
     learning_rate: float = 1e-3
     settle_s: float = 8.0
     """How long the last labels and panes are waited for."""
