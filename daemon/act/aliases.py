@@ -57,6 +57,8 @@ class Aliases:
         if now < self._not_before:
             return
         for model in self.settings.models:
+            if model.retrain is None and self.settings.registry.tracking_uri is None:
+                continue  # watched only, and no registry is named: MLflow is not even loaded
             try:
                 self._one(model, now)
             except Transient as e:
@@ -87,12 +89,18 @@ class Aliases:
             if theirs is not None:
                 self._adopt(seen, theirs, now, because="the registry's champion when watching began")
             return
+        if theirs is None and not behind and self._is_from_traffic(held):
+            return  # never registered: there is nothing to compare
         if theirs == held.version or behind:
             self._keep_lag(model.name, differs=theirs != held.version, now=now)
             self._assert(model.name, have)
         else:
             self._keep_lag(model.name, differs=True, now=now)
             self._foreign(seen, theirs, now)
+
+    def _is_from_traffic(self, held: Champion) -> bool:
+        with self.ledger.read() as tx:
+            return champions.is_from_traffic(tx, held)
 
     def _foreign(self, seen: _Seen, theirs: str | None, now: float) -> None:
         """Somebody moved or deleted the champion alias."""

@@ -1,0 +1,254 @@
+"""A run from the trigger to its end, over a real ledger and real files; and killed at every single touch of the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.act import operate
+from daemon.act.steps.collect import Collecting
+from daemon.store import champions, controls, epochs, outbox, runs
+from daemon.store.ledger import events
+from retrain.types import Permanent, Reason, Transient
+from tests.acting import MODEL, World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.ledger.close()
+
+
+@pytest.fixture(autouse=True)
+def _look_at_every_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.act.steps.collect._LOOK_RATIO", 0.0)
+
+
+def promoted(world: World) -> None:
+    world.trigger()
+    world.labels()
+    world.until("watching")
+
+
+def test_a_better_candidate_is_trained_judged_registered_promoted_and_kept(world: World) -> None:
+    promoted(world)
+    assert (world.champion(), world.registry.now) == ("2", {"champion": "2", "previous": "1"})
+    world.labels(400, prefix="after")
+    run = world.until("kept")
+    assert run.record is not None
+    assert run.record["passed"]
+    assert "proven not worse" in run.because
+    assert world.workers.ran.keys() == {f"{run.id}.{name}" for name in ("dataset-0", "training-0", "evaluating-0", "watch-0000-0")}
+    with world.ledger.begin() as tx:
+        new = epochs.epochs(tx, MODEL)[0]
+        entered = [e["data"]["state"] for e in events(tx, MODEL, "run.entered")][::-1]
+    assert entered == ["planned", "collecting", "dataset", "training", "evaluating", "gated", "registered", "promoted", "watching", "kept"]
+    assert new.reference_path is not None
+    assert {p.name for p in (world.settings.data_dir / new.reference_path).iterdir()} == {"records.parquet", "bound.parquet"}
+
+
+def test_killed_at_any_touch_of_the_outside_one_version_results_and_the_champion_moves_once(tmp_path: Path) -> None:
+    whole = World(tmp_path / "whole")
+    start = whole.fuse.touched
+    promoted(whole)
+    whole.labels(400, prefix="after")
+    whole.until("kept")
+    touches = whole.fuse.touched - start
+    whole.ledger.close()
+    assert touches > 100
+    for place in range(1, touches + 40, 7 if touches > 200 else 3):
+        world = World(tmp_path / f"killed-{place}")
+        world.trigger()
+        world.labels()
+        world.fuse.touched, world.fuse.at = 0, place
+        world.until("watching")
+        world.labels(400, prefix="after")
+        run = world.until("kept")
+        world.fuse.at = None
+        world.tick()
+        assert list(world.registry.staged) == [run.id], place
+        assert all(n == 1 for n in world.workers.ran.values()), place
+        assert len(world.workers.ran) == 4, place
+        assert run.detail["watch"]["n"] == 400, place
+        assert world.registry.now == {"champion": "2", "previous": "1"}, place
+        with world.ledger.begin() as tx:
+            assert len(events(tx, MODEL, "champion.moved")) == 1, place
+            assert outbox.n_pending(tx) == 0, place
+        world.ledger.close()
+
+
+def test_a_candidate_that_is_no_better_is_rejected_and_nobody_can_approve_it(world: World) -> None:
+    world.workers.quality = "same"
+    world.trigger()
+    world.labels()
+    run = world.until("rejected")
+    with world.ledger.begin() as tx, pytest.raises(Permanent) as refused:
+        operate.approve(tx, MODEL, run=run.id, by="ada", because="please", now=world.now)
+    assert refused.value.reason is Reason.REFUSED
+    assert (world.champion(), world.registry.staged) == ("1", {})
+
+
+def test_an_inconclusive_candidate_waits_for_a_person_whatever_the_autonomy_and_then_goes_on(world: World) -> None:
+    world.workers.quality = "few"
+    world.trigger()
+    world.labels()
+    run = world.until("awaiting_approval")
+    for _ in range(3):
+        world.tick()
+    assert (world.newest().state, world.champion(), world.registry.staged) == ("awaiting_approval", "1", {})
+    with world.ledger.begin() as tx:
+        operate.approve(tx, MODEL, run=run.id, by="ada", because="I looked at it", now=world.now)
+    world.until("watching")
+    assert world.champion() == "2"
+    assert world.newest().approved_by == "ada"
+
+
+def test_autonomy_stage_registers_as_challenger_and_asks_before_promoting(tmp_path: Path) -> None:
+    world = World(tmp_path, autonomy="stage")
+    world.trigger()
+    world.labels()
+    world.until("awaiting_approval")
+    world.tick()
+    assert world.registry.now == {"champion": "1", "challenger": "2"}
+    with world.ledger.begin() as tx:
+        operate.promote(tx, MODEL, version=None, by="ada", because="good", now=world.now)
+    world.until("watching")
+    world.tick()
+    assert world.registry.now == {"champion": "2", "previous": "1"}
+    world.ledger.close()
+
+
+def test_a_new_version_that_is_worse_on_the_same_records_is_rolled_back_barred_and_its_incident_goes_on(world: World) -> None:
+    promoted(world)
+    world.workers.new_is_worse = True
+    world.labels(400, prefix="after", predicted_right=False)
+    run = world.until("rolled_back")
+    world.tick()
+    assert (world.champion(), world.registry.now["champion"]) == ("1", "1")
+    assert "worse than its predecessor" in run.because
+    with world.ledger.begin() as tx:
+        assert champions.is_barred(tx, MODEL, "2")
+
+
+def test_a_watch_without_labels_ends_as_kept_unproven_and_says_so(world: World) -> None:
+    promoted(world)
+    world.tick(3601.0)
+    run = world.newest()
+    assert run.state == "kept"
+    assert "unproven" in run.because
+
+
+def test_a_person_rolls_back_in_one_command_and_the_run_ends_so(world: World) -> None:
+    promoted(world)
+    with world.ledger.begin() as tx:
+        operate.rollback(tx, MODEL, version=None, by="ada", because="complaints", now=world.now)
+    world.tick()
+    assert (world.newest().state, world.champion(), world.registry.now["champion"]) == ("rolled_back", "1", "1")
+    with world.ledger.begin() as tx, pytest.raises(Permanent):
+        operate.rollback(tx, MODEL, version="2", by="ada", because="back again", now=world.now)
+
+
+def test_too_few_labels_by_the_deadline_end_as_inconclusive(world: World) -> None:
+    world.trigger()
+    world.labels(20)
+    world.tick()
+    world.tick()
+    assert world.newest().detail["collected"]["gate"][1] == 40
+    world.tick(15 * 86_400.0)
+    run = world.newest()
+    assert run.state == "inconclusive"
+    assert "too few labels" in run.because
+
+
+def test_rows_recorded_before_the_plan_never_judge(world: World) -> None:
+    world.labels(500)
+    world.now += 10_000.0
+    world.trigger()
+    world.tick()
+    world.tick()
+    assert world.newest().state == "collecting"
+    assert world.newest().detail["collected"]["gate"] == [0, 40]
+
+
+@pytest.mark.parametrize(("codes", "state"), [([75, 75], "watching"), ([-9, 0], "watching"), ([75] * 9, "failed")])
+def test_a_training_that_fails_for_now_is_tried_again_and_not_for_ever(world: World, codes: list[int], state: str) -> None:
+    world.trigger()
+    world.labels()
+    world.until("training")
+    world.workers.codes = codes
+    run = world.until(state, "failed", step=lambda: world.survive(120.0))
+    assert run.state == state
+    assert run.detail["train_s"] >= 20.0
+
+
+def test_a_changed_plan_makes_the_run_invalid(world: World) -> None:
+    run = world.trigger()
+    world.labels()
+    world.until("training")
+    path = world.settings.data_dir / run.folder / "plan.json"
+    path.write_text(path.read_text().replace('"alpha": 0.05', '"alpha": 0.5'))
+    assert world.until("invalid").state == "invalid"
+
+
+def test_a_registry_that_is_down_is_waited_for_and_nothing_is_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.trigger()
+    world.labels()
+    world.until("gated")
+
+    def down(*_: object, **__: object) -> None:
+        raise Transient(Reason.UNAVAILABLE, "no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.registry, "stage", down)
+        for _ in range(4):
+            world.tick(60.0)
+    assert world.newest().state == "registered"
+    assert world.runs.failures[Reason.UNAVAILABLE] >= 2
+    world.until("watching", step=lambda: world.survive(600.0))
+
+
+def test_a_champion_that_moves_meanwhile_makes_the_comparison_void(world: World) -> None:
+    world.trigger()
+    world.labels()
+    world.until("training")
+    with world.ledger.begin() as tx:
+        champions.adopt(tx, MODEL, "7", now=world.now, because="by hand")
+    assert world.runs.advance(world.model, world.now + 1) is not None
+    assert world.newest().state == "cancelled"
+
+
+def test_a_paused_model_stands_still_until_it_is_resumed(world: World) -> None:
+    world.trigger()
+    world.labels()
+    world.until("dataset")
+    with world.ledger.begin() as tx:
+        controls.pause(tx, MODEL, by="ada", because="holiday", now=world.now)
+    for _ in range(5):
+        world.tick()
+    assert world.newest().state == "dataset"
+    with world.ledger.begin() as tx:
+        controls.resume(tx, MODEL, by="ada", because="back", now=world.now)
+    world.until("watching")
+
+
+def test_one_run_at_a_time(world: World) -> None:
+    world.trigger()
+    with pytest.raises(Permanent) as second:
+        world.trigger()
+    assert second.value.reason is Reason.CONFLICT
+    with world.ledger.begin() as tx:
+        assert len(runs.runs(tx, MODEL)) == 1
+
+
+def test_collecting_does_not_look_more_often_than_a_tenth_of_its_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.act.steps.collect._LOOK_RATIO", 1e9)
+    looks = []
+    real = Collecting._labelled
+    monkeypatch.setattr(Collecting, "_labelled", lambda self, task: looks.append(1) or real(self, task))
+    world.trigger()
+    for _ in range(5):
+        world.tick()
+    assert len(looks) == 1
