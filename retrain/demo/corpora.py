@@ -151,6 +151,16 @@ def split(rows: list[Row], wanted: Mapping[str, int], *, seed: int) -> dict[str,
     return parts
 
 
+def balanced(rows: list[Row], *, seed: int) -> list[Row]:
+    """As many rows of each label as of the rarest, in the order given: with permuted labels not even the majority can be learnt."""
+    by_label: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: _hash(f"{seed}:balance", row.id)):
+        by_label.setdefault(row.label, []).append(row)
+    least = min(len(part) for part in by_label.values())
+    kept = {row.id for part in by_label.values() for row in part[:least]}
+    return [row for row in rows if row.id in kept]
+
+
 def shuffled(rows: list[Row], *, seed: int) -> list[Row]:
     """The same rows with their labels permuted: nothing can be learnt from them."""
     labels = [row.label for row in sorted(rows, key=lambda row: _hash(f"{seed}:labels", row.id))]

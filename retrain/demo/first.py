@@ -65,7 +65,10 @@ def parts_of(wanted: Wanted) -> dict[str, list[Row]]:
         return {**corpora.split(source, corpora.QUIET_PARTS, seed=wanted.seed), "promoted": []}
     if wanted.source == wanted.target:
         raise Permanent(Reason.BAD_DATA, f"--from and --to are both {wanted.source}; --shift none lets traffic stay where it is")
-    target = corpora.split(corpora.without(_read(wanted, wanted.target), source), corpora.TARGET_PARTS, seed=wanted.seed)
+    rows = corpora.without(_read(wanted, wanted.target), source)
+    if wanted.is_shuffled:
+        rows = corpora.balanced(rows, seed=wanted.seed)
+    target = corpora.split(rows, corpora.TARGET_PARTS, seed=wanted.seed)
     if wanted.is_shuffled:
         target = {name: corpora.shuffled(part, seed=wanted.seed) for name, part in target.items()}
     return {**corpora.split(source, corpora.SOURCE_PARTS, seed=wanted.seed), **target}

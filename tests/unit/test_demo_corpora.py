@@ -14,6 +14,7 @@ from retrain.demo.corpora import (
     SOURCE_PARTS,
     TARGET_PARTS,
     Row,
+    balanced,
     read_corpus,
     read_rows,
     shuffled,
@@ -109,6 +110,14 @@ def test_shuffled_labels_keep_their_counts_and_say_nothing_about_the_row() -> No
     assert [r.id for r in after] == [r.id for r in before]
     assert sum(r.label == "positive" for r in after) == sum(r.label == "positive" for r in before)
     assert abs(sum(a.label == b.label for a, b in zip(before, after, strict=True)) / 3000 - 5 / 9) < 0.05
+
+
+def test_balanced_rows_hold_each_label_equally_often_in_the_same_order() -> None:
+    before = rows(300)
+    after = balanced(before, seed=0)
+    assert len(after) == 200
+    assert sum(r.label == "positive" for r in after) == 100
+    assert [r.id for r in after] == [r.id for r in before if r in after]
 
 
 def test_texts_of_the_other_corpus_are_left_out() -> None:
