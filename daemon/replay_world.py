@@ -91,6 +91,8 @@ class SeenVersions:
 
     ledger: Ledger
     traffic: Traffic
+    before: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    """What the tick before saw: a version may have begun in its last seconds."""
 
     def reconcile(self, now: float) -> None:
         """Adopt what the recording shows."""
@@ -99,7 +101,9 @@ class SeenVersions:
         with self.ledger.begin() as tx:
             for model, versions in seen.items():
                 version, (first_at, _) = max(versions.items(), key=lambda x: x[1][1])
+                first_at = min(first_at, self.before.get(model, {}).get(version, [first_at])[0])
                 champions.adopt(tx, model, version, now=first_at, because="answers in the recording")
+        self.before = seen
 
 
 @dataclass
