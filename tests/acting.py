@@ -196,7 +196,7 @@ def _scores_of(truth: np.ndarray[Any, Any], *, right: bool) -> np.ndarray[Any, A
     return scores
 
 
-def labelled_rows(n: int, *, prefix: str, at: float, predicted_right: bool = True) -> pa.Table:
+def labelled_rows(n: int, *, prefix: str, at: float, predicted_right: bool = True, version: str = "1") -> pa.Table:
     """Rows as the record log gives them."""
     rows = []
     for i in range(n):
@@ -204,7 +204,15 @@ def labelled_rows(n: int, *, prefix: str, at: float, predicted_right: bool = Tru
         predicted = label if predicted_right else LABELS[1 - i % 2]
         text = f"{prefix} text number {i}"
         rows.append(
-            {"id": f"{prefix}-{i}", "at": at + i, "version": "1", "text": text, "label": label, "source": "human", "predicted": predicted}
+            {
+                "id": f"{prefix}-{i}",
+                "at": at + i,
+                "version": version,
+                "text": text,
+                "label": label,
+                "source": "human",
+                "predicted": predicted,
+            }
         )
     return table_of(rows)
 
@@ -216,9 +224,9 @@ class Log:
     labelled_now: pa.Table = field(default_factory=lambda: labelled_rows(0, prefix="none", at=0.0))
 
     def labelled(self, _tx: Connection, _model: str, *, since: float, version: str | None = None) -> pa.Table:
-        del version
         table = self.labelled_now
-        return table.filter(pa.array([at >= since for at in table["at"].to_pylist()], pa.bool_()))
+        rows = zip(table["at"].to_pylist(), table["version"].to_pylist(), strict=True)
+        return table.filter(pa.array([at >= since and version in {None, by} for at, by in rows], pa.bool_()))
 
     def unlabelled(self, _tx: Connection, _model: str, *, since: float, version: str | None = None) -> pa.Table:
         del since, version
@@ -291,8 +299,8 @@ class World:
             return self.runs.plan(tx, self.model, decision, self.now)
 
     def labels(self, n: int = 200, *, prefix: str = "new", predicted_right: bool = True) -> None:
-        """Labelled production rows, recorded from now on."""
-        fresh = labelled_rows(n, prefix=prefix, at=self.now + 1.0, predicted_right=predicted_right)
+        """Labelled production rows of the present champion, recorded from now on."""
+        fresh = labelled_rows(n, prefix=prefix, at=self.now + 1.0, predicted_right=predicted_right, version=self.champion())
         self.log.labelled_now = pa.concat_tables([self.log.labelled_now, fresh])
 
     def until(self, *states: str, step: Callable[[], Run | None] | None = None, most: int = 60) -> Run:

@@ -59,7 +59,7 @@ def test_killed_at_any_touch_of_the_outside_one_version_results_and_the_champion
     touches = whole.fuse.touched - start
     whole.ledger.close()
     assert touches > 100
-    for place in range(1, touches + 40, 7 if touches > 200 else 3):
+    for place in range(1, touches + 40, 11 if touches > 200 else 5):
         world = World(tmp_path / f"killed-{place}")
         world.trigger()
         world.labels()
