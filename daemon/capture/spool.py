@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+import structlog
 
 from daemon.capture.frames import FILE_HEAD, START, Damage, Entry, EntryKind, Mark, frame_head, frames
 from retrain.types import Permanent, Reason, Transient
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["START", "Entry", "EntryKind", "Mark", "Spool"]
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 _GROUP_BYTES = 8 * 2**20
 """Of one group: bounds how long its first request waits for the sync."""
 _WAITING_BYTES = 128 * 2**20
@@ -133,7 +134,7 @@ class Spool:
         try:
             os.ftruncate(self._fd, self._durable.offset)
         except OSError:
-            log.exception("spool.take_back_failed")
+            log.exception("spool.take_back_failed", segment=self._durable.segment, offset=self._durable.offset)
 
     def _next_segment(self) -> None:
         segment = self._durable.segment + 1
@@ -221,7 +222,7 @@ class Spool:
             self._resume(newest)
         if newest == 0 or self._durable < consumed:  # new entries must come behind the mark, or they are never read
             if consumed > START:
-                log.error("spool.shorter_than_its_mark", extra={"newest": newest, "consumed": tuple(consumed)})
+                log.error("spool.shorter_than_its_mark", newest=newest, consumed=tuple(consumed))
             self._durable = Mark(max(newest, consumed.segment), 0)
             self._next_segment()
 
@@ -229,7 +230,7 @@ class Spool:
         self._fd = os.open(self._path(newest), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         end = self._whole_end(newest, self._sizes[newest])
         if end < self._sizes[newest]:
-            log.warning("spool.torn_tail", extra={"segment": newest, "offset": end, "bytes": self._sizes[newest] - end})
+            log.warning("spool.torn_tail", segment=newest, offset=end, torn_bytes=self._sizes[newest] - end)
             os.ftruncate(self._fd, end)
         os.fsync(self._fd)  # after a kill the pages may still be in memory only
         self._sync_folder()
@@ -252,7 +253,7 @@ class Spool:
         if (segment, damage.start) not in self._reported:
             self._reported.add((segment, damage.start))
             self.damaged_bytes += damage.end - damage.start
-            log.error(event, extra={"segment": segment, "start": damage.start, "end": damage.end})
+            log.error(event, segment=segment, start=damage.start, end=damage.end)
 
     def _path(self, segment: int) -> Path:
         return self.folder / f"{segment:010d}.spool"

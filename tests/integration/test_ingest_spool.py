@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import resource
 import threading
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.capture.frames import FILE_HEAD, HEAD_BYTES
 from daemon.capture.spool import START, Entry, EntryKind, Mark, Spool
@@ -87,11 +87,11 @@ def test_release_deletes_whole_segments_before_the_mark_and_never_the_newest(tmp
         assert payloads(spool, newest) == [b"next"]
 
 
-def test_a_folder_emptied_by_hand_still_numbers_behind_the_ledgers_mark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with Spool(tmp_path, consumed=Mark(7, 500)) as spool:
+def test_a_folder_emptied_by_hand_still_numbers_behind_the_ledgers_mark(tmp_path: Path) -> None:
+    with capture_logs() as logs, Spool(tmp_path, consumed=Mark(7, 500)) as spool:
         append(spool, b"new")
         assert payloads(spool, Mark(7, 500)) == [b"new"]
-    assert "spool.shorter_than_its_mark" in caplog.text
+    assert [entry["event"] for entry in logs] == ["spool.shorter_than_its_mark", "spool.segment_missing"]
 
 
 def test_a_torn_tail_is_cut_off_wherever_it_was_torn(tmp_path: Path) -> None:
@@ -122,9 +122,7 @@ def test_a_segment_killed_while_it_was_made_is_no_obstacle(tmp_path: Path, size:
 
 
 @pytest.mark.parametrize("is_newest", [True, False])
-def test_damage_in_the_middle_is_told_loudly_and_costs_only_its_own_entry(
-    tmp_path: Path, is_newest: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_damage_in_the_middle_is_told_loudly_and_costs_only_its_own_entry(tmp_path: Path, is_newest: bool) -> None:
     with Spool(tmp_path) as spool:
         for payload in (b"first", b"second", b"third"):
             append(spool, payload)
@@ -134,11 +132,11 @@ def test_damage_in_the_middle_is_told_loudly_and_costs_only_its_own_entry(
     path.write_bytes(data)
     if not is_newest:
         (tmp_path / "0000000002.spool").write_bytes(FILE_HEAD)
-    with caplog.at_level(logging.ERROR), Spool(tmp_path) as spool:
+    with capture_logs() as logs, Spool(tmp_path) as spool:
         assert payloads(spool) == [b"first", b"third"]
         assert payloads(spool) == [b"first", b"third"]
         assert spool.damaged_bytes == HEAD_BYTES + len(b"second")
-    assert [record.message for record in caplog.records] == ["spool.damaged"]
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("spool.damaged", "error")]
 
 
 def test_a_file_of_another_format_is_refused_and_left_alone(tmp_path: Path) -> None:
