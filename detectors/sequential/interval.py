@@ -58,7 +58,7 @@ def _edge(k: int, n: int, least: float, outside: float) -> float:
         return outside
     for _ in range(60):
         middle = 0.5 * (inside + outside)
-        if float(log_likelihood(k, n, middle)) > least:
+        if k * math.log(middle) + (n - k) * math.log1p(-middle) > least:
             inside = middle
         else:
             outside = middle

@@ -1,0 +1,50 @@
+"""`prove` tests run only when asked for (`make prove`); what they found becomes docs/validity.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_ROWS = pytest.StashKey[list[tuple[str, ...]]]()
+_HEAD = """# Validity: what the guarantees did when they were tried
+
+Written by `make prove`; not edited by hand. Every quiet stream has at least 5,000 records and 300 looks and, where there is a reference,
+one of its own. "Limit" is what the figure must keep to, with room for chance: a valid detector would miss it with the stated probability.
+An e-process: share of streams that ever cross 1/alpha. An e-detector: mean number of panes to the first false alarm, streams without one
+counted at their length, so the figure is a lower bound.
+
+| what | claim | figure | limit | streams | chance that a valid one misses |
+|---|---|---|---|---|---|
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_ROWS] = []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "prove" in (config.option.markexpr or ""):
+        return
+    full = [item for item in items if item.get_closest_marker("prove") is not None]
+    if full:
+        config.hook.pytest_deselected(items=full)
+        items[:] = [item for item in items if item.get_closest_marker("prove") is None]
+
+
+@pytest.fixture
+def proof_rows(request: pytest.FixtureRequest) -> list[tuple[str, ...]]:
+    """Rows of docs/validity.md, collected by the full proofs; a short form's rows go nowhere."""
+    if request.node.get_closest_marker("prove") is None:
+        return []
+    return request.config.stash[_ROWS]
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    rows = session.config.stash[_ROWS]
+    is_whole = exitstatus == pytest.ExitCode.OK and not session.config.option.keyword
+    if rows and is_whole:
+        table = "\n".join("| " + " | ".join(row) + " |" for row in sorted(rows))
+        path = Path(session.config.rootpath) / "docs" / "validity.md"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(_HEAD + table + "\n")
