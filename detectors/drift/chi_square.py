@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc
+from scipy.special import chdtrc, rel_entr
 
 from detectors.drift.categories import CategoryState, category_state, compared, largest_change
 from detectors.drift.interval import Slopes, interval, smoothed
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from detectors.types import Reference, Window
 
 _EXPECTED = 5.0
-"""Categories expected less often than this in either sample are pooled (Cochran's rule), else the p-value is not to be trusted."""
+"""Categories expected less often than this in either sample are rare: Pearson's p-value is not to be trusted there (Cochran's rule)."""
 
 
 @register("chi_square")
 @dataclass(frozen=True, kw_only=True)
 class ChiSquare:
-    """Chi-square test of one category column; a missing value is a category, rare categories are pooled.
+    """Chi-square test of one category column; a missing value is a category, rare categories are pooled and looked at one by one.
 
     Value: Cramér's V of the table (sample x category), in [0, 1]: 0 = the same shares, 1 = nothing in common.
     """
@@ -35,9 +35,9 @@ class ChiSquare:
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.CATEGORY})
     evidence: ClassVar[type[PValue]] = PValue
     guarantee: ClassVar[str] = "P(p <= alpha) about alpha at one look"
-    assumption: ClassVar[str] = "records independent; asymptotic: every category used is expected 5 times in either sample"
+    assumption: ClassVar[str] = "records independent; asymptotic, except for rare categories, whose bound holds for any n"
     cost: ClassVar[str] = "O(categories), at most 1,000; counts are exact; no labels"
-    source: ClassVar[str] = "Pearson 1900; Cochran 1954 (pooling); Cramér 1946 (V)"
+    source: ClassVar[str] = "Pearson 1900; Cochran 1954 (pooling); Hoeffding 1963 (rare ones); Cramér 1946 (V)"
 
     column: str
     """Subject, "input.channel"."""
@@ -71,10 +71,9 @@ class ChiSquare:
         if min(n_before, n_now) < self.min_n:
             because = f"{self.column}: {n_now} records in the window, {n_before} in the reference; both need {self.min_n}"
             return state, self._verdict(Outcome.INSUFFICIENT, 1.0, (0.0, 0.0, 1.0), n_now, because)
-        x, y = pooled(before, now)
-        found = squared_association(x / n_before, y / n_now, n_before, n_now)
-        p = float(chdtrc(len(x) - 1, found.value * (n_before + n_now))) if len(x) > 1 else 1.0
-        low, high = interval(found, smoothed(x), smoothed(y), n_p=n_before, n_q=n_now, alpha=self.alpha)
+        p = homogeneity(before, now)
+        found = squared_association(before / n_before, now / n_now, n_before, n_now)
+        low, high = interval(found, smoothed(before), smoothed(now), n_p=n_before, n_q=n_now, alpha=self.alpha)
         outcome = Outcome.ALARM if p <= self.alpha else Outcome.OK
         because = (
             f"{self.column}: categories {'do not come' if outcome is Outcome.ALARM else 'come'} as often as in the reference, p = {p:.2g} "
@@ -100,18 +99,30 @@ class ChiSquare:
         )
 
 
-def pooled(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both columns of counts, (k,), with the rare categories as one, (j,), j <= k; the choice looks at the sums of both only."""
-    total = x + y
-    expected = total * min(x.sum(), y.sum()) / total.sum()
-    order = np.argsort(total, kind="stable")
-    n_rare = int((expected < _EXPECTED).sum())
-    while 0 < n_rare < len(x) and expected[order[:n_rare]].sum() < _EXPECTED:
-        n_rare += 1
-    rare, kept = order[:n_rare], np.sort(order[n_rare:])
-    if not len(rare):
-        return x, y
-    return np.append(x[kept], x[rare].sum()), np.append(y[kept], y[rare].sum())
+def homogeneity(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """p-value of "both columns of counts, (k,), come from one distribution"; without rare categories it is Pearson's.
+
+    Rare ones are pooled for Pearson's test and looked at one by one as well: given how often a category came in all, how often in `x` is
+    hypergeometric, whose tails Chernoff's bound for the binomial holds too (Hoeffding 1963). Both looks share the p-value (Bonferroni).
+    """
+    total, share = x + y, x.sum() / (x.sum() + y.sum())
+    is_rare = total * min(share, 1.0 - share) < _EXPECTED
+    if not is_rare.any():
+        return _pearson(x, y)
+    pooled_x, pooled_y = (np.append(column[~is_rare], column[is_rare].sum()) for column in (x, y))
+    is_testable = (pooled_x + pooled_y)[-1] * min(share, 1.0 - share) >= _EXPECTED
+    pooled = _pearson(pooled_x, pooled_y) if is_testable else _pearson(x[~is_rare], y[~is_rare])
+    part = x[is_rare] / total[is_rare]
+    exponent = total[is_rare] * (rel_entr(part, share) + rel_entr(1.0 - part, 1.0 - share))
+    single = 2.0 * math.exp(-float(exponent.max())) * int(is_rare.sum())
+    return min(1.0, 2.0 * pooled, 2.0 * single)
+
+
+def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    if len(x) < 2 or not x.sum() or not y.sum():  # noqa: PLR2004 (one category compares nothing)
+        return 1.0
+    found = squared_association(x / x.sum(), y / y.sum(), int(x.sum()), int(y.sum()))
+    return float(chdtrc(len(x) - 1, found.value * float(x.sum() + y.sum())))
 
 
 def squared_association(p: NDArray[np.float64], q: NDArray[np.float64], n_p: int, n_q: int) -> Slopes:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.drift.interval import Slopes, interval, smoothed
+from detectors.drift.interval import interval, smoothed
+from detectors.drift.stability import sketch_slack, stability_index
 from detectors.registry import register
 from detectors.sketches.moments import Moments
 from detectors.sketches.quantiles import Quantiles
@@ -105,7 +106,7 @@ class Psi:
         p, q = smoothed(state.counts[used]), smoothed(current[used])
         found = stability_index(p, q)
         rank_error = sketches["quantiles"].rank_error if "quantiles" in sketches else 0.0
-        slack = 2.0 * (state.error * float(np.abs(found.by_p).sum()) + rank_error * float(np.abs(found.by_q).sum()))
+        slack = sketch_slack(p, q, 2.0 * state.error, 2.0 * rank_error)
         low, high = interval(found, p, q, n_p=state.n, n_q=n, alpha=self.alpha, slack=slack)
         outcome = Outcome.ALARM if low > self.limit else Outcome.OK
         because = (
@@ -129,12 +130,6 @@ class Psi:
             n=n,
             because=because,
         )
-
-
-def stability_index(p: NDArray[np.float64], q: NDArray[np.float64]) -> Slopes:
-    """Of shares p and q, both (k,), none of them 0; in nats."""
-    log = np.log(q / p)
-    return Slopes(value=float((q - p) @ log), by_p=-log + 1.0 - q / p, by_q=log + 1.0 - p / q, curvature=1.0)
 
 
 def _binned(sketches: Mapping[str, Any], edges: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -94,10 +94,24 @@ def test_chi_square_is_scipys_without_yates(seed: int) -> None:
 def test_chi_square_pools_categories_that_are_too_rare_to_test() -> None:
     rare = [f"rare {i}" for i in range(8)]
     before = np.asarray(["web"] * 200 + ["shop"] * 200 + rare, dtype=object)
-    now = np.asarray(["web"] * 110 + ["shop"] * 90 + rare[:4] * 2, dtype=object)
+    now = np.asarray(["web"] * 130 + ["shop"] * 70 + rare, dtype=object)
     verdict = _verdict("chi_square", _window(channel=now), _reference(channel=before), column="input.channel")
-    oracle = chi2_contingency([[200, 200, 8], [110, 90, 8]], correction=False)
-    assert _p(verdict) == pytest.approx(oracle.pvalue)
+    oracle = chi2_contingency([[200, 200, 8], [130, 70, 8]], correction=False)
+    assert _p(verdict) == pytest.approx(2 * oracle.pvalue)  # half of the error rate is for the rare ones one by one
+
+
+def test_chi_square_sees_a_category_vanish_though_it_is_expected_hardly_ever() -> None:
+    before, now = np.asarray(["web"] * 40, dtype=object), np.asarray(["fax"] * 100_000, dtype=object)
+    verdict = _verdict("chi_square", _window(channel=now), _reference(channel=before), column="input.channel")
+    assert (verdict.outcome, verdict.value) == (Outcome.ALARM, pytest.approx(1.0))
+
+
+@pytest.mark.parametrize("n", [2_000, 500_000])
+def test_psi_sees_a_column_move_out_of_all_its_bins_also_when_sketches_round(n: int) -> None:
+    before, now = np.arange(float(n)), np.arange(float(n)) + n
+    verdict = _verdict("psi", _window(age=now), _reference(age=before), column="input.age")
+    assert verdict.outcome is Outcome.ALARM
+    assert 1.0 < verdict.low <= verdict.value <= verdict.high < 50.0
 
 
 def test_chi_square_of_one_category_on_both_sides_finds_nothing() -> None:

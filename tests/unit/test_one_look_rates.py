@@ -15,7 +15,7 @@ import pytest
 from scipy.stats import binom
 
 from detectors.drift.chi_square import squared_association
-from detectors.drift.psi import stability_index
+from detectors.drift.stability import stability_index
 from detectors.fairness.gap import gap_interval
 from detectors.performance.f1 import f1_rate
 from detectors.performance.rate import binomial
@@ -50,6 +50,18 @@ def _numbers(rng: np.random.Generator, n: int) -> Any:
 
 def _categories(rng: np.random.Generator, n: int) -> Any:
     return _NAMES[rng.choice(4, n, p=[0.5, 0.3, 0.15, 0.05])]
+
+
+_LONG_TAIL = np.asarray([f"kind {i}" for i in range(200)], dtype=object)
+_TAIL_SHARES = 1.0 / np.arange(1, 201) / (1.0 / np.arange(1, 201)).sum()
+
+
+def test_chi_square_keeps_its_rate_when_most_categories_are_rare() -> None:
+    rng, trials, alpha = np.random.default_rng(11), 500, 0.05
+    detector = build("chi_square", column="input.channel", alpha=alpha)
+    draws = ([_LONG_TAIL[rng.choice(200, n, p=_TAIL_SHARES)] for n in (300, 900)] for _ in range(trials))
+    alarms = sum(_look(detector, *draw).outcome == "alarm" for draw in draws)
+    assert alarms <= _most(trials, alpha)
 
 
 @pytest.mark.parametrize(("name", "column", "draw"), [("ks", "input.age", _numbers), ("chi_square", "input.channel", _categories)])
