@@ -7,10 +7,11 @@ user (Miller 2024, arXiv:2411.00640); with few discordant pairs the normal appro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from retrain.types import Evaluation, Permanent, Reason
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEW_DISCORDANT = 25
+_LEAST_CLUSTERS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ class Difference:
         """True when a normal approximation would rest on fewer than 25 discordant pairs."""
         return self.better_n + self.worse_n < FEW_DISCORDANT
 
-    @property
+    @cached_property
     def is_clustered(self) -> bool:
         """True when some cluster holds more than one row."""
         return len(set(self.cluster.tolist())) < self.n
@@ -73,37 +75,45 @@ def difference(champion: Evaluation, candidate: Evaluation, rows: NDArray[np.boo
 
 
 def clustered_low(diff: Difference, alpha: float) -> float:
-    """One-sided lower bound of the mean difference at level `alpha`, t with clusters - 1 degrees of freedom.
+    """One-sided lower bound of the mean difference at level `alpha`, t with clusters - 1 degrees of freedom; -1 with a single cluster.
 
     Asymptotic in the number of clusters; errors within a cluster may depend in any way.
     """
-    names, index = np.unique(diff.cluster.astype(str), return_inverse=True)
-    clusters = len(names)
-    if clusters < 2:  # noqa: PLR2004 (one cluster has no spread)
-        return -1.0
-    sums = np.bincount(index, weights=diff.d - diff.mean)  # (clusters,)
-    error = float(np.sqrt(clusters / (clusters - 1) * (sums**2).sum())) / diff.n
-    return max(-1.0, diff.mean - float(stats.t.ppf(1.0 - alpha, clusters - 1)) * error)
+    error, clusters = _error(diff)
+    return -1.0 if clusters < _LEAST_CLUSTERS else max(-1.0, diff.mean - float(special.stdtrit(clusters - 1, 1.0 - alpha)) * error)
 
 
 def clustered_p(diff: Difference, null: float) -> float:
     """One-sided p-value of "the mean difference is at most `null`", from the same t statistic as `clustered_low`."""
-    names, index = np.unique(diff.cluster.astype(str), return_inverse=True)
-    clusters = len(names)
-    if clusters < 2:  # noqa: PLR2004 (one cluster has no spread)
+    error, clusters = _error(diff)
+    if clusters < _LEAST_CLUSTERS:
         return 1.0
-    sums = np.bincount(index, weights=diff.d - diff.mean)
-    error = float(np.sqrt(clusters / (clusters - 1) * (sums**2).sum())) / diff.n
     if error == 0.0:
         return 0.0 if diff.mean > null else 1.0
-    return float(stats.t.sf((diff.mean - null) / error, clusters - 1))
+    return float(special.stdtr(clusters - 1, (null - diff.mean) / error))
 
 
 def signs(diff: Difference) -> tuple[int, int]:
     """Clusters whose rows together are better and worse; for single rows the discordant pairs themselves."""
-    names, index = np.unique(diff.cluster.astype(str), return_inverse=True)
-    sums = np.bincount(index, weights=diff.d, minlength=len(names))
+    sums = _sums(diff, diff.d)
     return int((sums > 0).sum()), int((sums < 0).sum())
+
+
+def _error(diff: Difference) -> tuple[float, int]:
+    """(standard error of the mean, clusters)."""
+    sums = _sums(diff, diff.d - diff.mean)
+    clusters = len(sums)
+    if clusters < _LEAST_CLUSTERS:
+        return 0.0, clusters
+    return float(np.sqrt(clusters / (clusters - 1) * (sums**2).sum())) / diff.n, clusters
+
+
+def _sums(diff: Difference, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of the values of each cluster, shape (clusters,)."""
+    if not diff.is_clustered:
+        return values
+    _, index = np.unique(diff.cluster.astype(str), return_inverse=True)
+    return np.asarray(np.bincount(index, weights=values), dtype=np.float64)
 
 
 def exact_p(better: int, worse: int) -> float:

@@ -1,0 +1,165 @@
+"""Whatever happens in whatever order, with kills in between: the promises about champions hold in the ledger."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import func, select
+
+from daemon.act import operate
+from daemon.act.steps import collect
+from daemon.decide.run import CHAMPION_WAS_MOVED, State, allowed, is_ended, judged, may_promote
+from daemon.store import champions, controls, epochs, runs, tables
+from daemon.store.ledger import events
+from retrain.gates.record import is_sound
+from retrain.types import Permanent
+from tests.acting import MODEL, Killed, World
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_leads_to_an_end(state: State) -> None:
+    reached, todo = set(), [state]
+    while todo:
+        here = todo.pop()
+        if here not in reached:
+            reached.add(here)
+            todo += allowed(here)
+    assert any(is_ended(s) for s in reached)
+
+
+@pytest.mark.parametrize("by", [None, "", "  ", "ada"])
+def test_only_a_pass_or_a_named_approval_of_an_inconclusive_record_may_promote(by: str | None) -> None:
+    gates = [{"name": "superiority"}]
+    assert may_promote({"passed": True, "inconclusive": False, "gates": gates}, by)
+    assert not may_promote({"passed": False, "inconclusive": False, "gates": gates}, by)
+    assert not may_promote(None, by)
+    assert not may_promote({"passed": True, "inconclusive": False, "gates": []}, by)
+    assert may_promote({"passed": False, "inconclusive": True, "gates": gates}, by) == (by == "ada")
+
+
+class RunMachine(RuleBasedStateMachine):
+    """Ticks, kills, people and strangers in the registry, over a real ledger."""
+
+    @initialize(autonomy=st.sampled_from(["train", "stage", "promote"]))
+    def begin(self, autonomy: str) -> None:
+        collect._LOOK_RATIO = 0.0
+        self.folder = Path(tempfile.mkdtemp(prefix="retuned-machine-"))
+        self.world = World(self.folder, autonomy=autonomy)
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.world.ledger.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def people(self, ask: object) -> None:
+        """What a person asks for is done or refused."""
+        try:
+            with self.world.ledger.begin() as tx:
+                ask(tx)  # type: ignore[operator]  # a function of the transaction
+        except (Permanent, Killed):
+            self.world.fuse.at = None
+
+    @rule(quality=st.sampled_from(["better", "better", "few", "same", "worse"]), worse_later=st.booleans())
+    def trigger(self, quality: str, *, worse_later: bool) -> None:
+        self.world.workers.quality, self.world.workers.new_is_worse = quality, worse_later
+        try:
+            self.world.trigger()
+        except Permanent:
+            return
+        self.world.labels(200, prefix=f"t{self.world.now}")
+
+    @rule(n=st.integers(1, 12), kill=st.one_of(st.none(), st.integers(1, 40)), long=st.booleans())
+    def ticks(self, n: int, kill: int | None, *, long: bool) -> None:
+        self.world.fuse.touched, self.world.fuse.at = 0, kill
+        for _ in range(n):
+            self.world.survive(600.0 if long else 10.0)
+        self.world.fuse.at = None
+
+    @rule()
+    def labels_of_the_champion(self) -> None:
+        self.world.labels(80, prefix=f"c{self.world.now}", predicted_right=not self.world.workers.new_is_worse)
+
+    @rule(by=st.sampled_from(["ada", " "]))
+    def approve(self, by: str) -> None:
+        self.people(lambda tx: operate.approve(tx, MODEL, run=None, by=by, because="x", now=self.world.now))
+
+    @rule(version=st.sampled_from([None, "1", "2", "3", "9"]))
+    def promote(self, version: str | None) -> None:
+        self.people(lambda tx: operate.promote(tx, MODEL, version=version, by="ada", because="x", now=self.world.now))
+
+    @rule()
+    def rollback(self) -> None:
+        with self.world.ledger.engine.begin() as tx:
+            held = champions.champion(tx, MODEL)
+        assert held is not None
+        if held.previous is None:
+            return
+        with self.world.ledger.begin() as tx:  # always can roll back: nothing may refuse it
+            operate.rollback(tx, MODEL, version=None, by="ada", because="x", now=self.world.now)
+        assert self.world.champion() == held.previous
+
+    @rule(version=st.sampled_from(["1", "2", "3", "9"]))
+    def stranger_moves_the_alias(self, version: str) -> None:
+        self.world.registry.now["champion"] = version
+
+    @rule(paused=st.booleans())
+    def pause(self, *, paused: bool) -> None:
+        say = controls.pause if paused else controls.resume
+        with self.world.ledger.begin() as tx:
+            say(tx, MODEL, by="ada", because="x", now=self.world.now)
+
+    @invariant()
+    def one_champion_one_epoch_one_run(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        with self.world.ledger.engine.begin() as tx:
+            held = champions.champion(tx, MODEL)
+            n_champions = tx.execute(select(func.count()).select_from(tables.champion).where(tables.champion.c.model == MODEL)).scalar()
+            running = [e for e in epochs.epochs(tx, MODEL) if e.ended_at is None]
+            active = [r for r in runs.runs(tx, MODEL) if r.ended_at is None]
+            barred = champions.barred(tx, MODEL)
+        assert n_champions == 1
+        assert held is not None
+        assert [(e.epoch, e.version) for e in running] == [(held.epoch, held.version)]
+        assert held.version not in barred
+        assert held.previous not in barred
+        assert len(active) <= 1
+
+    @invariant()
+    def nothing_was_promoted_without_the_right_to_be(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        with self.world.ledger.engine.begin() as tx:
+            every = runs.runs(tx, MODEL)
+            moved = {e["data"]["version"] for e in events(tx, MODEL, "champion.moved", limit=1000)}
+        for run in every:
+            if State(run.state) in CHAMPION_WAS_MOVED:
+                assert is_sound(run.record)
+                assert may_promote(run.record, run.approved_by)
+                assert judged(run.record) is not State.REJECTED
+            elif run.record is not None and judged(run.record) is State.REJECTED:
+                assert run.version is None
+        allowed_versions = {"1"} | {r.version for r in every if may_promote(r.record, r.approved_by)}
+        assert moved <= allowed_versions
+
+    @invariant()
+    def each_job_ran_once_and_each_run_has_one_version(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        assert all(n == 1 for n in self.world.workers.ran.values())
+        with self.world.ledger.engine.begin() as tx:
+            every = runs.runs(tx, MODEL)
+        for run in every:
+            assert run.version in {None, self.world.registry.staged.get(run.id)}
+
+
+RunMachine.TestCase.settings = settings(
+    max_examples=25, stateful_step_count=18, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+)
+TestRunMachine = RunMachine.TestCase
