@@ -10,9 +10,12 @@ from daemon.capture.frames import EntryKind
 from daemon.show.views import Health
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from daemon.capture.counts import Counts
     from daemon.capture.spool import Spool
     from daemon.store.intake import Intake
+    from retrain.types import Reason
 
 
 class Monitor:
@@ -26,19 +29,22 @@ class Monitor:
         self._last_at: float | None = None
         self._tick_s = 0.0
         self._behind_since = 0.0
-        self.failures: Counter[str] = Counter()
+        self._failures: tuple[Mapping[Reason, int], ...] = ()
+        self._alias_lag_s: Callable[[float], Mapping[str, float]] = lambda _now: {}
+
+    def watch(self, *, failures: tuple[Mapping[Reason, int], ...], alias_lag_s: Callable[[float], Mapping[str, float]]) -> None:
+        """Where the acting side keeps its own counts."""
+        self._failures, self._alias_lag_s = failures, alias_lag_s
 
     def ticked(self, now: float, seconds: float) -> None:
         """A tick ended well."""
         self._ticks, self._last_at, self._tick_s = self._ticks + 1, now, seconds
 
-    def failed(self, reason: str | None = None) -> None:
-        """A tick did not; `reason` is one of `retrain.types.Reason` when it is known."""
+    def failed(self) -> None:
+        """A tick did not."""
         self._failed += 1
-        if reason is not None:
-            self.failures[reason] += 1
 
-    def health(self, now: float, alias_lag_s: dict[str, float]) -> Health:
+    def health(self, now: float) -> Health:
         """As of now."""
         counts = self._counts
         return Health(
@@ -54,8 +60,8 @@ class Monitor:
             accepted_labels=counts.accepted[EntryKind.LABELS],
             rejected_records=self._refused(EntryKind.RECORDS),
             rejected_labels=self._refused(EntryKind.LABELS),
-            alias_lag_s=alias_lag_s,
-            failures=dict(self.failures),
+            alias_lag_s=self._alias_lag_s(now),
+            failures=dict(sum((Counter({str(k): n for k, n in of.items()}) for of in self._failures), Counter())),
         )
 
     def _refused(self, kind: EntryKind) -> dict[str, int]:

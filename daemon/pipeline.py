@@ -11,15 +11,13 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daemon.decide import policy
-from daemon.judge import Judge
 from daemon.show.snapshot import snapshot
-from daemon.show.views import Health
-from daemon.store import champions, controls
+from daemon.store import champions
+from daemon.store.champions import FROM_TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +25,9 @@ if TYPE_CHECKING:
     from daemon.act.aliases import Aliases
     from daemon.act.outbox import Deliverer
     from daemon.act.runs import Runs
+    from daemon.judge import Judge
     from daemon.settings import ModelSettings, Settings
-    from daemon.show.views import Snapshot
+    from daemon.show.views import Health, Snapshot
     from daemon.store.intake import Intake
     from daemon.store.ledger import Ledger
 
@@ -46,21 +45,33 @@ class Pipeline:
     aliases: Aliases
     health: Callable[[], Health]
     shown: Snapshot | None = None
-    ticks: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
 
     def tick(self, now: float) -> None:
         """One look at everything, oldest data first."""
-        self.aliases.reconcile(now)  # who is champion: adopted, re-asserted, or moved by a person
-        self.intake.pull(now)  # capture → sample
+        try:
+            self.aliases.reconcile(now)  # who is champion: adopted, re-asserted, or moved by a person
+            while not self._take_in(now):
+                pass
+            for model in self.settings.models:
+                self._decide(model, now)
+            self.outbox.deliver(now)  # registry aliases, reports, notifications
+            self.show(now)
+        except BaseException:
+            self.judge.forget()  # what it holds may be ahead of the ledger
+            raise
+
+    def _take_in(self, now: float) -> bool:
+        """Spool → record log and panes → sequential detectors → verdicts → incident; False: there is more."""
+        pulled = self.intake.pull(now)  # capture → sample
+        self._name_champions()
         for pane in self.intake.due(now, self._champions()):  # labels, by id, join here
             with self.ledger.begin() as tx:
-                self.intake.commit(tx, pane)  # record log and panes
-                self.judge.fold(tx, pane, now)  # sequential detectors → verdicts → incident
+                self.intake.commit(tx, pane)
+                self.judge.fold(tx, pane, now)
+        with self.ledger.begin() as tx:
+            self.intake.advance(tx)
         self.intake.release()
-        for model in self.settings.models:
-            self._decide(model, now)
-        self.outbox.deliver(now)  # registry aliases, reports, notifications
-        self.show(now)
+        return pulled.is_complete
 
     def _decide(self, model: ModelSettings, now: float) -> None:
         """Window → verdicts → policy → decision → the next step of the run."""
@@ -69,3 +80,25 @@ class Pipeline:
             if isinstance(decision, policy.Retrain):
                 self.runs.plan(tx, model, decision, now)
         self.runs.advance(model, now)
+
+    def show(self, now: float) -> None:
+        """What the exporter, the API and the pages see, until the next tick."""
+        with self.ledger.read() as tx:
+            self.shown = snapshot(tx, self.settings, now, self.health())
+
+    def _champions(self) -> dict[str, tuple[str, float]]:
+        """Model -> (version, start of its epoch)."""
+        with self.ledger.read() as tx:
+            return {name: (held.version, held.since) for name, held in champions.champions(tx).items()}
+
+    def _name_champions(self) -> None:
+        """A model that nobody registered is the version that answers (docs/decisions/0004)."""
+        for model in self.settings.models:
+            versions = self.intake.versions(model.name)
+            if not versions:
+                continue
+            with self.ledger.begin() as tx:
+                held = champions.champion(tx, model.name)
+                if held is None or (model.retrain is None and champions.is_from_traffic(tx, held) and held.version not in versions):
+                    version, (first_at, _) = max(versions.items(), key=lambda item: item[1][1])
+                    champions.adopt(tx, model.name, version, now=first_at, because=FROM_TRAFFIC)

@@ -104,12 +104,15 @@ async def _ticking(wired: Wired, tick_s: float) -> AsyncIterator[None]:
 
 
 def _tick(wired: Wired) -> None:
-    """The top of the supervised task: one bad tick is told once and the next one tries again."""
+    """The top of the supervised task: one bad tick is told and the next one tries again."""
+    begun = time.perf_counter()
     try:
         wired.pipeline.tick(time.time())
-    except Exception:  # the only place that may: a tick that fails is logged, counted and tried again
-        wired.pipeline.failed(time.time())
+    except Exception:
+        wired.monitor.failed()
         log.exception("tick.failed")
+    else:
+        wired.monitor.ticked(time.time(), time.perf_counter() - begun)
 
 
 @contextmanager

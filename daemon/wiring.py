@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.act.aliases import Aliases
 from daemon.act.executors.local import LocalExecutor
+from daemon.act.notify import Notify
 from daemon.act.outbox import Deliverer
-from daemon.act.runs import Runs
+from daemon.act.report import Reporter
+from daemon.act.runs import LogRows, Runs
+from daemon.act.step import Ports
+from daemon.capture.frames import Mark
 from daemon.capture.http import Ingest, IngestPort, Limits
 from daemon.capture.sampling import included
 from daemon.capture.spool import Spool
@@ -23,7 +27,7 @@ from daemon.judge import Judge
 from daemon.operations import ByPerson
 from daemon.pipeline import Pipeline
 from daemon.show.api import create_api
-from daemon.store.intake import Intake
+from daemon.store.intake import Intake, spool_mark
 from daemon.store.ledger import Ledger
 from daemon.store.panes import Windows
 from daemon.store.ports import Feed
@@ -41,6 +45,7 @@ class Wired:
 
     app: Any
     pipeline: Pipeline
+    monitor: Monitor
     ledger: Ledger
     spool: Spool
 
@@ -61,7 +66,8 @@ def build(settings: Settings) -> Wired:
     ledger = Ledger(ledger_url(settings))
     ledger.migrate()
     salts = salts_of(data_dir)
-    spool = Spool(data_dir / "spool")
+    with ledger.read() as tx:
+        spool = Spool(data_dir / "spool", consumed=Mark(*spool_mark(tx)))
     feed = Feed(
         read=spool.read,
         release=spool.release,
@@ -70,16 +76,40 @@ def build(settings: Settings) -> Wired:
         included=partial(included, salt=salts["sampling"]),
     )
     intake = Intake(settings, ledger, feed, data_dir)
+    names = frozenset(m.name for m in settings.models)
     port = IngestPort(
         spool=spool,
-        models=lambda names=frozenset(m.name for m in settings.models): names,
+        models=lambda: names,
         now=time.time,
         limits=Limits(max_body_bytes=settings.http.max_body_bytes, max_batch_n=settings.http.max_batch_n, future_s=settings.future_s),
     )
-    pipeline = pipeline_of(settings, ledger, intake, Monitor(port.counts, spool, intake), split_salt=salts["split"])
-    operations = ByPerson(pipeline)
-    api = create_api(operations, settings, ledger, ingest={"/v1/records": Record, "/v1/labels": Label})
-    return Wired(app=Ingest(port, otherwise=api), pipeline=pipeline, ledger=ledger, spool=spool)
+    monitor = Monitor(port.counts, spool, intake)
+    pipeline = _pipeline(settings, ledger, intake, monitor, split_salt=salts["split"])
+    api = create_api(ByPerson(pipeline), settings, ledger, ingest={"/v1/records": Record, "/v1/labels": Label})
+    return Wired(app=Ingest(port, otherwise=api), pipeline=pipeline, monitor=monitor, ledger=ledger, spool=spool)
+
+
+def _pipeline(settings: Settings, ledger: Ledger, intake: Intake, monitor: Monitor, *, split_salt: bytes) -> Pipeline:
+    """Decide and act."""
+    executor = LocalExecutor()
+    versions = MlflowVersions(settings.registry.tracking_uri, data_dir=settings.data_dir)
+    rows = LogRows(settings.data_dir, {m.name: m.protected() for m in settings.models})
+    ports = Ports(ledger=ledger, versions=versions, executor=executor, rows=rows, data_dir=settings.data_dir)
+    aliases = Aliases(settings=settings, ledger=ledger, versions=versions)
+    reporter = Reporter(settings=settings, ledger=ledger, executor=executor)
+    handlers = {"aliases": aliases.deliver, "notify": Notify(ledger=ledger).deliver, "report": reporter.deliver}
+    runs, outbox = Runs(ports, split_salt=split_salt), Deliverer(ledger=ledger, handlers=handlers)
+    monitor.watch(failures=(runs.failures, outbox.failures), alias_lag_s=aliases.lag_s)
+    return Pipeline(
+        settings=settings,
+        ledger=ledger,
+        intake=intake,
+        judge=Judge(settings, Windows()),
+        runs=runs,
+        outbox=outbox,
+        aliases=aliases,
+        health=lambda: monitor.health(time.time()),
+    )
 
 
 def salts_of(data_dir: Path) -> dict[str, bytes]:

@@ -68,7 +68,7 @@ def _performance(model: ModelSettings, *, has_bound: bool) -> list[Detector]:
 
 
 def _floor_arguments(model: ModelSettings, wanted: PerformanceSettings) -> list[dict[str, object]]:
-    limit = {"minimum": wanted.minimum, "max_drop": None if wanted.minimum is not None else wanted.max_drop}
+    limit: dict[str, object] = {"minimum": wanted.minimum, "max_drop": None if wanted.minimum is not None else wanted.max_drop}
     return [limit] if wanted.metric == "accuracy" else [{**limit, "label": label} for label in model.labels]
 
 

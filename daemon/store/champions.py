@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _t = tables.champion
 
+FROM_TRAFFIC = "it answers the traffic; no registry names a champion"
+"""Why a version was adopted that no registry knows."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Champion:
@@ -42,6 +45,11 @@ def champion(tx: Connection, model: str) -> Champion | None:
 def champions(tx: Connection) -> dict[str, Champion]:
     """Every model's champion."""
     return {row.model: Champion(**row._mapping) for row in tx.execute(select(_t))}  # noqa: SLF001 (SQLAlchemy's API)
+
+
+def is_from_traffic(tx: Connection, held: Champion) -> bool:
+    """Whether no registry ever named this champion: the traffic did."""
+    return _epoch_of(tx, held).because == FROM_TRAFFIC
 
 
 def previous(tx: Connection, model: str) -> str | None:

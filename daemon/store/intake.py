@@ -75,6 +75,16 @@ class Intake:
         """Records in open panes."""
         return sum(len(pending.keys) for pending in self._pending.values())
 
+    def versions(self, model: str) -> dict[str, tuple[float, int]]:
+        """Version -> (start of the first open pane with a record of it, records) of the model's open panes."""
+        pending, found = self._pending.get(model), dict[str, tuple[float, int]]()
+        pane_s = self._models[model].monitors.pane_s
+        for index in sorted(pending.buffers) if pending is not None else ():
+            for version, n in pending.buffers[index].seen.items() if pending is not None else ():
+                first_at, before = found.get(version, (index * pane_s, 0))
+                found[version] = (first_at, before + n)
+        return found
+
     @property
     def mark(self) -> Mark:
         """The position in the spool up to which was read."""
@@ -280,6 +290,11 @@ def _keep_record(pending: Pending, model: ModelSettings, feed: Feed, item: _Item
 def _keep_label(pending: Pending, _model: ModelSettings, _feed: Feed, item: _Item, at: float) -> None:
     label, key, received_at, first, _ = item
     pending.labels.append(HeldLabel(label, key, at, received_at, first))
+
+
+def spool_mark(tx: Connection) -> Mark:
+    """Everything before it is in committed panes."""
+    return _marks(tx).get("spool", Mark(0, 0))
 
 
 def _marks(tx: Connection) -> dict[str, Mark]:

@@ -35,7 +35,7 @@ def run() -> dict[str, Any]:
         (folder / "c.yaml").write_text(_CONFIG.format(folder=folder, columns=columns))
         begun = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, "-m", "daemon.cli", "serve", "--config", str(folder / "c.yaml")], stderr=subprocess.DEVNULL
+            [Path(sys.executable).with_name("retuned"), "serve", "--config", str(folder / "c.yaml")], stderr=subprocess.DEVNULL
         )
         try:
             url = _ready(folder / "data" / "service.json")

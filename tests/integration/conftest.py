@@ -51,7 +51,7 @@ def running(folder: Path, config: str) -> Iterator[Service]:
     where.unlink(missing_ok=True)
     with (folder / "service.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "daemon.cli", "serve", "--config", str(path)],
+            [Path(sys.executable).with_name("retuned"), "serve", "--config", str(path)],
             stderr=log,
             stdout=log,
             env={**os.environ, "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},

@@ -1,0 +1,276 @@
+"""Records a second through HTTP into the spool, beside a plain FastAPI + pydantic endpoint that checks the same and writes nothing.
+
+Both are real uvicorn processes on one core, asked by one client process on another core. Ours counts as done only when everything has
+been synced to disk, read back, parsed and summarised (sketches of 20 columns); theirs when it has answered. Rounds alternate.
+Run as a program it is one of the processes: `python -m tests.bench.ingest serve ours|plain FOLDER`, `… ask PORT SHAPE SECONDS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+
+_SECONDS = 3.0
+_ROUNDS = 3
+_SHAPES = {"batches of 1,000": (4, 1000), "singles": (64, 1)}
+"""Name -> (connections, records a request)."""
+_TARGETS = {"batches of 1,000": 4.0, "singles": 2.5}
+_NUMERIC = [f"x{i}" for i in range(16)]
+_MODEL = "bench"
+
+
+def run() -> dict[str, Any]:
+    """A row for each shape: records a second of both, and the ratio."""
+    rows = []
+    for shape, target in _TARGETS.items():
+        taken: dict[str, list[tuple[float, float]]] = {"ours": [], "plain": []}
+        for _ in range(_ROUNDS):
+            for which, rounds in taken.items():
+                rounds.append(_round(which, shape))
+        ours, plain = (tuple(statistics.median(figures) for figures in zip(*rounds, strict=True)) for rounds in taken.values())
+        rows.append(
+            {
+                "requests": shape,
+                "ours, records/s": f"{ours[0]:,.0f}",
+                "FastAPI + pydantic, records/s": f"{plain[0]:,.0f}",
+                "ratio": f"{ours[0] / plain[0]:.1f}",
+                "ratio a CPU second": f"{ours[1] / plain[1]:.1f}",
+                "target": f">= {target}",
+            }
+        )
+    says = (
+        f"Records of {len(_record(0))} bytes with 20 columns; medians of {_ROUNDS} rounds of {_SECONDS:.0f} s; server on one core. "
+        "Ours: checked, synced to disk, read back, 20 columns summarised. The other: checked, nothing kept."
+    )
+    return {"rows": rows, "says": says}
+
+
+def _round(which: str, shape: str) -> tuple[float, float]:
+    """(records a second, records a CPU second of the server)."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, _child("serve", which, folder) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        asked = [sys.executable, "-m", "tests.bench.ingest", "ask", str(port), shape]
+        subprocess.run([*asked, "0.5", which], check=True, stdout=subprocess.DEVNULL, timeout=60)  # warm
+        usage = psutil.Process(server.pid)
+        cpu = _cpu_s(usage)
+        begun = time.perf_counter()
+        n = int(subprocess.run([*asked, str(_SECONDS), which], check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout)
+        spent_s = float(n) and _drained(server, begun)
+        start_s = 0.0 if which == "plain" else spent_s - _SECONDS
+        return n / (_SECONDS + max(0.0, start_s)), n / (_cpu_s(usage) - cpu)
+
+
+def _drained(server: subprocess.Popen[str], begun: float) -> float:
+    """Ask the server to say when all that it acknowledged has been summarised; seconds since `begun`."""
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write("drain\n")
+    server.stdin.flush()
+    server.stdout.readline()
+    return time.perf_counter() - begun
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+@contextmanager
+def _child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.bench.ingest", *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _record(i: int) -> bytes:
+    numbers = {name: round((i * 37 + k * 11) % 1000 / 7, 3) for k, name in enumerate(_NUMERIC)}
+    return json.dumps(
+        {
+            "id": f"record-{i:012d}",
+            "model": _MODEL,
+            "version": "3",
+            "at": "2026-11-01T12:00:00.250000Z",
+            "inputs": {**numbers, "channel": ("web", "shop", "phone")[i % 3], "country": ("de", "fr", "it", "es")[i % 4]},
+            "output": {"label": ("yes", "no")[i % 2], "scores": {"yes": 0.75, "no": 0.25}},
+            "segments": {"age_band": ("18-30", "30-50", "50+")[i % 3]},
+        }
+    ).encode()
+
+
+# -- the client process
+
+
+class _Asker(asyncio.Protocol):
+    """One connection, one request after the other, until the deadline."""
+
+    def __init__(self, requests: list[bytes], deadline: float, done: asyncio.Future[int]) -> None:
+        self.requests, self.deadline, self.done = requests, deadline, done
+        self.n = 0
+        self.buffer = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        transport.write(self.requests[0])
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head, found, body = self.buffer.partition(b"\r\n\r\n")
+        if not found or len(body) < int(head.lower().partition(b"content-length: ")[2].split(b"\r\n", 1)[0]):
+            return
+        assert b" 200 " in head[:20], self.buffer
+        self.n += 1
+        self.buffer = b""
+        if time.perf_counter() < self.deadline:
+            self.transport.write(self.requests[self.n % len(self.requests)])
+        elif not self.done.done():
+            self.transport.close()
+            self.done.set_result(self.n)
+
+
+async def _ask(port: int, shape: str, seconds: float, *, as_array: bool) -> int:
+    connections, size = _SHAPES[shape]
+    requests = []
+    for k in range(256 if size == 1 else 4):
+        lines = [_record(k * size + i) for i in range(size)]
+        body = b"[" + b",".join(lines) + b"]" if as_array and size > 1 else b"\n".join(lines)
+        head = f"POST /v1/records HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        requests.append(head.encode() + body)
+    loop = asyncio.get_running_loop()
+    deadline = time.perf_counter() + seconds
+    dones = [loop.create_future() for _ in range(connections)]
+    for k, done in enumerate(dones):
+        mine = requests[k % len(requests) :] + requests[: k % len(requests)]
+        await loop.create_connection(lambda m=mine, d=done: _Asker(m, deadline, d), "127.0.0.1", port)  # type: ignore[misc] (a lambda's defaults)
+    return sum(await asyncio.gather(*dones)) * size
+
+
+# -- the server processes
+
+
+def _ours(folder: Path) -> Any:
+    from daemon.capture.http import Ingest, IngestPort
+    from daemon.capture.spool import Spool
+
+    spool = Spool(folder)
+    read = _Summariser(spool)
+    threading.Thread(target=read.follow, daemon=True).start()
+    threading.Thread(target=read.tell, daemon=True).start()
+    return Ingest(IngestPort(spool=spool, models=lambda: {_MODEL}, now=time.time))
+
+
+class _Summariser:
+    """What stands behind the spool: parse, columns, sketches, merged into one pane."""
+
+    def __init__(self, spool: Any) -> None:
+        from daemon.capture.frames import START
+
+        self.spool, self.mark, self.n = spool, START, 0
+
+    def follow(self) -> None:
+        from daemon.capture.wire import parse_records
+        from daemon.settings import ModelSettings
+        from daemon.store.columns import columns_of
+        from detectors.sketches.summary import merge_summaries, summarise
+
+        columns = {**dict.fromkeys(_NUMERIC, "numeric"), **dict.fromkeys(["channel", "country", "age_band"], "category")}
+        model = ModelSettings.model_validate({"name": _MODEL, "task": "text-classification", "labels": ["no", "yes"], "columns": columns})
+        pane: Any = {}
+        waiting: list[Any] = []
+        while True:
+            for entry in self.spool.read(self.mark):
+                waiting += parse_records(entry.payload)
+                if len(waiting) >= 1000:
+                    pane = merge_summaries(pane, summarise(columns_of(model, waiting), model.subjects()))
+                    waiting = []
+                self.mark, self.n = entry.mark, self.n + entry.n
+            self.spool.release(self.mark)
+            time.sleep(0.2)  # a tick
+
+    def tell(self) -> None:
+        for _ in sys.stdin:
+            while self.spool.lag_bytes(self.mark):
+                time.sleep(0.001)
+            print("drained", flush=True)
+
+
+def _plain() -> Any:
+    from datetime import datetime
+
+    from fastapi import FastAPI
+    from pydantic import AwareDatetime, BaseModel, Field
+
+    class Output(BaseModel):
+        label: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+        scores: dict[str, Annotated[float, Field(ge=0, le=1)]] | None = None
+        text: Annotated[str, Field(max_length=65536)] | None = None
+        value: float | None = None
+
+    class Record(BaseModel):
+        id: Annotated[str, Field(min_length=1, max_length=256)]
+        model: Annotated[str, Field(min_length=1, max_length=64)]
+        version: Annotated[str, Field(min_length=1, max_length=64)]
+        at: AwareDatetime
+        inputs: dict[str, str | int | float | bool | None] = {}
+        output: Output
+        segments: dict[str, str | int | float | bool | None] = {}
+
+    app = FastAPI()
+
+    async def records(body: Any) -> dict[str, int]:
+        items = body if isinstance(body, list) else [body]
+        assert isinstance(items[0].at, datetime)
+        return {"accepted": len(items)}
+
+    records.__annotations__["body"] = list[Record] | Record  # the classes are local to this process
+    app.post("/v1/records")(records)
+    threading.Thread(target=_tell_at_once, daemon=True).start()
+    return app
+
+
+def _tell_at_once() -> None:
+    for _ in sys.stdin:
+        print("drained", flush=True)
+
+
+def _serve(which: str, folder: Path) -> None:
+    import uvicorn
+
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
+        app = _ours(folder) if which == "ours" else _plain()
+        print(listening.getsockname()[1], flush=True)
+        uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False)).run([listening])
+
+
+def _main(role: str, *arguments: str) -> None:
+    if role == "serve":
+        _serve(arguments[0], Path(arguments[1]))
+    elif role == "ask":
+        import uvloop
+
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        port, shape, seconds, which = arguments
+        print(uvloop.run(_ask(int(port), shape, float(seconds), as_array=which == "plain")))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,141 @@
+"""The real service as a process: records in, verdicts and figures out, a clean end, and nothing heavy loaded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.integration.conftest import Service, wait_for
+
+Serve = Callable[[str], AbstractContextManager[Service]]
+
+_CONFIG = """
+tick_s: 0.2
+models:
+  - name: shop
+    task: tabular-classification
+    labels: ["no", "yes"]
+    columns: {{x: numeric, channel: category, age_band: {{kind: category, protected: true}}}}
+    reference: {{kind: file, path: {reference}, bound: {reference}}}
+    monitors: {{pane_s: 0.5, watermark_s: 0.2, window_s: 60, drift: {{mean_days_between_false_alarms: 1}}}}
+"""
+
+
+def _rows(rng: np.random.Generator, n: int, *, shift: float = 0.0, prefix: str = "r") -> list[dict[str, Any]]:
+    at = datetime.now(UTC).isoformat()
+    return [
+        {
+            "id": f"{prefix}-{i}",
+            "model": "shop",
+            "version": "7",
+            "at": at,
+            "inputs": {"x": float(rng.normal(shift)), "channel": str(rng.choice(["web", "shop"]))},
+            "segments": {"age_band": str(rng.choice(["a", "b"]))},
+            "output": {"label": "yes" if i % 2 else "no", "scores": {"yes": 0.8 if i % 2 else 0.2, "no": 0.2 if i % 2 else 0.8}},
+        }
+        for i in range(n)
+    ]
+
+
+def _reference(folder: Path) -> Path:
+    path = folder / "reference.jsonl"
+    rows = _rows(np.random.default_rng(1), 800, prefix="ref")
+    path.write_text("\n".join(json.dumps({**row, "label": row["output"]["label"]}) for row in rows))
+    return path
+
+
+def _judging(service: Service) -> set[str]:
+    return {verdict["detector"] for verdict in service.model("shop")["verdicts"]}
+
+
+def _stored(service: Service) -> dict[str, int]:
+    return dict(service.model("shop")["counters"].get("records", {}))
+
+
+def test_a_record_comes_back_as_a_figure_and_sigterm_ends_the_service_cleanly(serve: Serve, tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    with serve(_CONFIG.format(reference=_reference(tmp_path))) as service:
+        rows = _rows(rng, 300)
+        body = "\n".join(json.dumps(row) for row in rows)
+        assert service.http.post("/v1/records", content=body).json()["accepted"] == 300
+        assert service.http.post("/v1/records", content=body).json()["accepted"] == 300  # the same ids: one record each
+        labels = [{"id": row["id"], "model": "shop", "at": row["at"], "label": row["output"]["label"], "source": "agent"} for row in rows]
+        assert service.http.post("/v1/labels", json=labels).json()["accepted"] == 300
+        wait_for(lambda: _stored(service) == {"stored": 300, "duplicate": 300}, message="every record counted once")
+        wait_for(lambda: service.model("shop")["counters"].get("joins", {}).get("joined") == 300, message="every label joined")
+        wait_for(lambda: {"ks", "accuracy", "risk"} <= _judging(service), message="verdicts")
+        model = service.model("shop")
+        assert model["champion"]["version"] == "7"
+        assert not model["incidents"]
+        metrics = service.http.get("/metrics").text
+        assert 'detector="accuracy"' in metrics
+        assert service.http.get("/healthz").status_code == 200
+        assert service.stop() == 0
+    assert "Traceback" not in (tmp_path / "service.log").read_text()
+
+
+def test_a_shift_opens_an_incident_with_evidentlys_report(serve: Serve, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    with serve(_CONFIG.format(reference=_reference(tmp_path))) as service:
+        service.http.post("/v1/records", json=_rows(rng, 2000, shift=3.0)).raise_for_status()
+        incident = wait_for(lambda: next(iter(service.model("shop")["incidents"]), None), message="an incident")
+        assert "conformal_numeric:input.x" in incident["subjects"]
+        assert not incident["is_harmful"]  # no label came: drift alone is no harm
+        report = wait_for(lambda: service.model("shop")["incidents"][0]["report"], seconds=90, message="the report")
+        page = service.http.get(report)
+        assert page.status_code == 200
+        assert "<html" in page.text.lower()
+
+
+def test_what_was_acknowledged_survives_a_kill_and_is_counted_once(serve: Serve, tmp_path: Path) -> None:
+    config = _CONFIG.format(reference=_reference(tmp_path))
+    rng = np.random.default_rng(4)
+    with serve(config) as service:
+        for part in range(5):
+            service.http.post("/v1/records", json=_rows(rng, 200, prefix=f"k{part}")).raise_for_status()
+        service.process.kill()
+        service.process.wait(timeout=10)
+    with serve(config) as service:
+        wait_for(lambda: _stored(service).get("stored") == 1000, message="all records after the restart")
+        assert _stored(service).get("duplicate", 0) == 0
+
+
+def test_a_second_service_on_the_same_folder_is_refused(serve: Serve, tmp_path: Path) -> None:
+    with serve(_CONFIG.format(reference=_reference(tmp_path))):
+        second = subprocess.run(
+            [Path(sys.executable).with_name("retuned"), "serve", "--config", str(tmp_path / "retuned.yaml")],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert second.returncode != 0
+    assert "another service uses" in second.stderr
+
+
+@pytest.mark.parametrize("forbidden", [("torch", "transformers", "peft", "evidently", "mlflow", "fairlearn")])
+def test_a_ticking_service_has_loaded_nothing_heavy(tmp_path: Path, forbidden: tuple[str, ...]) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(f"data_dir: {tmp_path / 'data'}\n" + _CONFIG.format(reference=_reference(tmp_path)))
+    program = f"""
+import sys
+from pathlib import Path
+from daemon.check import load_settings
+from daemon.wiring import build
+import daemon.service
+wired = build(load_settings(Path({str(config)!r})))
+wired.pipeline.tick(0.0)
+wired.close()
+print([name for name in {forbidden!r} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
