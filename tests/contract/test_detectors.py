@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,3 +83,14 @@ def test_a_state_that_the_ledger_cannot_store_is_caught() -> None:
         return dataclasses.replace(state, values=state.values.astype(object))
 
     assert "keeps_a_storable_state" in _broken("ks", start=start)
+
+
+def test_no_detector_imports_fairlearn_or_scipy_stats_before_it_looks_at_a_window() -> None:
+    program = (
+        "import sys\n"
+        "from detectors import registry\n"
+        "for name in registry.names(): registry.detector_class(name).example()\n"
+        "print(sorted(m for m in ('fairlearn', 'scipy.stats', 'pandas', 'torch') if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"
