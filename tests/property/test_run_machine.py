@@ -51,6 +51,7 @@ class RunMachine(RuleBasedStateMachine):
         collect._LOOK_RATIO = 0.0
         self.folder = Path(tempfile.mkdtemp(prefix="retuned-machine-"))
         self.world = World(self.folder, autonomy=autonomy)
+        self.trigger(quality="better", worse_later=False)
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
@@ -65,7 +66,7 @@ class RunMachine(RuleBasedStateMachine):
         except (Permanent, Killed):
             self.world.fuse.at = None
 
-    @rule(quality=st.sampled_from(["better", "better", "few", "same", "worse"]), worse_later=st.booleans())
+    @rule(quality=st.sampled_from(["better", "better", "better", "few", "same", "worse"]), worse_later=st.booleans())
     def trigger(self, quality: str, *, worse_later: bool) -> None:
         self.world.workers.quality, self.world.workers.new_is_worse = quality, worse_later
         try:
@@ -73,25 +74,27 @@ class RunMachine(RuleBasedStateMachine):
         except Permanent:
             return
         self.world.labels(200, prefix=f"t{self.world.now}")
+        self.ticks(5, None, 10.0)
 
-    @rule(n=st.integers(1, 12), kill=st.one_of(st.none(), st.integers(1, 40)), long=st.booleans())
-    def ticks(self, n: int, kill: int | None, *, long: bool) -> None:
+    @rule(n=st.sampled_from([3, 12, 25]), kill=st.one_of(st.none(), st.integers(1, 80)), seconds=st.sampled_from([10.0, 10.0, 600.0]))
+    def ticks(self, n: int, kill: int | None, seconds: float) -> None:
         self.world.fuse.touched, self.world.fuse.at = 0, kill
         for _ in range(n):
-            self.world.survive(600.0 if long else 10.0)
+            self.world.survive(seconds)
         self.world.fuse.at = None
 
-    @rule()
-    def labels_of_the_champion(self) -> None:
+    @rule(n=st.sampled_from([6, 15]), kill=st.one_of(st.none(), st.integers(1, 60)))
+    def labels_of_the_champion(self, n: int, kill: int | None) -> None:
         self.world.labels(80, prefix=f"c{self.world.now}", predicted_right=not self.world.workers.new_is_worse)
+        self.ticks(n, kill, 10.0)
 
-    @rule(by=st.sampled_from(["ada", " "]))
-    def approve(self, by: str) -> None:
-        self.people(lambda tx: operate.approve(tx, MODEL, run=None, by=by, because="x", now=self.world.now))
-
-    @rule(version=st.sampled_from([None, "1", "2", "3", "9"]))
-    def promote(self, version: str | None) -> None:
-        self.people(lambda tx: operate.promote(tx, MODEL, version=version, by="ada", because="x", now=self.world.now))
+    @rule(by=st.sampled_from(["ada", "ada", " "]), version=st.sampled_from([None, "1", "2", "3", "9"]), approves=st.booleans())
+    def person(self, by: str, version: str | None, *, approves: bool) -> None:
+        if approves:
+            self.people(lambda tx: operate.approve(tx, MODEL, run=None, by=by, because="x", now=self.world.now))
+        else:
+            self.people(lambda tx: operate.promote(tx, MODEL, version=version, by=by, because="x", now=self.world.now))
+        self.ticks(4, None, 10.0)
 
     @rule()
     def rollback(self) -> None:
@@ -104,12 +107,11 @@ class RunMachine(RuleBasedStateMachine):
             operate.rollback(tx, MODEL, version=None, by="ada", because="x", now=self.world.now)
         assert self.world.champion() == held.previous
 
-    @rule(version=st.sampled_from(["1", "2", "3", "9"]))
-    def stranger_moves_the_alias(self, version: str) -> None:
-        self.world.registry.now["champion"] = version
-
-    @rule(paused=st.booleans())
-    def pause(self, *, paused: bool) -> None:
+    @rule(version=st.sampled_from([None, "1", "2", "9"]), paused=st.sampled_from([True, False, False]))
+    def stranger_and_pause(self, version: str | None, *, paused: bool) -> None:
+        if version is not None:
+            self.world.registry.now["champion"] = version
+            self.ticks(2, None, 10.0)
         say = controls.pause if paused else controls.resume
         with self.world.ledger.begin() as tx:
             say(tx, MODEL, by="ada", because="x", now=self.world.now)
@@ -160,6 +162,6 @@ class RunMachine(RuleBasedStateMachine):
 
 
 RunMachine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=18, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+    max_examples=30, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
 )
 TestRunMachine = RunMachine.TestCase
