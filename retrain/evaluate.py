@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from retrain.dataset.rows import SCHEMA, read_rows, write_rows
 from retrain.evaluations import write_evaluation
-from retrain.loop import check_base
 from retrain.scorer import Scorer
 from retrain.types import Permanent, Reason, Transient
+from retrain.weights import check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ __all__ = ["Scorer", "answered", "evaluate"]
 
 def evaluate(plan: Plan, plan_folder: Path, run: RunFolder, *, stop: Callable[[], bool] = bool) -> None:
     """Write every file of `run.evaluations`, reload.json last. `stop()` True between two parts raises `Transient(INTERRUPTED)`."""
-    check_base(plan.training)
+    check_weights(plan.training.base_model, plan.training.base_digest)
     facts = _candidate_facts(plan, run)
     for who in ("champion", "candidate"):
         adapter = run.adapter if who == "candidate" else _champion(plan, plan_folder)

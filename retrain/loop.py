@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from retrain.classifier import batch_of, load_base, native_bf16, probabilities, put_adapter, save_adapter, tokens_of, use_threads
+
+# the line above says how torch's threads wait, which must be said before torch is loaded
+# isort: split
 import torch
 
 from retrain.checkpoint import Progress, Tensors, read_checkpoint, write_checkpoint
-from retrain.classifier import batch_of, load_base, native_bf16, probabilities, put_adapter, save_adapter, tokens_of
 from retrain.evaluations import write_evaluation
 from retrain.techniques.find import technique
 from retrain.types import Permanent, Reason, Transient
-from retrain.weights import base_folder, weights_digest
+from retrain.weights import check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,7 +86,7 @@ def train(
     Goes on from the newest checkpoint in `run`. `stop()` is asked after every step: True writes a checkpoint and raises
     `Transient(INTERRUPTED)`. More than `part.deadline_s` seconds of training is `Permanent(TIMEOUT)`.
     """
-    check_base(part)
+    check_weights(part.base_model, part.base_digest)
     model, tokenizer = _prepared(part)
     pad = tokenizer.pad_token_id or 0
     learn, choose = _rows(rows, tokenizer, part), _rows(validation, tokenizer, part)
@@ -119,13 +123,6 @@ def train(
     return candidate
 
 
-def check_base(part: TrainingPart) -> None:
-    """`Permanent(WRONG_BASE)` unless the base model is the one that the plan names by digest."""
-    found = weights_digest(base_folder(part.base_model))
-    if found != part.base_digest:
-        raise Permanent(Reason.WRONG_BASE, f"{part.base_model} has digest {found[:16]}, the plan asks for {part.base_digest[:16]}")
-
-
 def batches_of(lengths: Sequence[int], batch_n: int, epochs: float, seed: int) -> list[NDArray[np.int64]]:
     """Row indices of every step. Each epoch has every row once, in batches of rows of about one length, in random order."""
     per_epoch = math.ceil(len(lengths) / batch_n)
@@ -149,8 +146,7 @@ def rate(step: int, steps: int) -> float:
 
 def _prepared(part: TrainingPart) -> tuple[Any, Any]:
     """(base with the technique's parameters or those of `init_adapter`, tokeniser)."""
-    if part.threads is not None:
-        torch.set_num_threads(part.threads)
+    use_threads(part.threads)
     model, tokenizer = load_base(part.base_model, part.labels, seed=part.seed)
     if part.init_adapter is None:
         return technique(part.technique).attach(model, part), tokenizer

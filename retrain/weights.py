@@ -40,3 +40,10 @@ def weights_digest(folder: Path) -> str:
             while block := data.read(1 << 20):
                 sha.update(block)
     return sha.hexdigest()
+
+
+def check_weights(base_model: str, digest: str) -> None:
+    """`Permanent(WRONG_BASE)` unless the base model here is the one that the digest names."""
+    found = weights_digest(base_folder(base_model))
+    if found != digest:
+        raise Permanent(Reason.WRONG_BASE, f"{base_model} has digest {found[:16]}, the plan asks for {digest[:16]}")
