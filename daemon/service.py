@@ -11,6 +11,7 @@ import fcntl
 import importlib.util
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -60,6 +61,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     where = settings.data_dir / "service.json"
     where.write_text(json.dumps({"url": url, "pid": os.getpid()}))
     log.info("service.listening", url=url, models=[m.name for m in settings.models], data_dir=str(settings.data_dir))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # uvicorn raises it once more when it has ended: then there is nothing left to stop
     try:
         await server.serve(sockets=[listener])
     finally:

@@ -63,6 +63,7 @@ def ledger_url(settings: Settings) -> str:
 def build(settings: Settings) -> Wired:
     """Open what is there (or make it) and join it. The ledger is migrated."""
     data_dir = settings.data_dir
+    data_dir.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(ledger_url(settings))
     ledger.migrate()
     salts = salts_of(data_dir)
