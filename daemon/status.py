@@ -54,14 +54,14 @@ def show_runs(models: list[Body], *, as_json: bool) -> None:
 def _head(model: Body) -> list[str]:
     champion, epoch, window = model["champion"], model["epoch"], model["window"]
     lines = [f"[bold]{_cell(model['name'])}[/bold]  {model['task']}  autonomy: {model['autonomy'] or 'watched only'}"]
+    if model["is_paused"]:
+        lines.append(f"[yellow]paused by {_cell(model['paused_because'])}[/yellow]")
     if champion is None or epoch is None:
         return [*lines, "no champion is known yet: it is adopted from the registry, or from the first records"]
     lines.append(f"champion {_cell(champion['version'])} since {champion['since']}, previous {_cell(champion['previous'] or 'none')}")
     learning = f", learning: {epoch['learned_ratio']:.0%}" if epoch["is_learning"] else ""
     lines.append(f"epoch {epoch['epoch']} since {epoch['started_at']}{learning}")
     lines.append(f"window {window['start']} to {window['end']}: {window['n_seen']} seen, {window['n']} kept, {window['n_pairs']} labelled")
-    if model["is_paused"]:
-        lines.append(f"[yellow]paused by {_cell(model['paused_because'])}[/yellow]")
     return lines
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from daemon.decide.monitors import monitors
@@ -19,29 +20,60 @@ if TYPE_CHECKING:
     from detectors.types import Detector
 
 _DAY_S = 86400.0
+_WIDTH = 140
+"""Where the output is no terminal."""
 
 
 def show_watched(settings: Settings, file: Path, console: Console | None = None) -> None:
     """Print it."""
-    to = console or Console(soft_wrap=False)
+    to = console or Console()
+    if not to.is_terminal:
+        to = Console(file=to.file, width=_WIDTH)
     to.print(f"{escape(str(file))}: valid. {len(settings.models)} model(s), data in {escape(str(settings.data_dir))}", highlight=False)
     for model in settings.models:
-        to.print(_table(model))
-        for sentence in notes(model):
-            to.print(f"  {escape(sentence)}", highlight=False)
+        _show(to, model)
     if settings.http.token is None and not is_loopback(settings.http.host):
         to.print(f"Nobody can operate the service on {settings.http.host} without a token: set RETUNED_TOKEN.", highlight=False)
+
+
+def _show(to: Console, model: ModelSettings) -> None:
+    found = monitors(model, has_bound=model.reference.bound is not None)
+    alarming = [d for d in found if d.kind is Kind.ALARMS]
+    informing = [d for d in found if d.kind is Kind.INFORMS]
+    to.print(f"\n[bold]{escape(model.name)}[/bold] ({model.task}), a pane of {model.monitors.pane_s:g} s", highlight=False)
+    table = Table("alarms", "by", "false alarms", box=None, header_style="bold", padding=(0, 2, 0, 2))
+    for d in alarming:
+        table.add_row(escape(d.subject), d.name, alarm_rate(d, model.monitors.pane_s))
+    to.print(table)
+    subjects: dict[str, list[str]] = {}
+    for d in informing:
+        subjects.setdefault(d.name, []).append(d.subject)
+    costs = {d.name: d.cost for d in found}
+    sections = {
+        "informs": [f"{name}: {', '.join(on)}" for name, on in subjects.items()],
+        "costs": [f"{name}: {cost}" for name, cost in costs.items()],
+        "mind": notes(model),
+    }
+    for title, lines in sections.items():
+        to.print(f"  [bold]{title}[/bold]", highlight=False)
+        for line in lines:
+            to.print(Padding(escape(line), (0, 0, 0, 4), expand=False), highlight=False)
 
 
 def notes(model: ModelSettings) -> list[str]:
     """What a person should know about a model's settings, one sentence each."""
     found = []
+    drift, performance = model.monitors.drift, model.monitors.performance
+    if drift is not None:
+        found.append(f"All drift monitors together: one false alarm in {drift.mean_days_between_false_alarms:g} days on average.")
+    if performance is not None and model.labels and (performance.minimum is not None or model.reference.bound is not None):
+        days = performance.mean_days_between_false_alarms
+        found.append(f"All performance and risk monitors together: one false alarm in {days:g} days on average.")
     if model.reference.kind == "learn":
         found.append(
             f"Reference: learned from the first {model.reference.learn_days:g} days and at least {model.reference.learn_n} records; "
             "no drift is told before."
         )
-    performance = model.monitors.performance
     if performance is not None and model.reference.bound is None:
         watched = f"only {performance.metric} below {performance.minimum:g}" if performance.minimum else "no performance"
         found.append(f"Without reference.bound {watched} alarms before the first promotion, and no drift can be harmful.")
@@ -50,7 +82,7 @@ def notes(model: ModelSettings) -> list[str]:
     if model.retrain is None:
         found.append("Without retrain the model is watched only.")
     elif model.retrain.old_domain is None:
-        found.append("Without retrain.old_domain that gate cannot judge, so a person is asked before every promotion.")
+        found.append("Without retrain.old_domain no gate looks whether a candidate has forgotten the first domain.")
     return found
 
 
@@ -62,13 +94,3 @@ def alarm_rate(detector: Detector, pane_s: float) -> str:
     if detector.evidence.__name__ == "EValue":
         return f"ever in an epoch: at most {alpha:.3g}"
     return f"one in {pane_s / alpha / _DAY_S:.0f} days" if alpha else "as it says"
-
-
-def _table(model: ModelSettings) -> Table:
-    title = f"{model.name} ({model.task}), a pane of {model.monitors.pane_s:g} s"
-    table = Table(title=escape(title), title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for column in ("subject", "detector", "false alarms", "cost"):
-        table.add_column(column, overflow="fold")
-    for d in monitors(model, has_bound=model.reference.bound is not None):
-        table.add_row(escape(d.subject), d.name, alarm_rate(d, model.monitors.pane_s), escape(d.cost))
-    return table
