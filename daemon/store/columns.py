@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from daemon.store.arrow import TooLarge, floats, strings, utf8
 from detectors.types import ColumnKind
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ LOG_SCHEMA = pa.schema(
         pa.field("pi", pa.float64(), nullable=False),  # probability with which the record was sampled
     ]
 )
+_SLICE_N = 8192  # rows at once; halved where their texts are too large for one Arrow array
 _json = msgspec.json.Encoder()
 
 
@@ -48,20 +50,37 @@ def columns_of(model: ModelSettings, records: Sequence[Record]) -> dict[str, NDA
 
 def log_table(model: ModelSettings, records: Sequence[Record], ats: Sequence[float], pi: float) -> pa.Table:
     """Rows of the record log, in the shape of `LOG_SCHEMA`, in the order in which the records came."""
+    starts = range(0, len(records), _SLICE_N)
+    slices = [part for i in starts for part in _log_slices(model, records[i : i + _SLICE_N], ats[i : i + _SLICE_N], pi)]
+    return pa.concat_tables(slices) if slices else LOG_SCHEMA.empty_table()
+
+
+def _log_slices(model: ModelSettings, records: Sequence[Record], ats: Sequence[float], pi: float) -> list[pa.Table]:
+    try:
+        return [_log_slice(model, records, ats, pi)]
+    except TooLarge:
+        half = len(records) // 2
+        if not half:
+            raise
+        return [*_log_slices(model, records[:half], ats[:half], pi), *_log_slices(model, records[half:], ats[half:], pi)]
+
+
+def _log_slice(model: ModelSettings, records: Sequence[Record], ats: Sequence[float], pi: float) -> pa.Table:
     outputs = [r.output for r in records]
-    name = text_column(model)
+    name, encode = text_column(model), _json.encode
+    texts = [_text(v) for v in _named(name, records)] if name else [None] * len(records)
     return pa.Table.from_arrays(
         [
-            pa.array([r.id for r in records], pa.string()),
-            pa.array(ats, pa.float64()),
-            pa.array([r.version for r in records], pa.string()),
-            _json_array([r.inputs for r in records]),
-            _json_array(outputs),
-            _json_array([r.segments for r in records]),
-            pa.array([_text(v) for v in _named(name, records)] if name else [None] * len(records), pa.string()),
-            pa.array([o.label for o in outputs], pa.string()),
-            pa.array(_outputs("score", records), pa.float64()),
-            pa.array(np.full(len(records), pi), pa.float64()),
+            strings([r.id for r in records]),
+            floats(ats),
+            strings([r.version for r in records]),
+            utf8([encode(r.inputs) for r in records]),
+            utf8([encode(o) for o in outputs]),
+            utf8([encode(r.segments) for r in records]),
+            strings(texts),
+            strings([o.label for o in outputs]),
+            floats(numbers(_outputs("score", records))),
+            floats(np.full(len(records), pi)),
         ],
         schema=LOG_SCHEMA,
     )
@@ -120,8 +139,3 @@ def _outputs(name: str, records: Sequence[Record]) -> list[object]:
     if name == "score":
         return [o.scores.get(o.label) if o.scores and o.label is not None else None for o in (r.output for r in records)]
     return [getattr(r.output, name) for r in records]
-
-
-def _json_array(values: Sequence[object]) -> pa.Array:
-    encode = _json.encode
-    return pa.array([encode(v) for v in values], pa.binary()).view(pa.string())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from daemon.store.arrow import integers
 from detectors.types import digest_of
 from retrain.types import Permanent, Reason
 
@@ -64,13 +65,14 @@ class RecordLog:
         else:
             self._cache.move_to_end(path)
         try:
-            return table.select(columns).take(pa.array(rows, pa.int64()))
+            return table.select(columns).take(integers(rows))
         except (pa.ArrowException, KeyError) as e:
             raise Permanent(Reason.BAD_DATA, f"{path}: {e}") from e
 
     def _read(self, path: str) -> pa.Table:
         try:
-            return pq.read_table(self._data_dir / path, partitioning=None)
+            with pq.ParquetFile(self._data_dir / path) as file:  # read_table would import pandas
+                return file.read()
         except (OSError, pa.ArrowException) as e:
             raise Permanent(Reason.BAD_DATA, f"record log {path}: {e}") from e
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Select, select
 
 from daemon.store import tables
+from daemon.store.arrow import integers, strings
 from daemon.store.columns import groups_of
 from retrain.dataset.rows import SCHEMA
 from retrain.types import Permanent, Reason
@@ -58,7 +59,7 @@ def labelled(
     tables_found = []
     for path, rows in wanted.items():
         rows.sort()
-        logged = _read(data_dir, path).take(pa.array([i for i, _, _ in rows], pa.int64()))
+        logged = _read(data_dir, path).take(integers([i for i, _, _ in rows]))
         tables_found.append(_shape(logged, [v for _, v, _ in rows], [s for _, _, s in rows], protected))
     return _joined(tables_found, since, until)
 
@@ -81,7 +82,7 @@ def unlabelled(
         has_label = set(tx.execute(select(_label.c.row).where(_label.c.model == model, _label.c.pane_id == pane_id)).scalars())
         logged = _read(data_dir, path)
         free = [i for i in range(logged.num_rows) if i not in has_label]
-        logged = logged.take(pa.array(free[-(limit - n) :], pa.int64()))
+        logged = logged.take(integers(free[-(limit - n) :]))
         tables_found.append(_shape(logged, [None] * logged.num_rows, [None] * logged.num_rows, protected))
         n += logged.num_rows
         if n >= limit:
@@ -98,17 +99,18 @@ def _between(query: Select[Any], since: float, until: float | None, version: str
 
 def _read(data_dir: Path, path: str) -> pa.Table:
     try:
-        return pq.read_table(data_dir / path, columns=_LOGGED, partitioning=None)
+        with pq.ParquetFile(data_dir / path) as file:  # read_table would import pandas
+            return file.read(columns=_LOGGED)
     except (OSError, pa.ArrowException) as e:
         raise Permanent(Reason.BAD_DATA, f"record log {path}: {e}") from e
 
 
 def _shape(logged: pa.Table, labels: Sequence[str | None], sources: Sequence[str | None], protected: Sequence[str]) -> pa.Table:
     added = {
-        "label": pa.array(labels, pa.string()),
-        "source": pa.array(sources, pa.string()),
+        "label": strings(labels),
+        "source": strings(sources),
         "cluster": pa.nulls(logged.num_rows, pa.string()),
-        "groups": pa.array(_groups(logged, protected), pa.string()),
+        "groups": strings(_groups(logged, protected)),
     }
     return pa.Table.from_arrays([added[name] if name in added else logged[name] for name in SCHEMA.names], schema=SCHEMA)
 
