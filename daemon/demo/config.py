@@ -66,7 +66,7 @@ models:
       old_domain_margin: 0.08
       group_margin: {group_margin}           # of each age band; a band with fewer than group_min_n judged rows asks a person
       group_min_n: {group_min_n}
-      alpha: 0.05
+      alpha: {gate_alpha:g}                # level of each gate
       replay: data/replay.parquet           # rows of the first training, mixed into the second
       old_domain: data/old_domain.parquet   # sealed: judged, never trained on
       data: {{{sizes}}}
@@ -93,6 +93,7 @@ class Config:
     """1 = the sizes of the tweets-to-movies demo; a smaller corpus has less of everything."""
     epochs: float
     learning_rate: float
+    gate_alpha: float
     seed: int
     deadline_s: float
     """How long it collects labels."""
@@ -124,6 +125,7 @@ class Config:
             sizes=", ".join(f"{name}: {n}" for name, n in sizes.items()),
             epochs=self.epochs,
             learning_rate=self.learning_rate,
+            gate_alpha=self.gate_alpha,
             seed=self.seed,
         )
 

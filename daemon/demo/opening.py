@@ -85,6 +85,7 @@ def start(stage: Stage, first: First) -> Live:
         scale=min(1.0, n / _FULL_AFTER) if o.shift != "none" else 1.0,
         epochs=o.epochs,
         learning_rate=o.learning_rate,
+        gate_alpha=o.gate_alpha,
         seed=o.seed + 1,
         deadline_s=60.0 + 2 * n / o.rate,
     )

@@ -51,6 +51,8 @@ class Options:
     first_epochs: float = 2.0
     epochs: float = 2.0
     learning_rate: float = 1e-3
+    gate_alpha: float = 0.05
+    """Level of each gate: the chance that a candidate that is no better passes for better."""
     settle_s: float = 8.0
     """How long the last labels and panes are waited for."""
     patience_s: float = 1800.0

@@ -71,8 +71,7 @@ class Served:
             raise LookupError(f"no version of {self.model} has the alias champion yet")
         scores = self.scorer.score(texts)  # (n, len(LABELS)), probability
         answers = [
-            {"label": LABELS[int(row.argmax())], "scores": {name: round(float(p), 6) for name, p in zip(LABELS, row, strict=True)}}
-            for row in scores
+            {"label": LABELS[int(row.argmax())], "scores": {name: float(p) for name, p in zip(LABELS, row, strict=True)}} for row in scores
         ]
         return {"version": self.version, "answers": answers}
 

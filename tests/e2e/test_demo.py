@@ -36,7 +36,7 @@ def corpus(path: Path, domain: str, n: int) -> Path:
     lines = []
     for i in range(n):
         label = ("negative", "positive")[i % 2]
-        words = rng.choices(WORDS[domain, label].split(), k=4) + rng.choices(FILLER, k=3)
+        words = rng.choices(WORDS[domain, label].split(), k=6) + rng.choices(FILLER, k=2)
         rng.shuffle(words)
         lines.append(json.dumps({"id": f"{domain}-{i}", "text": " ".join([*words, f"no{domain}{i}"]), "label": label}))
     path.write_text("\n".join(lines) + "\n")
@@ -49,7 +49,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("demo")
     source, target = corpus(folder / "source.ndjson", "source", 1200), corpus(folder / "target.ndjson", "target", 1000)
     texts = [json.loads(line)["text"] for path in (source, target) for line in path.read_text().splitlines()]
-    make_tiny(folder / "tiny", texts)
+    make_tiny(folder / "tiny", texts, hidden=64)
 
     def play(labels: str) -> tuple[int, str]:
         view = View(console=Console(file=(folder / f"{labels}.log").open("w"), width=200))
@@ -60,9 +60,10 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             labels=labels,  # type: ignore[arg-type]  # one of the two below
             base_model=str(folder / "tiny"),
             label_delay_s=1.0,
-            first_epochs=12.0,
-            epochs=12.0,
-            learning_rate=5e-3,
+            first_epochs=10.0,
+            epochs=10.0,
+            learning_rate=3e-3,
+            gate_alpha=0.02,  # a candidate that learnt nothing passes the superiority gate with at most this chance
             settle_s=6.0,
             patience_s=150.0,
         )

@@ -212,6 +212,7 @@ def test_the_demo_s_yaml_is_one_that_the_service_takes(tmp_path: Path, scale: fl
         scale=scale,
         epochs=3.0,
         learning_rate=1e-3,
+        gate_alpha=0.05,
         seed=1,
         deadline_s=180.0,
     )
