@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import logsumexp
 
-from detectors.sequential.bets import is_reached, log10_mean
+from detectors.sequential.bets import log10_mean
 from detectors.sequential.interval import log_likelihood, log_mixture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+_POINTS_N = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +57,15 @@ def log10_gap(state: GapState, gap: float, min_n: int) -> float:
     return log10_mean(log_e_gap(state.hits[a, rate], state.counts[a, rate], state.hits[b, rate], state.counts[b, rate], gap), weight)
 
 
-def log_e_gap(ka: Floats, na: Floats, kb: Floats, nb: Floats, gap: float) -> Floats:
-    """Logarithm of the e-value against p_a - p_b <= gap, after k hits in n > 0 of each; arrays of one shape."""
+def log_e_gap(ka: Floats, na: Floats, kb: Floats, nb: Floats, gap: Floats | float) -> Floats:
+    """Logarithm of the e-value against p_a - p_b <= gap, after k hits in n > 0 of each; arguments broadcast."""
     return log_mixture(ka, na) + log_mixture(kb, nb) - _largest_log_likelihood(ka, na, kb, nb, gap)
 
 
-def _largest_log_likelihood(ka: Floats, na: Floats, kb: Floats, nb: Floats, gap: float) -> Floats:
+def _largest_log_likelihood(ka: Floats, na: Floats, kb: Floats, nb: Floats, gap: Floats | float) -> Floats:
     """Over all rates with p_a - p_b <= gap: free when the observed gap is allowed, else on the edge (by halving)."""
-    low, high = np.zeros(ka.shape), np.full(ka.shape, 1.0 - gap)
+    shape = np.broadcast_shapes(ka.shape, np.shape(gap))
+    low, high = np.zeros(shape), np.broadcast_to(1.0 - np.asarray(gap), shape)
     for _ in range(40):
         p = 0.5 * (low + high)
         rest = np.maximum(1.0 - p - gap, 1e-15)
@@ -74,11 +78,15 @@ def _largest_log_likelihood(ka: Floats, na: Floats, kb: Floats, nb: Floats, gap:
 
 
 def lower_end(state: GapState, alpha: float, min_n: int) -> float:
-    """Largest gap that is refuted at alpha; 0 when not even "no gap" is."""
+    """Largest gap that is refuted at alpha, within 1/32,768 below; 0 when not even "no gap" is."""
+    a, b, rate, weight = _comparisons(state, min_n)
+    ka, na, kb, nb = (x[:, None] for x in (state.hits[a, rate], state.counts[a, rate], state.hits[b, rate], state.counts[b, rate]))
     low, high = 0.0, 1.0
-    if not is_reached(log10_gap(state, 0.0, min_n), alpha):
-        return 0.0
-    for _ in range(14):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if is_reached(log10_gap(state, middle, min_n), alpha) else (low, middle)
+    for _ in range(3):
+        points = np.linspace(low, high, _POINTS_N + 1)
+        log_e = logsumexp(log_e_gap(ka, na, kb, nb, points[:-1]), axis=0, b=weight[:, None])
+        last = int((log_e >= -math.log(alpha)).sum()) - 1  # evidence falls as the gap rises
+        if last < 0:
+            return low
+        low, high = float(points[last]), float(points[last + 1])
     return low

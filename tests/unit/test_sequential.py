@@ -1,0 +1,204 @@
+"""Sequential detectors one step at a time: what is a step, what is insufficient, what a figure means; oracles for bounds and bets."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from detectors.combine import e_bh, mean_e_detector
+from detectors.registry import build
+from detectors.sequential.gap import log_e_gap
+from detectors.sequential.interval import lower_share, share_sequence, upper_share
+from detectors.sequential.paired import PairedOutcome, start_paired, step_paired
+from detectors.types import EDetectorValue, EValue, Increment, Outcome, Pairs, Reference
+
+
+def objects(values: Any) -> NDArray[np.object_]:
+    items = list(values)
+    found = np.empty(len(items), dtype=object)
+    found[:] = items
+    return found
+
+
+def increment(i: int = 0, *, pairs: Pairs | None = None, x: NDArray[Any] | None = None) -> Increment:
+    start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=i)
+    columns = {} if x is None else {"input.x": x}
+    return Increment(start=start, end=start + timedelta(minutes=1), columns=columns, pairs=pairs or Pairs.empty())
+
+
+def reference(x: NDArray[Any] | None = None, bound: Pairs | None = None) -> Reference:
+    return Reference(columns={} if x is None else {"input.x": x}, kinds={}, sketches={}, bound=bound or Pairs.empty(), digest="0")
+
+
+def pairs(right: int, wrong: int, group: str | None = None) -> Pairs:
+    label = objects(["positive"] * (right + wrong))
+    predicted = objects(["positive"] * right + ["negative"] * wrong)
+    groups = {} if group is None else {"age_band": objects([group] * (right + wrong))}
+    return Pairs(predicted=predicted, label=label, groups=groups)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 40), (3, 40), (20, 40), (40, 40)])
+def test_share_bounds_agree_with_scipy(k: int, n: int) -> None:
+    oracle = binomtest(k, n).proportion_ci(confidence_level=0.98, method="exact")
+    np.testing.assert_allclose([lower_share(k, n, 0.01), upper_share(k, n, 0.01)], [oracle.low, oracle.high], atol=1e-9)
+
+
+def test_a_confidence_sequence_holds_the_share_and_shrinks() -> None:
+    widths = []
+    for n in (10, 100, 1000, 10_000):
+        low, high = share_sequence(n // 5, n, 0.05)
+        assert low < 0.2 < high
+        widths.append(high - low)
+    assert widths == sorted(widths, reverse=True)
+    assert share_sequence(0, 0, 0.05) == (0.0, 1.0)
+
+
+def test_an_e_value_of_a_gap_is_the_best_null_by_brute_force() -> None:
+    ka, na, kb, nb, gap = 30.0, 40.0, 10.0, 50.0, 0.1
+    grid = np.linspace(1e-6, 0.9 - 1e-6, 200_001)
+    null = ka * np.log(grid + gap) + (na - ka) * np.log1p(-grid - gap) + kb * np.log(grid) + (nb - kb) * np.log1p(-grid)
+    free = log_e_gap(*(np.array([x]) for x in (ka, na, kb, nb)), 0.9)
+    found = log_e_gap(*(np.array([x]) for x in (ka, na, kb, nb)), gap)
+    best = ka * math.log(0.75) + 10 * math.log(0.25) + kb * math.log(0.2) + 40 * math.log(0.8)
+    assert found - free == pytest.approx(best - null.max(), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["conformal_numeric", "conformal_category", "text_witness"])
+def test_an_empty_pane_is_no_step(name: str) -> None:
+    x = np.arange(200.0) if name == "conformal_numeric" else objects(f"word{i % 7} here" for i in range(200))
+    detector = build(name, column="input.x", alpha=0.01)
+    state = detector.start(reference(x))
+    for i in range(3):
+        state, before = detector.step(state, increment(i, x=x[:80]))
+    again, after = detector.step(state, increment(4, x=x[:0]))
+    assert again is state
+    assert (after.outcome, after.evidence, after.n) == (before.outcome, before.evidence, before.n)
+
+
+@pytest.mark.parametrize("name", ["conformal_numeric", "conformal_category", "text_witness"])
+def test_a_column_that_the_reference_lacks_is_insufficient_and_says_so(name: str) -> None:
+    detector = build(name, column="input.x", alpha=0.01)
+    values = np.arange(50.0) if name == "conformal_numeric" else objects(["a"] * 50)
+    _, verdict = detector.step(detector.start(reference()), increment(x=values))
+    assert verdict.outcome is Outcome.INSUFFICIENT
+    assert "reference" in verdict.because
+
+
+@pytest.mark.parametrize("name", ["risk", "risk_change"])
+def test_risk_without_bound_rows_is_insufficient_however_bad_the_answers(name: str) -> None:
+    detector = build(name, alpha=0.05, delta=0.01, tolerance=0.05)
+    _, verdict = detector.step(detector.start(reference()), increment(pairs=pairs(0, 500)))
+    assert verdict.outcome is Outcome.INSUFFICIENT
+    assert "bound" in verdict.because
+
+
+def test_a_floor_is_the_lower_bound_on_the_bound_rows_less_the_drop() -> None:
+    detector = build("accuracy_floor", alpha=0.01, delta=0.01, max_drop=0.05)
+    state = detector.start(reference(bound=pairs(180, 20)))
+    assert 1.0 - state.limit == pytest.approx(float(lower_share(180, 200, 0.01)) - 0.05)
+
+
+@pytest.mark.parametrize("right", [100, 400])
+def test_an_f1_floor_counts_only_pairs_that_are_or_were_called_the_label(right: int) -> None:
+    detector = build("f1_floor", label="positive", minimum=0.8, alpha=0.01)
+    others = Pairs(predicted=objects(["negative"] * 1000), label=objects(["negative"] * 1000))
+    state, verdict = detector.step(detector.start(reference()), increment(pairs=pairs(right, 100)))
+    again, _ = detector.step(state, increment(pairs=others))
+    assert again is state
+    assert verdict.value == pytest.approx(2 * right / (2 * right + 100))
+    assert verdict.outcome is (Outcome.ALARM if right == 100 else Outcome.OK)  # F1 .667 and .889
+
+
+def test_evidence_is_capped_so_that_a_recovered_model_is_quiet_again() -> None:
+    detector = build("accuracy_floor", alpha=1e-4, minimum=0.8)
+    state = detector.start(reference())
+    for i in range(50):
+        state, verdict = detector.step(state, increment(i, pairs=pairs(10, 10)))
+    assert verdict.outcome is Outcome.ALARM
+    for i in range(40):
+        state, verdict = detector.step(state, increment(i, pairs=pairs(20, 0)))
+    assert verdict.outcome is Outcome.OK
+
+
+def test_a_group_that_is_too_small_is_insufficient_and_named() -> None:
+    detector = build("fairness_gap", by="age_band", positive="positive", min_n=50)
+    state, _ = detector.step(detector.start(reference()), increment(pairs=pairs(100, 0, "old")))
+    _, verdict = detector.step(state, increment(pairs=pairs(0, 49, "young")))
+    assert verdict.outcome is Outcome.INSUFFICIENT
+    assert "young: 49" in verdict.because
+
+
+def test_a_fairness_alarm_and_the_lower_end_above_the_maximum_are_the_same_thing() -> None:
+    detector = build("fairness_gap", by="age_band", positive="positive", maximum=0.1, alpha=0.01, min_n=20)
+    state, seen = detector.start(reference()), set()
+    for i in range(60):
+        state, _ = detector.step(state, increment(i, pairs=pairs(19, 1, "old")))
+        state, verdict = detector.step(state, increment(i, pairs=pairs(3, 2, "young")))
+        assert (verdict.outcome is Outcome.ALARM) == (verdict.low > 0.1 - 1e-4)
+        seen.add(verdict.outcome)
+    assert seen == {Outcome.INSUFFICIENT, Outcome.OK, Outcome.ALARM}
+
+
+def test_the_watch_gives_the_same_answer_however_the_pairs_are_batched() -> None:
+    d = np.random.default_rng(0).choice([-1.0, 0.0, 1.0], p=[0.1, 0.7, 0.2], size=400)
+    _, whole = step_paired(start_paired(), d, alpha=0.05, margin=0.05)
+    state = start_paired()
+    for part in np.array_split(d, 37):
+        state, verdict = step_paired(state, part, alpha=0.05, margin=0.05)
+    assert verdict.outcome is whole.outcome
+    np.testing.assert_allclose(
+        [verdict.log10_e_worse, verdict.log10_e_not_worse, verdict.mean, verdict.low, verdict.high],
+        [whole.log10_e_worse, whole.log10_e_not_worse, whole.mean, whole.low, whole.high],
+    )
+
+
+def test_a_settled_watch_stays_settled() -> None:
+    state, verdict = step_paired(start_paired(), np.ones(50), alpha=0.05, margin=0.05)
+    assert verdict.outcome is PairedOutcome.WORSE
+    _, later = step_paired(state, -np.ones(5000), alpha=0.05, margin=0.05)
+    assert later.outcome is PairedOutcome.WORSE
+
+
+def test_the_watch_refuses_differences_out_of_range() -> None:
+    with pytest.raises(ValueError, match="scale losses"):
+        step_paired(start_paired(), np.array([0.0, 1.5]), alpha=0.05, margin=0.05)
+    with pytest.raises(ValueError, match="scale losses"):
+        step_paired(start_paired(), np.array([math.nan]), alpha=0.05, margin=0.05)
+
+
+def test_e_bh_rejects_what_the_definition_says() -> None:
+    values = [2.5, 0.1, 1.2, 1.9, -3.0]
+    found = e_bh([EValue(log10_e=v, alpha=0.05) for v in values], 0.1)
+    ranked = sorted(values, reverse=True)
+    k = max((k for k in range(1, 6) if 10 ** ranked[k - 1] >= 5 / (0.1 * k)), default=0)
+    assert found.sum() == k == 2
+    assert found.tolist() == [True, False, False, True, False]
+
+
+def test_e_detectors_are_averaged_and_never_go_into_e_bh() -> None:
+    both = [EDetectorValue(log10_e=2.0, alpha=0.01, delta=0.01), EDetectorValue(log10_e=0.0, alpha=0.01, delta=0.02)]
+    mean = mean_e_detector(both, alpha=0.01)
+    assert mean.log10_e == pytest.approx(math.log10(50.5))
+    assert mean.delta == pytest.approx(0.03)
+    with pytest.raises(TypeError, match="e-BH"):
+        e_bh(both, 0.1)  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(ValueError, match="add up to 1"):
+        mean_e_detector(both, alpha=0.01, weights=[0.5, 0.6])
+
+
+def test_a_pane_of_500_texts_takes_well_below_a_second() -> None:
+    rng = np.random.default_rng(0)
+    texts = objects(" ".join(f"w{w}" for w in rng.zipf(1.5, size=15) % 5000) for _ in range(2000))
+    detector = build("text_witness", column="input.x", alpha=1e-6)
+    state, seconds = detector.start(reference(texts[:500])), []
+    for i in range(3):
+        began = datetime.now(UTC)
+        state, _ = detector.step(state, increment(i, x=texts[500 * i + 500 : 500 * i + 1000]))
+        seconds.append((datetime.now(UTC) - began).total_seconds())
+    assert min(seconds[1:]) < 1.0
