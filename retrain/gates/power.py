@@ -7,8 +7,9 @@ n = (z_alpha + z_power)^2 (psi - d^2) / (d + m)^2, with psi the share of discord
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
-from scipy import stats
+_NORMAL = NormalDist()
 
 PLANNED_DISCORDANT_RATIO = 0.22
 """Share of rows on which champion and candidate differ, before anything is known: measured on a change of domain (recipes.md)."""
@@ -20,7 +21,7 @@ def rows_needed(*, gain: float, discordant_ratio: float, alpha: float, power: fl
         raise ValueError(f"gain + margin must be positive, got {gain} + {margin}; what is not there cannot be shown")
     if not abs(gain) <= discordant_ratio <= 1.0:
         raise ValueError(f"discordant_ratio must be between |gain| and 1, got {discordant_ratio} with gain {gain}")
-    z = float(stats.norm.ppf(1.0 - alpha) + stats.norm.ppf(power))
+    z = _NORMAL.inv_cdf(1.0 - alpha) + _NORMAL.inv_cdf(power)
     return max(1, math.ceil(z * z * (discordant_ratio - gain * gain) / (gain + margin) ** 2))
 
 
@@ -28,5 +29,5 @@ def smallest_gain(*, n: int, discordant_ratio: float, alpha: float, power: float
     """The smallest true gain that `n` rows find with probability `power` (at most the discordant share: then n is too small to promise)."""
     if n < 1:
         return discordant_ratio
-    z2 = float(stats.norm.ppf(1.0 - alpha) + stats.norm.ppf(power)) ** 2
+    z2 = (_NORMAL.inv_cdf(1.0 - alpha) + _NORMAL.inv_cdf(power)) ** 2
     return min(discordant_ratio, math.sqrt(z2 * discordant_ratio / (n + z2)))
