@@ -67,6 +67,13 @@ class FusedLedger(Ledger):
             self.fuse.touch()
         self.fuse.touch()
 
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        self.fuse.touch()
+        with super().read() as tx:
+            yield tx
+        self.fuse.touch()
+
 
 @dataclass
 class Registry:

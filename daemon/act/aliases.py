@@ -80,7 +80,7 @@ class Aliases:
 
     def _one(self, model: ModelSettings, now: float) -> None:
         have = self.versions.aliases(model.name)
-        with self.ledger.begin() as tx:
+        with self.ledger.read() as tx:
             held = champions.champion(tx, model.name)
             behind = bool(outbox.pending(tx, model=model.name, kind="aliases"))
         seen = _Seen(model=model, held=held, have=have, is_behind=behind)
@@ -129,7 +129,7 @@ class Aliases:
                 counters.add(tx, name, {("aliases", "version_deleted"): 1})
 
     def _was_kept(self, model: str, version: str) -> bool:
-        with self.ledger.begin() as tx:
+        with self.ledger.read() as tx:
             return epochs.last_epoch(tx, model, version) is not None and not champions.is_barred(tx, model, version)
 
     def _adopt(self, seen: _Seen, version: str, now: float, *, because: str, pauses: bool = False) -> None:
@@ -157,7 +157,7 @@ class Aliases:
 
     def _assert(self, model: str, have: Mapping[str, str] | None = None) -> None:
         """Put the aliases as the ledger says; only those that differ."""
-        with self.ledger.begin() as tx:
+        with self.ledger.read() as tx:
             held = champions.champion(tx, model)
             active = runs.active(tx, model)
         if held is None:

@@ -34,7 +34,7 @@ class Deliverer:
 
     def deliver(self, now: float) -> int:
         """Everything that is due, oldest first; gives how many were delivered."""
-        with self.ledger.begin() as tx:
+        with self.ledger.read() as tx:
             messages = outbox.due(tx, now)
         return sum(self._one(message, now) for message in messages)
 

@@ -81,7 +81,7 @@ class Reporter:
         if model is None:
             raise Permanent(Reason.NOT_FOUND, f"{message.model} is not in the settings any more")
         data_dir, payload = self.settings.data_dir, message.payload
-        with self.ledger.begin() as tx:
+        with self.ledger.read() as tx:
             incident = incidents.incident(tx, payload["incident"])
             epoch = epochs.epoch(tx, message.model, payload["epoch"])
             if incident is None or epoch is None or epoch.reference_path is None:

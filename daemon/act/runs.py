@@ -114,7 +114,7 @@ class Runs:
 
     def advance(self, model: ModelSettings, now: float) -> Run | None:
         """One step of the model's active run. Gives the run as it is afterwards, None when there is none."""
-        with self._ports.ledger.begin() as tx:
+        with self._ports.ledger.read() as tx:
             run = runs.active(tx, model.name)
             held = champions.champion(tx, model.name)
             paused = controls.is_paused(tx, model.name)

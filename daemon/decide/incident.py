@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -103,8 +104,6 @@ def fold(
 
 def incident_id(model: str, epoch: int, now: float) -> str:
     """Sorts by time, unique to the model: "20261123T230500-1a2b3c4d"."""
-    from datetime import UTC, datetime  # noqa: PLC0415 (no clock is read: a conversion)
-
     return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S}-{digest_of(model, str(epoch), repr(now))[:8]}"
 
 

@@ -6,6 +6,7 @@ alarm: a detector says so. alert: a person is told. trigger: a retraining starts
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -221,8 +222,7 @@ def _too_soon_or_costly(
 ) -> Hold | Alert | None:
     cooldown_s, budget_s = settings.cooldown_h * 3600.0, settings.monthly_budget_h * 3600.0
     if last is not None and last.ended_at is not None and now - last.ended_at < cooldown_s:
-        left_h = (last.ended_at + cooldown_s - now) / 3600.0
-        return Hold(because=f"cool-down after run {last.id}: {left_h:.1f} h left; {trigger.because}")
+        return Hold(because=f"cool-down after run {last.id} until {_iso(last.ended_at + cooldown_s)}; {trigger.because}")
     if history.training_s >= budget_s:
         because = f"{history.training_s / 3600.0:.1f} h of training in 30 days use up the budget of {settings.monthly_budget_h:g} h"
         return Alert(key=f"budget:{trigger.incident or trigger.kind.value}:{int(now // BUDGET_S)}", because=f"{because}: {trigger.because}")
@@ -233,9 +233,13 @@ def _blind(history: History, now: float, rules: Rules) -> Alert | None:
     """Blind for long is itself an alert; once a silence."""
     seen = max(history.last_verdict_at or 0.0, history.watched_since)
     if now - seen >= rules.blind_after_s:
-        return Alert(key=f"blind:verdict:{seen:.0f}", because=f"no verdict for {(now - seen) / 3600.0:.1f} h: nothing is being watched")
+        return Alert(key=f"blind:verdict:{seen:.0f}", because=f"no verdict since {_iso(seen)}: nothing is being watched")
     labelled = max(history.last_label_at or 0.0, history.watched_since)
     if rules.labels_expected and now - labelled >= rules.blind_after_s:
-        because = f"no label for {(now - labelled) / 3600.0:.1f} h: performance is not being watched"
+        because = f"no label since {_iso(labelled)}: performance is not being watched"
         return Alert(key=f"blind:label:{labelled:.0f}", because=because)
     return None
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -67,7 +67,7 @@ class Collecting:
         return None
 
     def _labelled(self, task: Task) -> pa.Table:
-        with self._ports.ledger.begin() as tx:
+        with self._ports.ledger.read() as tx:
             return self._ports.rows.labelled(tx, task.run.model, since=task.run.detail["since"])
 
     def _keep(self, task: Task, counts: dict[str, tuple[int, int]]) -> None:
@@ -78,7 +78,7 @@ class Collecting:
 
     def _write(self, task: Task, table: pa.Table) -> None:
         """Repeated after a crash: then with the rows that have come since."""
-        with self._ports.ledger.begin() as tx:
+        with self._ports.ledger.read() as tx:
             rest = self._ports.rows.unlabelled(tx, task.run.model, since=task.run.created_at)
         folder = self._ports.folder(task.run).root
         write_rows(folder / "unlabelled.parquet", rest)
@@ -161,7 +161,7 @@ def _data(ports: Ports, task: Task) -> DataPart:
 
 def _sealed_files(ports: Ports, task: Task) -> list[Path]:
     """The champion's loss bound: rows that must never train. A file in another shape than the log's rows cannot be compared by text."""
-    with ports.ledger.begin() as tx:
+    with ports.ledger.read() as tx:
         held = epochs.epoch(tx, task.run.model, task.champion.epoch)
     candidates = [task.model.reference.bound] if task.model.reference.bound else []
     if held is not None and held.reference_path is not None:

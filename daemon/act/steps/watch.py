@@ -143,7 +143,7 @@ def differences(rows: Path, scored: Path) -> NDArray[np.float64]:
 def _next_batch(ports: Ports, task: Task, path: Path, *, folded: int) -> bool:
     """Write the next batch when enough new labels are there, or when the watch is about to end."""
     run, promoted_at = task.run, float(task.run.detail["promoted_at"])
-    with ports.ledger.begin() as tx:
+    with ports.ledger.read() as tx:
         table = ports.rows.labelled(tx, run.model, since=promoted_at, version=run.version)
     seen = {row for old in path.parent.glob("*.rows.parquet") for row in pq.read_table(old, columns=["id"])["id"].to_pylist()}
     usable = [
