@@ -157,6 +157,8 @@ label = Table(
     Column("row", Integer),
     Column("joined_at", Float),
     Index("label_state", "model", "state"),
+    Index("label_pane", "model", "pane_id"),  # what is labelled in a pane
+    Index("label_received", "model", "received_at"),  # when the newest came: asked at every tick
 )
 
 detector_state = Table(
