@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from detectors.registry import register
-from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, log_raise, restart
+from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, restart
+from detectors.sequential.category_shares import half_and_half, log_share_bets, share_bets_n, share_distance
 from detectors.sequential.interval import lower_share, upper_share
 from detectors.sequential.ranks import BETS_N, log_rank_bets, rank_uniforms, reference_radius
 from detectors.sequential.recent import add_sums, latest, no_sums
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _CATEGORIES_N = 1000
 _WATCHED_N = 14
-_STAKES = np.array([0.01, 0.03, 0.1, 0.3, 0.6])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ class ConformalCategory:
             high=upper_share(counts[watched], n, each),
             reference_n=len(values),
             radius=reference_radius(n, self.delta / 2.0),
-            log_m=np.full(BETS_N + 2 * len(watched) * len(_STAKES), NOTHING),
+            log_m=np.full(BETS_N + share_bets_n(len(watched)), NOTHING),
             recent=no_sums(len(watched)),
         )
 
@@ -110,22 +110,24 @@ class ConformalCategory:
             cells = _cells(state.categories, values)
             u = (np.cumsum(state.shares) - state.shares)[cells] + state.shares[cells] * rank_uniforms(data.start, state.step_n, len(cells))
             hits = np.bincount(cells, minlength=len(state.shares))[state.watched].astype(np.float64)
-            log_bets = np.concatenate([log_rank_bets(np.minimum(u, 1.0), state.radius), _log_share_bets(state, hits, len(cells))])
+            log_bets = np.concatenate(
+                [log_rank_bets(np.minimum(u, 1.0), state.radius), log_share_bets(hits, len(cells), state.low, state.high)]
+            )
             log_m = restart(state.log_m, log_bets, alpha=self.alpha)
-            recent = add_sums(state.recent, len(cells), hits, log10_e=log10_mean(log_m, _weights(len(log_m))), alpha=self.alpha)
+            recent = add_sums(state.recent, len(cells), hits, log10_e=log10_mean(log_m, half_and_half(len(log_m))), alpha=self.alpha)
             state = replace(state, log_m=log_m, recent=recent, step_n=state.step_n + 1)
         return state, self._verdict(state)
 
     def _verdict(self, state: CategoryState) -> Verdict:
-        log10_e = log10_mean(state.log_m, _weights(len(state.log_m))) if state.step_n else 0.0
+        log10_e = log10_mean(state.log_m, half_and_half(len(state.log_m))) if state.step_n else 0.0
         is_alarm = is_reached(log10_e, self.alpha)
         n, hits = latest(state.recent, is_alarm=is_alarm)
-        value, low, high, most = _distance(state, hits, n)
+        value, low, high, at = share_distance(hits, n, state.shares[state.watched], state.low, state.high)
         if n == 0:
             outcome = Outcome.INSUFFICIENT
             because = "no production values yet" if state.reference_n else "the reference has no values of this column"
         elif is_alarm:
-            outcome, because = Outcome.ALARM, f"shares moved by {value:.2f} in the last {n} values: {most}"
+            outcome, because = Outcome.ALARM, f"{self._moved(state, hits / n, at)}, in the last {n} values"
         else:
             outcome, because = Outcome.OK, f"the last {n} values give no evidence against the reference (distance {value:.2f})"
         evidence = EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=self.delta)
@@ -141,6 +143,12 @@ class ConformalCategory:
             because=because,
         )
 
+    def _moved(self, state: CategoryState, shares: Floats, at: int) -> str:
+        """A sentence on the watched share that moved most."""
+        cell = int(state.watched[at])
+        name = [*state.categories, "missing", "others"][cell]
+        return f"the share of {name} moved from {state.shares[cell]:.2f} to {shares[at]:.2f}"
+
 
 def _cells(categories: tuple[str, ...], values: list[str | None]) -> NDArray[np.int64]:
     """Cell of each value: its category, missing, or "others"."""
@@ -150,33 +158,3 @@ def _cells(categories: tuple[str, ...], values: list[str | None]) -> NDArray[np.
 
 def _count(categories: tuple[str, ...], values: list[str | None]) -> Floats:
     return np.bincount(_cells(categories, values), minlength=len(categories) + 2).astype(np.float64)
-
-
-def _weights(k: int) -> Floats:
-    """Half on ranks, half on shares."""
-    return np.concatenate([np.full(BETS_N, 0.5 / BETS_N), np.full(k - BETS_N, 0.5 / (k - BETS_N))])
-
-
-def _log_share_bets(state: CategoryState, hits: Floats, n: int) -> Floats:
-    """Every watched cell, up and down, at each stake; a bound at 0 or 1 leaves nothing to bet on (factor 1)."""
-    k = hits[:, None]
-    is_up, is_down = (state.high < 1.0)[:, None], (state.low > 0.0)[:, None]
-    high, low = np.where(is_up, state.high[:, None], 0.5), np.where(is_down, state.low[:, None], 0.5)
-    up = np.where(is_up, log_raise(n, k, high, high + _STAKES * (1.0 - high)), 0.0)
-    down = np.where(is_down, log_raise(n, n - k, 1.0 - low, 1.0 - low + _STAKES * low), 0.0)
-    return np.concatenate([up.ravel(), down.ravel()])
-
-
-def _distance(state: CategoryState, hits: Floats, n: int) -> tuple[float, float, float, str]:
-    """Largest move of a watched share, its interval (95 % of the recent records, and the reference's bounds), and a sentence on it."""
-    if n == 0:
-        return 0.0, 0.0, 1.0, ""
-    shares, before = hits / n, state.shares[state.watched]
-    each = 0.025 / len(shares)
-    low, high = lower_share(hits, n, each), upper_share(hits, n, each)
-    at = int(np.argmax(np.abs(shares - before)))
-    least = np.maximum(np.maximum(low - state.high, state.low - high), 0.0)
-    most = np.maximum(high - state.low, state.high - low)
-    names = [*state.categories, "missing", "others"]
-    sentence = f"{names[state.watched[at]]} {before[at]:.2f} -> {shares[at]:.2f}"
-    return float(abs(shares[at] - before[at])), float(least.max()), float(np.minimum(most, 1.0).max()), sentence
