@@ -102,11 +102,13 @@ def replay(
     """Run recorded traffic through the same pipeline on a virtual clock; would-be retrainings are listed, not run."""
     settings = _settings(config)
     from daemon.replay import replay as run  # noqa: PLC0415 (start-up time of every other command)
-    from daemon.replay_show import show_summary  # noqa: PLC0415
+    from daemon.replay_show import show_summary, shown_progress  # noqa: PLC0415
     from retrain.types import Permanent  # noqa: PLC0415
 
     try:
-        show_summary(run(settings, records, labels, out), out)
+        with shown_progress() as progress:
+            summary = run(settings, records, labels, out, progress=progress)
+        show_summary(summary, out)
     except Permanent as e:
         typer.echo(f"retuned: {e.detail}", err=True)
         raise typer.Exit(1) from None

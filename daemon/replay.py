@@ -33,7 +33,7 @@ from daemon.store.ports import Feed
 from retrain.types import Permanent, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection
 
@@ -47,6 +47,10 @@ _SALT = b"replay"
 """Sampling of a replay is repeatable and tells nothing about the service's own."""
 
 
+def _silent(_now: float, _n: int) -> None:
+    """Nobody watches."""
+
+
 class Replay(Pipeline):
     """The pipeline itself; only its snapshot is left out: nobody looks."""
 
@@ -54,8 +58,13 @@ class Replay(Pipeline):
         """Nothing to show while it runs."""
 
 
-def replay(settings: Settings, records: Path, labels: Path | None, out: Path) -> dict[str, Any]:
-    """Run it; writes and gives `summary.json`. `Permanent(BAD_DATA)` when a file cannot be read or holds no usable record."""
+def replay(
+    settings: Settings, records: Path, labels: Path | None, out: Path, *, progress: Callable[[float, int], None] = _silent
+) -> dict[str, Any]:
+    """Run it; writes and gives `summary.json`; `progress` is told the clock and the records so far at every tick.
+
+    `Permanent(BAD_DATA)` when a file cannot be read or holds no usable record.
+    """
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".replay-", dir=out) as folder:
         work = Path(folder)
@@ -63,7 +72,7 @@ def replay(settings: Settings, records: Path, labels: Path | None, out: Path) ->
         recording = Recording(records, labels, models={m.name for m in settings.models}, work=work)
         ledger = _ledger(work)
         try:
-            summary = _Player(kept, ledger).play(recording)
+            summary = _Player(kept, ledger, progress).play(recording)
         finally:
             ledger.close()
     (out / "summary.json").write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
@@ -73,8 +82,8 @@ def replay(settings: Settings, records: Path, labels: Path | None, out: Path) ->
 class _Player:
     """The clock and what it drives."""
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
-        self._settings, self._ledger = settings, ledger
+    def __init__(self, settings: Settings, ledger: Ledger, progress: Callable[[float, int], None]) -> None:
+        self._settings, self._ledger, self._progress = settings, ledger, progress
         spool = MemorySpool()
         self._traffic = Traffic(spool, {m.monitors.pane_s for m in settings.models})
         self._runs = ListedRuns()
@@ -111,6 +120,7 @@ class _Player:
     def _tick(self, now: float) -> None:
         """As the service would: at the time when panes close, and while an incident is open so often that a trigger can be confirmed."""
         self._traffic.flush()
+        self._progress(now, self._traffic.n[EntryKind.RECORDS])
         self._pipeline.tick(now)
         if self._confirm > 1 and self._has_incident():
             step_s = min(self._settings.tick_s, (self._next_close(now) - now) / self._confirm)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from daemon.show.wire import iso
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _MOST = 50
+
+
+@contextmanager
+def shown_progress() -> Iterator[Callable[[float, int], None]]:
+    """The clock of the recording on stderr while it runs; nothing where that is no terminal."""
+    with Console(stderr=True).status("reading the recording") as status:
+        yield lambda now, n: status.update(f"{iso(now)}: {n} records")
 
 
 def show_summary(summary: dict[str, Any], out: Path, console: Console | None = None) -> None:

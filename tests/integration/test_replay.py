@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from daemon.check import load_settings
-from daemon.replay import Replay, replay
+from daemon.replay import replay
 from daemon.replay_show import show_summary
 from daemon.settings import RetrainSettings
 from retrain.types import Permanent
@@ -177,15 +177,13 @@ def test_a_new_version_in_the_recording_starts_a_new_epoch(tmp_path: Path) -> No
     assert numbers["conformal_numeric"] == 300
 
 
-def test_where_the_recording_is_silent_for_days_the_clock_takes_long_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_recording_is_silent_for_days_the_clock_takes_long_steps(tmp_path: Path) -> None:
     config, records, _ = recorded(tmp_path, shift=N, n=60)
     lines = [json.loads(line) for line in records.read_text().splitlines()]
     late = datetime.fromtimestamp(START + 5 * 86400.0, UTC).isoformat()
     write(records, [*lines, {**lines[0], "id": "last", "at": late}])
     ticks: list[float] = []
-    tick = Replay.tick
-    monkeypatch.setattr(Replay, "tick", lambda self, now: (ticks.append(now), tick(self, now))[1])
-    summary = replay(load_settings(config), records, None, tmp_path / "out")
+    summary = replay(load_settings(config), records, None, tmp_path / "out", progress=lambda now, _: ticks.append(now))
     assert summary["counters"]["m"]["records"] == {"stored": 61}
     assert len(ticks) < 5 * 24 + 60 + 20  # hours, then the minutes of the last hour; 7,200 without long steps
     assert ticks == sorted(set(ticks))
