@@ -87,7 +87,7 @@ def start(stage: Stage, first: First) -> Live:
         learning_rate=o.learning_rate,
         gate_alpha=o.gate_alpha,
         seed=o.seed + 1,
-        deadline_s=60.0 + 2 * n / o.rate,
+        deadline_s=60.0 + 5 * n / o.rate,
     )
     path = configuration.write(config)
     children.start("model-server", "retrain.demo.server", "--dir", str(stage.out), "--base", o.base_model, "--model", MODEL, threads=1)

@@ -20,10 +20,9 @@ _BIN = 120
 """Records behind one F1 point: its interval is about +-.08 at F1 .75."""
 _MOST = 2.5
 """Evidence above this multiple of its limit is drawn here."""
-_SHOWN = ("planned", "collecting", "dataset", "training", "evaluating", "watching")
+_SHOWN = ("collecting", "dataset", "training", "evaluating", "watching")
 _COLOURS = {
     "incident": "#c0392b",
-    "planned": "#bdc3c7",
     "collecting": "#f39c12",
     "dataset": "#95a5a6",
     "training": "#8e44ad",
@@ -112,7 +111,7 @@ def _draw_evidence(axes: Any, timeline: Timeline) -> None:  # noqa: ANN401 (matp
     axes.set_ylabel("log evidence\n(1 = alarm)")
     axes.set_ylim(0, _MOST + 0.05)
     if colours:
-        axes.legend(loc="upper left", fontsize=7, ncols=2)
+        axes.legend(loc="center right", fontsize=7, framealpha=0.7)
 
 
 def _draw_bars(axes: Any, timeline: Timeline) -> None:  # noqa: ANN401 (matplotlib ships no types)
