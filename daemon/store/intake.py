@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import func, select
-
 from daemon.store import counters, keys, tables
 from daemon.store.closed import ClosedPane
 from daemon.store.closing import Closing
 from daemon.store.commit import commit_pane
+from daemon.store.marks import marks_of, n_waiting, newest_pane
 from daemon.store.pending import Buffer, HeldLabel, Pending
 from daemon.store.ports import Mark
 from daemon.store.record_log import RecordLog
@@ -141,7 +140,7 @@ class Intake:
 
         `Transient(CONFLICT)` when an earlier transaction failed and `pull` was not called since: memory is not what the ledger says.
         """
-        if _marks(tx).get("commits", Mark(0, 0)).offset != self._commits:
+        if marks_of(tx).get("commits", Mark(0, 0)).offset != self._commits:
             raise Transient(Reason.CONFLICT, "an earlier commit of the intake failed; pull again")
         for model, count in self._counts.items():
             counters.add(tx, model, count)
@@ -154,7 +153,7 @@ class Intake:
         """After the panes of a tick: counters and mark of what gave no pane, then the spool may delete what is in the ledger."""
         with self._ledger.begin() as tx:
             self.advance(tx)
-            spool = _marks(tx)["spool"]
+            spool = marks_of(tx)["spool"]
         self._feed.release(spool)
 
     def prune(self, tx: Connection, now: float) -> dict[str, int]:
@@ -164,21 +163,23 @@ class Intake:
             expired[name] = keys.expire(tx, name, before=now - model.monitors.label_horizon_s)
             counters.add(tx, name, {("joins", "expired"): expired[name]})
             if name in self._pending:
-                self._pending[name].n_waiting = _n_waiting(tx, name)
+                self._pending[name].n_waiting = n_waiting(tx, name)
         return expired
 
     # -- reading
 
     def _heal(self, tx: Connection) -> None:
         """Start again from the ledger when memory is not what it says: at the start, and after a transaction that failed."""
-        marks = _marks(tx)
+        marks = marks_of(tx)
         commits = marks.get("commits", Mark(0, 0)).offset
         if commits == self._commits:
             return
         self._commits = commits
         self._mark, self._fresh_from = marks.get("spool", Mark(0, 0)), marks.get("pulled", Mark(0, 0))
         self._counts.clear()
-        self._pending = {name: Pending(closed=_newest(tx, model), n_waiting=_n_waiting(tx, name)) for name, model in self._models.items()}
+        self._pending = {
+            name: Pending(closed=newest_pane(tx, model), n_waiting=n_waiting(tx, name)) for name, model in self._models.items()
+        }
 
     def _take(self, tx: Connection, batch: list[tuple[Entry, Mark]]) -> None:
         """Sort the items of some entries into buffers; drops are counted."""
@@ -294,19 +295,4 @@ def _keep_label(pending: Pending, _model: ModelSettings, _feed: Feed, item: _Ite
 
 def spool_mark(tx: Connection) -> Mark:
     """Everything before it is in committed panes."""
-    return _marks(tx).get("spool", Mark(0, 0))
-
-
-def _marks(tx: Connection) -> dict[str, Mark]:
-    return {row.name: Mark(row.segment, row.offset) for row in tx.execute(select(tables.mark))}
-
-
-def _newest(tx: Connection, model: ModelSettings) -> int | None:
-    """Index of the model's newest committed pane."""
-    start = tx.execute(select(func.max(tables.pane.c.start)).where(tables.pane.c.model == model.name)).scalar()
-    return None if start is None else round(start / model.monitors.pane_s)
-
-
-def _n_waiting(tx: Connection, model: str) -> int:
-    t = tables.label
-    return int(tx.execute(select(func.count()).where(t.c.model == model, t.c.state == "waiting")).scalar_one())
+    return marks_of(tx).get("spool", Mark(0, 0))
