@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
+
 from daemon.store import counters, keys, tables
 from daemon.store.closed import ClosedPane
 from daemon.store.closing import Closing
