@@ -22,7 +22,7 @@ from daemon.store.ledger import note
 from retrain.types import Permanent, Reason, Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -44,16 +44,21 @@ class LogRows:
     """`daemon.act.step.Rows` over the record log."""
 
     data_dir: Path
-    protected: Mapping[str, Sequence[str]]
-    """Model -> columns whose groups go with its rows."""
+    models: Mapping[str, ModelSettings]
 
     def labelled(self, tx: Connection, model: str, *, since: float, version: str | None = None) -> pa.Table:
         """See `daemon.store.rows.labelled`."""
-        return rows.labelled(tx, self.data_dir, model, since=since, version=version, protected=self.protected.get(model, ()))
+        protected, cluster = self._columns(model)
+        return rows.labelled(tx, self.data_dir, model, since=since, version=version, protected=protected, cluster=cluster)
 
     def unlabelled(self, tx: Connection, model: str, *, since: float, version: str | None = None) -> pa.Table:
         """See `daemon.store.rows.unlabelled`."""
-        return rows.unlabelled(tx, self.data_dir, model, since=since, version=version, protected=self.protected.get(model, ()))
+        protected, cluster = self._columns(model)
+        return rows.unlabelled(tx, self.data_dir, model, since=since, version=version, protected=protected, cluster=cluster)
+
+    def _columns(self, model: str) -> tuple[list[str], str | None]:
+        settings = self.models[model]
+        return settings.protected(), settings.retrain.cluster if settings.retrain is not None else None
 
 
 class Runs:

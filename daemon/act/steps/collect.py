@@ -105,19 +105,12 @@ def _plan(ports: Ports, task: Task) -> Plan:
     if ports.versions.find(run.model, run.champion_version) is None:
         raise Permanent(Reason.NOT_FOUND, f"version {run.champion_version} of {run.model} is not in the registry: nothing to compare with")
     adapter = ports.versions.fetch(run.model, run.champion_version, (ports.data_dir / "adapters").resolve())
-    trigger = run.trigger
     return Plan(
         run_id=run.id,
         model=run.model,
         champion_version=run.champion_version,
         champion_adapter=str(adapter),
-        trigger=Trigger(
-            subject=trigger["subject"],
-            detector=trigger["detector"],
-            because=trigger["because"],
-            at=_iso(trigger["at"]),
-            incident=trigger.get("incident"),
-        ),
+        trigger=_trigger(run),
         data=_data(ports, task),
         training=TrainingPart(
             base_model=rules.base_model,
@@ -139,6 +132,13 @@ def _plan(ports: Ports, task: Task) -> Plan:
             protected=tuple(task.model.protected()),
         ),
         created_at=_iso(run.created_at),
+    )
+
+
+def _trigger(run: runs.Run) -> Trigger:
+    why = run.trigger
+    return Trigger(
+        subject=why["subject"], detector=why["detector"], because=why["because"], at=_iso(why["at"]), incident=why.get("incident")
     )
 
 
