@@ -52,12 +52,8 @@ class Judge:
 
     def delays(self, what: str, delays: list[float], most: float) -> None:
         """A real shift is found in every stream, and soon."""
-        self._note(
-            what,
-            f"found in every stream, at the latest after {most:g} records",
-            f"{np.median(delays):.0f} (median)",
-            f"{most:g}",
-            str(len(delays)),
+        self.rows.append(
+            (what, f"every stream, within {most:g} records", f"median {np.median(delays):.0f}", f"{most:g}", str(len(delays)), "-")
         )
         assert max(delays) <= most, f"{what}: delays {delays}"
 

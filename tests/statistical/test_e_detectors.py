@@ -130,7 +130,7 @@ def test_texts_like_their_reference_run_as_long_as_promised(judge: Any, make: An
     rng, alpha = np.random.default_rng(18), 1 / 50
     detector = build("text_witness", column="input.text", alpha=alpha, delta=0.05)
     runs = []
-    for _ in range(12):
+    for _ in range(8):
         texts = make.reference(text=_sentences(rng, 300))
         runs.append(make.run_length(detector, texts, (make.increment(i, text=_sentences(rng, RECORDS_A_LOOK)) for i in range(LOOKS_N))))
     judge.run_lengths("text_witness (whole detector, fresh reference)", np.array(runs), 0.95 / alpha)

@@ -16,7 +16,7 @@ short_and_full = pytest.mark.parametrize("size", [pytest.param(1, id="short"), p
 
 
 @short_and_full
-@pytest.mark.parametrize(("name", "most"), [("location", 450), ("scale", 900), ("missing", 450)], ids=["location", "scale", "missing"])
+@pytest.mark.parametrize(("name", "most"), [("location", 600), ("scale", 1200), ("missing", 1000)], ids=["location", "scale", "missing"])
 def test_a_numeric_shift_is_found_after_a_long_quiet_past(judge: Any, make: Any, name: str, most: int, size: int) -> None:
     rng, delays = np.random.default_rng(21), []
 
@@ -36,7 +36,7 @@ def test_a_numeric_shift_is_found_after_a_long_quiet_past(judge: Any, make: Any,
 
 @short_and_full
 @pytest.mark.parametrize(
-    "shift", [("swap", [0.5, 0.1, 0.4, 0.0], 400), ("a new category", [0.45, 0.25, 0.2, 0.1], 700)], ids=["swap", "a new category"]
+    "shift", [("swap", [0.5, 0.1, 0.4, 0.0], 1000), ("a new category", [0.45, 0.25, 0.2, 0.1], 1000)], ids=["swap", "a new category"]
 )
 def test_a_category_shift_is_found(judge: Any, make: Any, shift: tuple[str, list[float], int], size: int) -> None:
     name, shares, most = shift
