@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from daemon.store.intake import Intake
     from daemon.store.ledger import Ledger
 
+_PRUNE_EVERY_S = 3600.0
+
 
 @dataclass(kw_only=True)
 class Pipeline:
@@ -45,6 +47,7 @@ class Pipeline:
     aliases: Aliases
     health: Callable[[], Health]
     shown: Snapshot | None = None
+    prune_at: float = 0.0
 
     def tick(self, now: float) -> None:
         """One look at everything, oldest data first."""
@@ -55,6 +58,7 @@ class Pipeline:
             for model in self.settings.models:
                 self._decide(model, now)
             self.outbox.deliver(now)  # registry aliases, reports, notifications
+            self._prune(now)
             self.show(now)
         except BaseException:
             self.judge.forget()  # what it holds may be ahead of the ledger
@@ -80,6 +84,14 @@ class Pipeline:
             if isinstance(decision, policy.Retrain):
                 self.runs.plan(tx, model, decision, now)
         self.runs.advance(model, now)
+
+    def _prune(self, now: float) -> None:
+        """Hourly: keys and labels beyond the label horizon are let go."""
+        if now < self.prune_at:
+            return
+        with self.ledger.begin() as tx:
+            self.intake.prune(tx, now)
+        self.prune_at = now + _PRUNE_EVERY_S
 
     def show(self, now: float) -> None:
         """What the exporter, the API and the pages see, until the next tick."""

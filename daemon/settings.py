@@ -154,6 +154,9 @@ class RetrainSettings(_Part):
     """Level of the paired bets of the watch, each side."""
     watch_margin: Ratio = 0.05
     """Kept early when the new version is proven not worse than this margin."""
+    cluster: str | None = None
+    """Input or segment that names the document or user of a record: no split cuts through one, and the gates' errors are clustered by it.
+    None = every record stands alone."""
     data: Budget = Budget()
     replay: Path | None = None
     """Labelled rows of the first training (Parquet or NDJSON of labelled records): mixed into every retraining."""

@@ -72,11 +72,18 @@ def enter(tx: Connection, model: ModelSettings, version: str, epoch: int, refere
     for detector in found:
         name = (detector.name, detector.subject)
         fresh = detector.start(reference)
-        if name in kept:
-            data, watch.steps[name] = kept[name]
-            fresh = codec.decode(data, type(fresh))
-        watch.states[name] = fresh
+        watch.states[name] = _kept(model.name, detector, kept[name], fresh) if name in kept else fresh
+        watch.steps[name] = kept[name][1] if name in kept else 0
     return watch
+
+
+def _kept(model: str, detector: Detector, kept: tuple[bytes, int], fresh: Any) -> Any:  # noqa: ANN401 (each detector has a state of its own)
+    """A state as it was stored; one of an older release that no longer reads starts afresh, and that is told."""
+    try:
+        return codec.decode(kept[0], type(fresh))
+    except ValueError as e:
+        log.warning("detector.started_afresh", model=model, detector=detector.name, subject=detector.subject, because=str(e))
+        return fresh
 
 
 def _reference(model: ModelSettings, path: Path) -> Reference:

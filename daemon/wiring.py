@@ -94,7 +94,7 @@ def _pipeline(settings: Settings, ledger: Ledger, intake: Intake, monitor: Monit
     """Decide and act."""
     executor = LocalExecutor()
     versions = MlflowVersions(settings.registry.tracking_uri, data_dir=settings.data_dir)
-    rows = LogRows(settings.data_dir, {m.name: m.protected() for m in settings.models})
+    rows = LogRows(settings.data_dir, {m.name: m for m in settings.models})
     ports = Ports(ledger=ledger, versions=versions, executor=executor, rows=rows, data_dir=settings.data_dir)
     aliases = Aliases(settings=settings, ledger=ledger, versions=versions)
     reporter = Reporter(settings=settings, ledger=ledger, executor=executor)

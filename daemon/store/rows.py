@@ -38,10 +38,12 @@ def labelled(
     version: str | None = None,
     limit: int = LIMIT_N,
     protected: Sequence[str] = (),
+    cluster: str | None = None,
 ) -> pa.Table:
     """Sampled records with since <= at < until that have a class label, with its source; oldest first.
 
-    `protected`: columns whose groups are written into `groups`. `Permanent(BAD_DATA)` when a file of the log is missing.
+    `protected`: columns whose groups are written into `groups`; `cluster`: the column that names document or user.
+    `Permanent(BAD_DATA)` when a file of the log is missing.
     """
     query = select(_label.c.row, _label.c.value, _label.c.source, _pane.c.path, _pane.c.start)
     query = query.join(_pane, _pane.c.id == _label.c.pane_id).where(_label.c.model == model, _label.c.state == "joined")
@@ -60,7 +62,7 @@ def labelled(
     for path, rows in wanted.items():
         rows.sort()
         logged = _read(data_dir, path).take(integers([i for i, _, _ in rows]))
-        tables_found.append(_shape(logged, [v for _, v, _ in rows], [s for _, _, s in rows], protected))
+        tables_found.append(_shape(logged, [v for _, v, _ in rows], [s for _, _, s in rows], protected, cluster))
     return _joined(tables_found, since, until)
 
 
@@ -74,6 +76,7 @@ def unlabelled(
     version: str | None = None,
     limit: int = LIMIT_N,
     protected: Sequence[str] = (),
+    cluster: str | None = None,
 ) -> pa.Table:
     """Sampled records with since <= at < until without a joined label; otherwise like `labelled`."""
     query = _between(select(_pane.c.id, _pane.c.path).where(_pane.c.model == model, _pane.c.path.is_not(None)), since, until, version)
@@ -83,7 +86,7 @@ def unlabelled(
         logged = _read(data_dir, path)
         free = [i for i in range(logged.num_rows) if i not in has_label]
         logged = logged.take(integers(free[-(limit - n) :]))
-        tables_found.append(_shape(logged, [None] * logged.num_rows, [None] * logged.num_rows, protected))
+        tables_found.append(_shape(logged, [None] * logged.num_rows, [None] * logged.num_rows, protected, cluster))
         n += logged.num_rows
         if n >= limit:
             break
@@ -105,21 +108,24 @@ def _read(data_dir: Path, path: str) -> pa.Table:
         raise Permanent(Reason.BAD_DATA, f"record log {path}: {e}") from e
 
 
-def _shape(logged: pa.Table, labels: Sequence[str | None], sources: Sequence[str | None], protected: Sequence[str]) -> pa.Table:
+def _shape(
+    logged: pa.Table, labels: Sequence[str | None], sources: Sequence[str | None], protected: Sequence[str], cluster: str | None
+) -> pa.Table:
+    wanted = [*protected, *([cluster] if cluster is not None else [])]
+    named = _named(logged, wanted) if wanted else [{} for _ in range(logged.num_rows)]
     added = {
         "label": strings(labels),
         "source": strings(sources),
-        "cluster": pa.nulls(logged.num_rows, pa.string()),
-        "groups": strings(_groups(logged, protected)),
+        "cluster": strings([cells.get(cluster or "") for cells in named]),
+        "groups": strings([json.dumps({name: cells[name] for name in protected}) if protected else None for cells in named]),
     }
     return pa.Table.from_arrays([added[name] if name in added else logged[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
-def _groups(logged: pa.Table, protected: Sequence[str]) -> list[str | None]:
-    if not protected:
-        return [None] * logged.num_rows
+def _named(logged: pa.Table, names: Sequence[str]) -> list[dict[str, str | None]]:
+    """Values of some columns, each row."""
     cells = zip(logged["inputs"].to_pylist(), logged["segments"].to_pylist(), strict=True)
-    return [json.dumps(groups_of(protected, json.loads(i or "{}"), json.loads(s or "{}"))) for i, s in cells]
+    return [groups_of(names, json.loads(i or "{}"), json.loads(s or "{}")) for i, s in cells]
 
 
 def _joined(found: list[pa.Table], since: float, until: float | None) -> pa.Table:
