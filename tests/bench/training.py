@@ -55,11 +55,7 @@ def run() -> dict[str, Any]:
         {"training": name, "s a step": round(s, 3), "held-out loss": round(loss, 3), "times as fast": round(seconds[_DEFAULT] / s, 2)}
         for (name, s), loss in zip(seconds.items(), losses, strict=True)
     ]
-    said = (
-        "bf16 autocast"
-        if native_bf16()
-        else "fp32 (this machine has no native bf16; with it a step was measured to be 1.5 times as fast again)"
-    )
+    said = "bf16 autocast" if native_bf16() else "fp32 (this machine has no native bf16; with it a step took two thirds of the time)"
     return {
         "rows": table,
         "says": f"{_TRAIN_N} movie sentences, {_EPOCHS:.0f} epochs, batches of {part.batch_n}, one thread; retuned in {said}.",

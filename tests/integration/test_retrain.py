@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,7 @@ def journal(run: RunFolder) -> list[dict[str, Any]]:
     return [json.loads(line) for line in run.progress.read_text().splitlines()]
 
 
-def wait_for(true: Callable[[], bool], child: subprocess.Popen[bytes], deadline_s: float = 60.0) -> None:
+def wait_for(true: Callable[[], bool], child: subprocess.Popen[bytes], deadline_s: float = 200.0) -> None:
     end, pause = time.monotonic() + deadline_s, threading.Event()
     while not true():
         assert child.poll() is None, f"it ended by itself with {child.returncode}"
@@ -131,9 +132,16 @@ def wait_for(true: Callable[[], bool], child: subprocess.Popen[bytes], deadline_
         pause.wait(0.005)
 
 
-def start(plan: Path, run: RunFolder, command: str = "train") -> subprocess.Popen[bytes]:
+@contextmanager
+def started(plan: Path, run: RunFolder) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m retrain train` as a process of its own; never left behind."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
-    return subprocess.Popen([sys.executable, "-m", "retrain", command, str(plan), "--dir", str(run.root)], env=environment)
+    command = [sys.executable, "-m", "retrain", "train", str(plan), "--dir", str(run.root)]
+    with subprocess.Popen(command, env=environment) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
 
 
 def test_a_plan_becomes_a_candidate_with_everything_that_the_gates_read(tmp_path: Path, base: Path) -> None:
@@ -164,20 +172,20 @@ def test_a_plan_becomes_a_candidate_with_everything_that_the_gates_read(tmp_path
 
 
 def test_killed_after_a_checkpoint_the_counter_goes_on_and_the_adapter_is_the_same(tmp_path: Path, base: Path) -> None:
-    plan, path = planned(tmp_path, base, training={"epochs": 20.0})
+    plan, path = planned(tmp_path, base, training={"epochs": 12.0})
     run, whole = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "whole")
     build(plan, tmp_path, run)
     shutil.copytree(run.dataset, whole.dataset)
-    first = start(path, run)
-    wait_for((run.checkpoints / "step-000006" / ".complete").is_file, first)
-    first.send_signal(signal.SIGTERM)
-    assert first.wait(30) == EXIT_TRANSIENT
+    with started(path, run) as first:
+        wait_for((run.checkpoints / "step-000006" / ".complete").is_file, first)
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(100) == EXIT_TRANSIENT
     assert json.loads(run.failure.read_bytes())["reason"] == Reason.INTERRUPTED
     stopped_at = journal(run)[-1]["step"]
-    second = start(path, run)
-    wait_for(lambda: journal(run)[-1]["step"] > stopped_at + 12, second)
-    second.kill()
-    assert second.wait(30) == -signal.SIGKILL
+    with started(path, run) as second:
+        wait_for(lambda: journal(run)[-1]["step"] > stopped_at + 12, second)
+        second.kill()
+        assert second.wait(100) == -signal.SIGKILL
     assert main(["train", str(path), "--dir", str(run.root)]) == 0
     steps = [line["step"] for line in journal(run)]
     assert 0 < inspect(run)["candidate"]["resumed_from"] < steps[-1]
