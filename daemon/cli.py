@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,9 +37,15 @@ Version = Annotated[str | None, typer.Option("--version", help="Which version.",
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
+def _one_thread() -> None:
+    """Monitoring runs beside models: its small matrices gain nothing from threads, which spin for each other on a busy machine."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy loads; torch, in the trainer, has its own
+
+
 @app.command()
 def serve(*, config: Config = _DEFAULT) -> None:
     """Run the service until SIGTERM or Ctrl-C."""
+    _one_thread()
     settings = _settings(config)
     from daemon import service  # noqa: PLC0415 (start-up time of every other command)
 
@@ -100,6 +107,7 @@ def replay(
     out: Annotated[Path, typer.Option("--out", help="Folder for summary.json.")] = Path("replay-out"),
 ) -> None:
     """Run recorded traffic through the same pipeline on a virtual clock; would-be retrainings are listed, not run."""
+    _one_thread()
     settings = _settings(config)
     from daemon.replay import replay as run  # noqa: PLC0415 (start-up time of every other command)
     from daemon.replay_show import show_summary, shown_progress  # noqa: PLC0415

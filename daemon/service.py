@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import importlib.util
 import json
+import logging
 import os
 import signal
 import socket
@@ -150,6 +151,7 @@ def _only_ours() -> None:
 
 
 def _log_to_stderr() -> None:
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a late tick is a metric, not a line a second
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

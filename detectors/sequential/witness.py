@@ -53,7 +53,7 @@ def _ridge(kernel: Floats, learn_n: int) -> tuple[Floats, Floats]:
     """Dual weights of a ridge regression of balanced -1 (reference) / +1 (production), and the reference's leave-one-out scores."""
     n = len(kernel)
     y = np.where(np.arange(n) < learn_n, -n / learn_n, n / (n - learn_n))
-    inverse = linalg.inv(kernel + _RIDGE * np.eye(n), check_finite=False, overwrite_a=True)
+    inverse = linalg.inv(kernel + _RIDGE * np.eye(n), assume_a="pos", check_finite=False, overwrite_a=True)
     weights = inverse @ y
     return weights, (y - weights / np.diag(inverse))[:learn_n]
 
