@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 _MARKER = "demo.json"
 _FULL_AFTER = 2400
-"""Records before the promotion with which the YAML's sizes are the whole ones."""
+"""Records between shift and promotion with which the YAML's sizes are the whole ones."""
+_DETECTION_S = 8.0
+"""Records of about the first seconds after the shift are gone before the incident opens: a small corpus can't make up for them."""
 
 
 def fresh(out: Path) -> Path:
@@ -74,7 +76,7 @@ def _show(stage: Stage, progress: Path) -> None:
 def start(stage: Stage, first: First) -> Live:
     """Write the YAML, start both servers, wait until they answer."""
     o, children = stage.options, stage.children
-    n = len(first.questions["after"])
+    n, lost = len(first.questions["after"]), _DETECTION_S * o.rate
     config = configuration.Config(
         out=stage.out,
         port=_free_port(),
@@ -82,12 +84,12 @@ def start(stage: Stage, first: First) -> Live:
         labels=first.labels,
         base_model=o.base_model,
         rate=o.rate,
-        scale=min(1.0, n / _FULL_AFTER) if o.shift != "none" else 1.0,
+        scale=min(1.0, max(0.0, n - lost) / (_FULL_AFTER - lost)) if o.shift != "none" else 1.0,
         epochs=o.epochs,
         learning_rate=o.learning_rate,
         gate_alpha=o.gate_alpha,
         seed=o.seed + 1,
-        deadline_s=60.0 + 5 * n / o.rate,
+        deadline_s=60.0 + 3 * n / o.rate,
     )
     path = configuration.write(config)
     children.start("model-server", "retrain.demo.server", "--dir", str(stage.out), "--base", o.base_model, "--model", MODEL, threads=1)

@@ -67,6 +67,8 @@ def _play(stage: Stage) -> tuple[First, Live]:
         return first, live
     with stage.phase("after_shift", f"traffic turns to {target}"):
         drive(stage, "after", until=lambda: live.watcher.state not in _COLLECTING)
+        if live.watcher.state in _COLLECTING:
+            stage.view.tell("all records are sent; the service has until its deadline to collect the last labels")
         _await_run(stage)
     if live.watcher.state in PROMOTED:
         with stage.phase("after_promotion", f"traffic: {target}, to be answered by version {live.watcher.champion}"):
