@@ -31,6 +31,7 @@ def demo(options: Options, view: View | None = None) -> int:
     """Run it to its end: 0 whatever the gates said, 1 when something broke, 130 on Ctrl-C. Ends every process that it started."""
     view = view or View()
     children: Children | None = None
+    stage: Stage | None = None
     is_done = False
     try:
         out = fresh(options.out)
@@ -47,6 +48,8 @@ def demo(options: Options, view: View | None = None) -> int:
         view.console.print("Stopped; ending what was started.")
         return 130
     finally:
+        if stage is not None and stage.live is not None:
+            stage.live.driver.close()
         if children is not None and not (is_done and options.keep):
             children.end()
     return 0

@@ -113,6 +113,11 @@ class Driver:
             self.n_labels += len(due)
         return len(self._waiting)
 
+    def close(self) -> None:
+        """Give back the connections to both servers."""
+        self.server.close()
+        self.service.close()
+
     def _record(self, question: Question, answer: dict[str, Any], version: str, now: float) -> dict[str, Any]:
         return {
             "id": question.id,

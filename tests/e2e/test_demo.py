@@ -23,12 +23,12 @@ from tests.tiny import make_tiny
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 WORDS = {
-    ("source", "negative"): "awful dull broken bitter sad grim weak poor",
-    ("source", "positive"): "lovely bright solid sweet glad warm strong rich",
-    ("target", "negative"): "soggy rusty noisy stale crooked leaky murky limp",
-    ("target", "positive"): "crisp shiny quiet fresh straight tight clear firm",
+    ("source", "negative"): "awful dull broken",
+    ("source", "positive"): "lovely bright solid",
+    ("target", "negative"): "soggy rusty noisy",
+    ("target", "positive"): "crisp shiny quiet",
 }
-FILLER = [f"word{i}" for i in range(60)]
+FILLER = [f"word{i}" for i in range(40)]
 
 
 def corpus(path: Path, domain: str, n: int) -> Path:
@@ -38,7 +38,7 @@ def corpus(path: Path, domain: str, n: int) -> Path:
         label = ("negative", "positive")[i % 2]
         words = rng.choices(WORDS[domain, label].split(), k=6) + rng.choices(FILLER, k=2)
         rng.shuffle(words)
-        lines.append(json.dumps({"id": f"{domain}-{i}", "text": " ".join([*words, f"no{domain}{i}"]), "label": label}))
+        lines.append(json.dumps({"id": f"{domain}-{i}", "text": " ".join(words), "label": label}))
     path.write_text("\n".join(lines) + "\n")
     return path
 
