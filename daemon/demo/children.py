@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from daemon.act.executors.local import LocalExecutor
+from daemon.act.executors.port import JobState
 from retrain.types import Permanent, Reason, Transient
 
 if TYPE_CHECKING:
@@ -20,13 +22,19 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 25.0
 """The service ends by itself within 20 s of SIGTERM."""
+_JOB_PATIENCE_S = 40.0
+"""A job's wrapper kills it after its grace."""
 
 
 @dataclass
 class Children:
-    """Every process of one demo, each with a log file of its own in `logs`."""
+    """Every process of one demo, each with a log file of its own in `logs`.
+
+    The service's jobs (a training, the scoring of a watch) outlive it by design; the demo knows them by their folders under `jobs`.
+    """
 
     logs: Path
+    jobs: Path | None = None
     started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, name: str, *arguments: str, threads: int | None = None) -> subprocess.Popen[bytes]:
@@ -70,7 +78,7 @@ class Children:
             time.sleep(0.1)
 
     def end(self) -> None:
-        """SIGTERM to each, then to what they started and left behind (a training in progress), by id; SIGKILL to those that stay."""
+        """SIGTERM to each, then to what they started and left behind, by id; SIGKILL to those that stay."""
         left: list[psutil.Process] = []
         for child in self.started.values():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -85,10 +93,24 @@ class Children:
                 child.kill()
                 child.wait()
         _end(left)
+        if self.jobs is not None:
+            end_jobs(self.jobs)
         self.started.clear()
 
     def _last_words(self, name: str) -> str:
         return "\n".join(self.log(name).splitlines()[-15:])
+
+
+def end_jobs(folder: Path) -> None:
+    """Cancel every job under `folder` that still runs and wait until it is gone, at most its grace."""
+    executor = LocalExecutor()
+    running = [str(job.parent) for job in folder.rglob("jobs/*/job.json")]
+    running = [job for job in running if executor.poll(job).state is JobState.RUNNING]
+    for job in running:
+        executor.cancel(job)
+    deadline = time.monotonic() + _JOB_PATIENCE_S
+    while any(executor.poll(job).state is JobState.RUNNING for job in running) and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _end(processes: list[psutil.Process]) -> None:

@@ -35,7 +35,7 @@ def demo(options: Options, view: View | None = None) -> int:
     is_done = False
     try:
         out = fresh(options.out)
-        children = Children(out / "logs")
+        children = Children(out / "logs", jobs=out / "service")
         stage = Stage(options=options, out=out, view=view, children=children)
         with view:
             first, live = _play(stage)

@@ -9,6 +9,8 @@ import psutil
 import pytest
 from rich.console import Console
 
+from daemon.act.executors.local import LocalExecutor
+from daemon.act.executors.port import JobSpec, JobState
 from daemon.demo.children import Children
 from daemon.demo.opening import fresh
 from daemon.demo.stage import collected
@@ -54,6 +56,20 @@ def test_the_end_takes_along_what_a_child_left_running_in_a_session_of_its_own(c
     children.end()
     assert parent.poll() is not None
     wait_for(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE, "the grandchild is ended")
+
+
+def test_a_job_that_outlives_the_service_is_ended_with_the_demo(tmp_path: Path) -> None:
+    executor = LocalExecutor()
+    spec = JobSpec(
+        key="watch-0",
+        command=(sys.executable, "-c", "import time; time.sleep(600)"),
+        folder=tmp_path / "runs" / "r" / "jobs",
+        deadline_s=600.0,
+    )
+    job = executor.submit(spec)
+    assert executor.poll(job).state is JobState.RUNNING
+    Children(tmp_path / "logs", jobs=tmp_path).end()
+    assert executor.poll(job).state is not JobState.RUNNING
 
 
 def test_waiting_has_an_end(children: Children) -> None:
