@@ -14,7 +14,7 @@ demo: $(VENV)/.ready data
 	$(BIN)/retuned demo --out demo-out
 
 test: check packages data
-	$(BIN)/pytest
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .

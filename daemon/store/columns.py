@@ -44,7 +44,7 @@ def columns_of(model: ModelSettings, records: Sequence[Record]) -> dict[str, NDA
     for subject, kind in model.subjects().items():
         where, name = subject.split(".", 1)
         values = _outputs(name, records) if where == "output" else _named(name, records)
-        found[subject] = numbers(values) if kind is ColumnKind.NUMERIC else objects([_text(v) for v in values])
+        found[subject] = numbers(values) if kind is ColumnKind.NUMERIC else objects(_texts(values))
     return found
 
 
@@ -68,7 +68,7 @@ def _log_slices(model: ModelSettings, records: Sequence[Record], ats: Sequence[f
 def _log_slice(model: ModelSettings, records: Sequence[Record], ats: Sequence[float], pi: float) -> pa.Table:
     outputs = [r.output for r in records]
     name, encode = text_column(model), _json.encode
-    texts = [_text(v) for v in _named(name, records)] if name else [None] * len(records)
+    texts = _texts(_named(name, records)) if name else [None] * len(records)
     return pa.Table.from_arrays(
         [
             strings([r.id for r in records]),
@@ -126,13 +126,20 @@ def _text(value: object) -> str | None:
     return value if value is None or isinstance(value, str) else str(value)
 
 
+def _texts(values: Sequence[Any]) -> Sequence[str | None]:
+    return values if {*map(type, values)} <= {str, type(None)} else [_text(v) for v in values]
+
+
 def _lookup(name: str, inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> object:
     found = inputs.get(name)
     return segments.get(name) if found is None else found
 
 
 def _named(name: str, records: Sequence[Record]) -> list[object]:
-    return [_lookup(name, r.inputs, r.segments) for r in records]
+    found: list[object] = [r.inputs.get(name) for r in records]
+    if None in found:  # a call a value costs half of the intake: only for those that look further
+        return [_lookup(name, r.inputs, r.segments) for r in records]
+    return found
 
 
 def _outputs(name: str, records: Sequence[Record]) -> list[object]:
