@@ -192,7 +192,7 @@ def _by_alarm(kind: TriggerKind, verdicts: list[Verdict], history: History, now:
     because = first.because
     drift = history.incident.first(AlarmKind.DRIFT) if history.incident and kind is TriggerKind.HARMFUL_DRIFT else None
     if drift is not None and alarm_kind(first.detector) is not AlarmKind.DRIFT:
-        because = f"{because} Together with drift of {drift['subject']}."
+        because = f"{because.rstrip('.')}. Together with drift of {drift['subject']}."
     incident = history.incident.id if history.incident else None
     return Retrain(kind=kind, subject=first.subject, detector=first.detector, because=because, at=now, incident=incident)
 

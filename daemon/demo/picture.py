@@ -109,9 +109,9 @@ def _draw_evidence(axes: Any, timeline: Timeline) -> None:  # noqa: ANN401 (matp
         axes.step(x, [min(max(share, 0.0), _MOST) for _, share in points], where="post", color=colours[name], label=label)
     axes.axhline(1.0, color="black", linestyle=":", linewidth=1)
     axes.set_ylabel("log evidence\n(1 = alarm)")
-    axes.set_ylim(0, _MOST + 0.05)
+    axes.set_ylim(0, _MOST + 1.2)  # room for the legend above the lines
     if colours:
-        axes.legend(loc="center right", fontsize=7, framealpha=0.7)
+        axes.legend(loc="upper center", ncols=4, fontsize=7, framealpha=0.7)
 
 
 def _draw_bars(axes: Any, timeline: Timeline) -> None:  # noqa: ANN401 (matplotlib ships no types)
