@@ -38,6 +38,7 @@ class Judge:
         self._standing: dict[str, dict[str, int]] = {}
         self._last: dict[str, str] = {}
         self._fresh: set[str] = set()
+        self._since: dict[str, float] = {}  # models without a champion: when waiting for their first record began
 
     def forget(self) -> None:
         """A transaction failed: what is held in memory may be ahead of the ledger; it is read again."""
@@ -121,16 +122,17 @@ class Judge:
         current = self._current(tx, watch)
         self._standing[name] = policy.stand(self._standing.get(name, {}), current, incident)
         held = champions.champion(tx, name)
+        is_learning = held is not None and watch is None  # that is known and shown, not blindness
         past = runs.runs(tx, name)
         scheduled = [r.trigger.get("due_at") for r in past if r.trigger.get("kind") == policy.TriggerKind.SCHEDULE]
         return policy.History(
-            watched_since=held.since if held is not None else now,
+            watched_since=held.since if held is not None else self._since.setdefault(name, now),
             paused=controls.is_paused(tx, name),
             incident=incident,
             standing=self._standing[name],
             runs=tuple(_past(r) for r in past),
             training_s=runs.training_s(tx, name, since=now - policy.BUDGET_S),
-            last_verdict_at=max((v.at for v in verdicts.latest(tx, name)), default=None),
+            last_verdict_at=now if is_learning else max((v.at for v in verdicts.latest(tx, name)), default=None),
             last_label_at=tx.execute(select(func.max(tables.label.c.received_at)).where(tables.label.c.model == name)).scalar(),
             scheduled_at=max((at for at in scheduled if at is not None), default=None),
         )

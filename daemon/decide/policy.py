@@ -90,7 +90,8 @@ class Rules:
     @classmethod
     def of(cls, model: ModelSettings) -> Rules:
         """Of one model's settings."""
-        expects = model.labels_expected and model.monitors.performance is not None
+        is_judged = model.monitors.performance is not None and model.task.endswith("classification") and bool(model.labels)
+        expects = model.labels_expected and is_judged
         return cls(retrain=model.retrain, blind_after_s=model.monitors.blind_after_s, labels_expected=expects)
 
 
