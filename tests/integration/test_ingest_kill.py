@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from daemon.capture.http import Ingest, IngestPort
 from daemon.capture.spool import Spool
@@ -38,6 +39,7 @@ CLIENTS = 8
 def serve(folder: Path) -> None:
     import uvicorn
 
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # as the service does; stdout is for the port alone
     with Spool(folder, segment_bytes=SEGMENT_BYTES) as spool, socket.create_server(("127.0.0.1", 0)) as listening:
         ingest = Ingest(IngestPort(spool=spool, models=lambda: {"m"}, now=time.time))
         config = uvicorn.Config(ingest, lifespan="off", log_level="critical", access_log=False)
