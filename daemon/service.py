@@ -48,7 +48,8 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    url = f"http://{settings.http.host}:{listener.getsockname()[1]}"
+    settings = settings.bound_to(listener.getsockname()[1])
+    url = settings.http.listening
     wired = build(settings)
     server = uvicorn.Server(
         uvicorn.Config(

@@ -235,6 +235,19 @@ class HttpSettings(_Part):
     """Larger bodies get 413."""
     max_batch_n: int = Field(default=10_000, ge=1)
     """More records in one request get 413."""
+    external_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?$", max_length=512)] | None = None
+    """Where people reach the service, without a slash at the end: the links in alerts and messages. None = the listening address, which
+    is right on one machine only."""
+
+    @property
+    def url(self) -> str:
+        """What links begin with."""
+        return self.external_url or self.listening
+
+    @property
+    def listening(self) -> str:
+        """The address that the port is bound to."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 class RegistrySettings(_Part):
@@ -258,3 +271,7 @@ class Settings(_Part):
     future_s: Positive = 300.0
     """A record dated further ahead of the server's clock is refused."""
     models: list[ModelSettings] = Field(min_length=1)
+
+    def bound_to(self, port: int) -> Settings:
+        """The same settings with the port that was given in place of 0 = any free one."""
+        return self.model_copy(update={"http": self.http.model_copy(update={"port": port})})

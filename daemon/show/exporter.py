@@ -61,6 +61,7 @@ class Exporter(Collector):
 
 def samples(snapshot: Snapshot) -> Iterator[Sample]:
     """Every sample of a snapshot."""
+    yield "service_info", (snapshot.url, snapshot.version), 1.0
     yield from _health(snapshot.health)
     yield from _counted("", snapshot.unassigned)
     for model in snapshot.models:

@@ -27,8 +27,8 @@ class Metric:
     labels: tuple[str, ...] = ()
 
 
-LABELS = frozenset({"model", "detector", "subject", "outcome", "reason", "state", "bound"})
-"""Every label that any metric may have."""
+LABELS = frozenset({"model", "detector", "subject", "outcome", "reason", "state", "bound", "external_url", "version"})
+"""Every label that any metric may have. `version` is the service's own, never a model's."""
 
 
 def _gauge(name: str, text: str, *labels: str) -> Metric:
@@ -80,6 +80,7 @@ METRICS: tuple[Metric, ...] = (
     _gauge("epoch_number", "The present epoch; a promotion, rollback or adoption starts a new one.", "model"),
     _gauge("learned_ratio", "How much of the reference has been learned; 1 = pinned.", "model"),
     # the service itself
+    _gauge("service_info", "Always 1: where people reach the service, and its version.", "external_url", "version"),
     _gauge("start_timestamp_seconds", "When the service started."),
     _gauge("ready_state", "1 when the service can work."),
     _gauge("tick_seconds", "How long the last tick took."),

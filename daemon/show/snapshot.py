@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING, assert_never
 
 from sqlalchemy import func, select
@@ -41,7 +43,12 @@ _DAY_S = 86400.0
 def snapshot(tx: Connection, settings: Settings, now: float, health: Health) -> Snapshot:
     """Everything that can be seen at `now`, one transaction's view of the ledger."""
     models = tuple(_model(tx, m, now) for m in settings.models)
-    return Snapshot(at=now, health=health, models=models, unassigned=_counters(tx, ""))
+    return Snapshot(at=now, health=health, models=models, unassigned=_counters(tx, ""), url=settings.http.url, version=_version())
+
+
+@cache
+def _version() -> str:
+    return version("retuned")
 
 
 def evidence_view(evidence: Evidence) -> EvidenceView:

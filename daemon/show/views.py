@@ -198,6 +198,10 @@ class Snapshot:
     health: Health
     unassigned: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Counters of what belongs to no model: spool entries that could not be read, say."""
+    url: str = ""
+    """Where people reach the service."""
+    version: str = ""
+    """The service's own."""
 
     def model(self, name: str) -> ModelView | None:
         """A model by its name, None when the settings have no such."""

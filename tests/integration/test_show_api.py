@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -283,6 +284,7 @@ def test_the_exporter_counts_traffic_decisions_and_itself(told: Recorded) -> Non
     assert value("retuned_failures_total", {"reason": "timeout"}) == 5
     assert (value("retuned_tick_seconds"), value("retuned_ticks_total", {"outcome": "ok"})) == (0.25, 7)
     assert value("process_resident_memory_bytes") > 1e6
+    assert value("retuned_service_info", {"external_url": "http://127.0.0.1:8420", "version": version("retuned")}) == 1.0
 
 
 def test_a_paused_model_is_shown_with_the_reason(told: Recorded) -> None:
@@ -297,6 +299,16 @@ def test_every_metric_of_the_table_is_exported_with_closed_labels(told: Recorded
     for metric in METRICS:
         assert f"# TYPE {metric.name} {metric.type}" in text, metric.name
         assert set(metric.labels) <= LABELS
+
+
+def test_links_begin_with_the_external_url_or_else_with_the_listening_address(tmp_path: Path) -> None:
+    here = settings(tmp_path, port=0).bound_to(1234)
+    assert here.http.url == here.http.listening == "http://127.0.0.1:1234"
+    assert settings(tmp_path, host="::1").http.url == "http://[::1]:8420"
+    assert settings(tmp_path, external_url="https://ops.example.org/retuned").http.url == "https://ops.example.org/retuned"
+    for bad in ("ftp://x", "https://", "https://x/", "https://x/y/", "https://x/?q", "https://a b"):
+        with pytest.raises(ValueError, match="external_url"):
+            settings(tmp_path, external_url=bad)
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (make packages)")
