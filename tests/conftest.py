@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs_blocks import Block, blocks_run_by
+
 _ROWS = pytest.StashKey[list[tuple[str, ...]]]()
 _HEAD = """# Validity: what the guarantees did when they were tried
 
@@ -30,6 +32,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if full:
         config.hook.pytest_deselected(items=full)
         items[:] = [item for item in items if item.get_closest_marker("prove") is None]
+
+
+@pytest.fixture
+def doc_blocks(request: pytest.FixtureRequest) -> list[Block]:
+    """The documentation's command blocks that name the asking test: it is to run them all."""
+    found = blocks_run_by(request.function.__name__)
+    assert found, f"no block in the documentation says `<!-- run by {request.function.__name__} -->`"
+    return found
 
 
 @pytest.fixture
