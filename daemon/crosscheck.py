@@ -43,7 +43,9 @@ def anchored(settings: Settings, folder: Path) -> Settings:
             changed = {"replay": at(retrain.replay), "old_domain": at(retrain.old_domain)}
             retrain = retrain.model_copy(update={**changed, **({"base_model": str(base)} if base.is_dir() else {})})
         models.append(model.model_copy(update={"reference": reference, "retrain": retrain}))
-    return settings.model_copy(update={"data_dir": folder / settings.data_dir, "models": models})
+    files = {"ca_file": at(settings.executor.ca_file), "token_file": at(settings.executor.token_file)}
+    executor = settings.executor.model_copy(update=files)
+    return settings.model_copy(update={"data_dir": folder / settings.data_dir, "models": models, "executor": executor})
 
 
 def findings(settings: Settings) -> list[Finding]:

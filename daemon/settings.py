@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from daemon.settings_executor import ExecutorSettings
 from detectors.types import ColumnKind
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -266,6 +267,7 @@ class Settings(_Part):
     """SQLAlchemy URL; None = SQLite in data_dir."""
     http: HttpSettings = HttpSettings()
     registry: RegistrySettings = RegistrySettings()
+    executor: ExecutorSettings = ExecutorSettings()
     tick_s: Positive = 10.0
     """How often the service looks; each tick closes the panes that are due."""
     future_s: Positive = 300.0

