@@ -31,10 +31,17 @@ class Monitor:
         self._behind_since = 0.0
         self._failures: tuple[Mapping[Reason, int], ...] = ()
         self._alias_lag_s: Callable[[float], Mapping[str, float]] = lambda _now: {}
+        self._blind: Mapping[str, frozenset[str]] = {}
 
-    def watch(self, *, failures: tuple[Mapping[Reason, int], ...], alias_lag_s: Callable[[float], Mapping[str, float]]) -> None:
-        """Where the acting side keeps its own counts."""
-        self._failures, self._alias_lag_s = failures, alias_lag_s
+    def watch(
+        self,
+        *,
+        failures: tuple[Mapping[Reason, int], ...],
+        alias_lag_s: Callable[[float], Mapping[str, float]],
+        blind: Mapping[str, frozenset[str]],
+    ) -> None:
+        """Where the deciding and the acting side keep what they know."""
+        self._failures, self._alias_lag_s, self._blind = failures, alias_lag_s, blind
 
     def ticked(self, now: float, seconds: float) -> None:
         """A tick ended well."""
@@ -61,6 +68,7 @@ class Monitor:
             rejected_records=self._refused(EntryKind.RECORDS),
             rejected_labels=self._refused(EntryKind.LABELS),
             alias_lag_s=self._alias_lag_s(now),
+            blind=dict(self._blind),
             failures=dict(sum((Counter({str(k): n for k, n in of.items()}) for of in self._failures), Counter())),
         )
 

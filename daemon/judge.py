@@ -37,6 +37,7 @@ class Judge:
         self._watches: dict[str, Watch] = {}
         self._standing: dict[str, dict[str, int]] = {}
         self._last: dict[str, str] = {}
+        self.blind: dict[str, frozenset[str]] = {}
         self._fresh: set[str] = set()
         self._since: dict[str, float] = {}  # models without a champion: when waiting for their first record began
 
@@ -63,7 +64,9 @@ class Judge:
         if watch is not None:
             self._look(tx, watch, now)
             self._incident(tx, watch, [], now)
-        decision = policy.decide(self._current(tx, watch), self._history(tx, model, watch, now), now, policy.Rules.of(model))
+        history, rules = self._history(tx, model, watch, now), policy.Rules.of(model)
+        self.blind[model.name] = frozenset(policy.silences(history, now, rules))
+        decision = policy.decide(self._current(tx, watch), history, now, rules)
         self._record(tx, model.name, decision, now)
         return decision
 

@@ -100,12 +100,13 @@ def _pipeline(settings: Settings, ledger: Ledger, intake: Intake, monitor: Monit
     reporter = Reporter(settings=settings, ledger=ledger, executor=executor)
     handlers = {"aliases": aliases.deliver, "notify": Notify(ledger=ledger).deliver, "report": reporter.deliver}
     runs, outbox = Runs(ports, split_salt=split_salt), Deliverer(ledger=ledger, handlers=handlers)
-    monitor.watch(failures=(runs.failures, outbox.failures), alias_lag_s=aliases.lag_s)
+    judge = Judge(settings, Windows())
+    monitor.watch(failures=(runs.failures, outbox.failures), alias_lag_s=aliases.lag_s, blind=judge.blind)
     return Pipeline(
         settings=settings,
         ledger=ledger,
         intake=intake,
-        judge=Judge(settings, Windows()),
+        judge=judge,
         runs=runs,
         outbox=outbox,
         aliases=aliases,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from daemon.decide.run import State
 from daemon.store import champions, controls, counters, epochs, outbox, runs
+from daemon.store.champions import Stranger
 from daemon.store.ledger import note
 from retrain.types import Permanent, Transient
 
@@ -113,20 +114,20 @@ class Aliases:
         elif self._was_kept(name, theirs):
             self._adopt(seen, theirs, now, because="moved back by somebody else in the registry: taken as a rollback", pauses=True)
         else:
-            self._undo(seen, now, "undone", f"somebody put champion on version {theirs}, which was never champion: undone")
+            self._undo(seen, now, Stranger.UNDONE, f"somebody put champion on version {theirs}, which was never champion: undone")
 
     def _deleted(self, seen: _Seen, now: float) -> None:
         """The alias is gone: put back when its version is still there, else a person is told, once."""
         held, name = seen.held, seen.model.name
         assert held is not None
         if self.versions.find(name, held.version) is not None:
-            self._undo(seen, now, "restored", f"somebody deleted the alias champion: put back on version {held.version}")
+            self._undo(seen, now, Stranger.RESTORED, f"somebody deleted the alias champion: put back on version {held.version}")
             return
         because = f"version {held.version}, the champion, was deleted from the registry; retuned rollback {name} goes to {held.previous}"
         with self.ledger.begin() as tx:
             if _tell(tx, name, f"champion-deleted:{held.revision}", because, now):
                 note(tx, now, name, "alias.version_deleted", version=held.version)
-                counters.add(tx, name, {("aliases", "version_deleted"): 1})
+                counters.add(tx, name, {("aliases", Stranger.VERSION_DELETED.value): 1})
 
     def _was_kept(self, model: str, version: str) -> bool:
         with self.ledger.read() as tx:
@@ -138,19 +139,19 @@ class Aliases:
             if champions.champion(tx, name) != seen.held:
                 return  # the ledger moved since we looked: the next tick sees both
             new = champions.adopt(tx, name, version, now=now, because=because)
-            counters.add(tx, name, {("aliases", "adopted"): 1})
             if pauses:
                 controls.pause(tx, name, by="registry", because=because, now=now)
             if seen.held is not None:
+                counters.add(tx, name, {("aliases", Stranger.ADOPTED.value): 1})
                 _tell(tx, name, f"adopted:{new.epoch}", f"champion is now version {version}: {because}", now)
         self.differs_since.pop(name, None)
 
-    def _undo(self, seen: _Seen, now: float, how: str, because: str) -> None:
+    def _undo(self, seen: _Seen, now: float, how: Stranger, because: str) -> None:
         held, name = seen.held, seen.model.name
         assert held is not None
         with self.ledger.begin() as tx:  # said before it is done: a crash between the two says it once more
             note(tx, now, name, f"alias.{how}", version=held.version, found=seen.have.get("champion"), because=because)
-            counters.add(tx, name, {("aliases", how): 1})
+            counters.add(tx, name, {("aliases", how.value): 1})
             _tell(tx, name, f"alias-{how}:{held.revision}:{int(now)}", because, now)
         self._assert(name, seen.have)
         self.differs_since.pop(name, None)

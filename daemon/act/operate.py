@@ -93,7 +93,8 @@ def rollback(tx: Connection, model: str, *, version: str | None, by: str, becaus
         raise Permanent(Reason.REFUSED, f"version {target} of {model} was never champion")
     said = f"rolled back by {by}: {because}"
     champions.bar(tx, model, held.version, now=now, because=said)
-    new = champions.move_champion(tx, model, target, expected_revision=held.revision, now=now, because=said)
+    how = champions.Move.ROLLED_BACK
+    new = champions.move_champion(tx, model, target, expected_revision=held.revision, now=now, because=said, how=how)
     note(tx, now, model, "operate.rollback", version=target, before=held.version, by=by, because=because)
     run = runs.active(tx, model)
     if run is not None and run.version == held.version and State(run.state) in {State.PROMOTED, State.WATCHING}:

@@ -34,6 +34,13 @@ class TriggerKind(StrEnum):
     MANUAL = "manual"
 
 
+class Sense(StrEnum):
+    """What a model is seen by."""
+
+    VERDICT = "verdict"
+    LABEL = "label"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hold:
     """Nothing to do, or not yet."""
@@ -230,15 +237,18 @@ def _too_soon_or_costly(
     return None
 
 
+def silences(history: History, now: float, rules: Rules) -> dict[Sense, float]:
+    """What has been silent for too long, and since when."""
+    last = {Sense.VERDICT: history.last_verdict_at} | ({Sense.LABEL: history.last_label_at} if rules.labels_expected else {})
+    since = {sense: max(at or 0.0, history.watched_since) for sense, at in last.items()}
+    return {sense: at for sense, at in since.items() if now - at >= rules.blind_after_s}
+
+
 def _blind(history: History, now: float, rules: Rules) -> Alert | None:
     """Blind for long is itself an alert; once a silence."""
-    seen = max(history.last_verdict_at or 0.0, history.watched_since)
-    if now - seen >= rules.blind_after_s:
-        return Alert(key=f"blind:verdict:{seen:.0f}", because=f"no verdict since {_iso(seen)}: nothing is being watched")
-    labelled = max(history.last_label_at or 0.0, history.watched_since)
-    if rules.labels_expected and now - labelled >= rules.blind_after_s:
-        because = f"no label since {_iso(labelled)}: performance is not being watched"
-        return Alert(key=f"blind:label:{labelled:.0f}", because=because)
+    for sense, at in silences(history, now, rules).items():
+        lost = "nothing is being watched" if sense is Sense.VERDICT else "performance is not being watched"
+        return Alert(key=f"blind:{sense}:{at:.0f}", because=f"no {sense} since {_iso(at)}: {lost}")
     return None
 
 

@@ -8,8 +8,10 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from daemon.decide.run import State
+from daemon.decide.policy import Sense
+from daemon.decide.run import ENDED, State
 from daemon.show.metrics import METRICS, MetricType
+from daemon.store.champions import Move, Stranger
 from detectors.types import Outcome
 from retrain.types import Reason
 
@@ -117,12 +119,29 @@ def _decisions(model: ModelView) -> Iterator[Sample]:
     yield "open_incidents", (name,), sum(i.closed_at is None for i in model.incidents)
     for state in State:
         yield "runs", (name, str(state)), model.runs_by_state.get(str(state), 0)
+    for run in model.runs:
+        if run.ended_at is None:
+            yield "run_entered_timestamp_seconds", (name, run.state), run.entered_at
+    yield from _closed(model, "ended_runs", "ended_runs", sorted(ENDED))
     yield "paused_state", (name,), float(model.is_paused)
+    yield from _closed(model, "champion_moves", "champion_moves", Move)
+    yield from _closed(model, "alias_moves", "aliases", Stranger)
+    for sense in Sense:
+        yield "blind_state", (name, sense.value), float(sense in model.blind)
+    if model.served_ratio is not None:
+        yield "served_ratio", (name,), model.served_ratio
     if model.champion is not None:
         yield "champion_since_timestamp_seconds", (name,), model.champion.since
     if model.epoch is not None:
         yield "epoch_number", (name,), model.epoch.epoch
         yield "learned_ratio", (name,), model.epoch.learned_ratio
+
+
+def _closed(model: ModelView, metric: str, counter: str, reasons: Iterable[str]) -> Iterator[Sample]:
+    """Every reason of a closed set, 0 at first: a rule sees the first one happen."""
+    found = model.counters.get(counter, {})
+    for reason in reasons:
+        yield f"{metric}_total", (model.name, str(reason)), found.get(reason, 0)
 
 
 def _queues(model: ModelView, snapshot: Snapshot) -> Iterator[Sample]:

@@ -75,8 +75,26 @@ METRICS: tuple[Metric, ...] = (
     _counter("alerts", "Alerts: a person was told.", "model", "reason"),
     _gauge("open_incidents", "Incidents open now (0 or 1 a model).", "model"),
     _gauge("runs", "Retrainings in each state now; final states keep theirs.", "model", "state"),
+    _counter("ended_runs", "Retrainings that ended, by how.", "model", "state"),
+    _gauge(
+        "run_entered_timestamp_seconds", "When the active retraining entered the state that it is in; absent without one.", "model", "state"
+    ),
     _gauge("paused_state", "1 while a person has paused everything automatic.", "model"),
     _gauge("champion_since_timestamp_seconds", "When the present champion became it, by the ledger.", "model"),
+    _counter(
+        "champion_moves",
+        "Moves of the champion in the ledger: promoted, rolled_back, adopted (somebody else made it so).",
+        "model",
+        "reason",
+    ),
+    _counter(
+        "alias_moves",
+        "Aliases moved by somebody else in the registry, by what was done: adopted, undone, restored, version_deleted.",
+        "model",
+        "reason",
+    ),
+    _gauge("served_ratio", "Share of the newest records that were answered by the champion; absent without records.", "model"),
+    _gauge("blind_state", "1 while no verdict, or no label, has come for blind_after_s (reason: verdict, label).", "model", "reason"),
     _gauge("epoch_number", "The present epoch; a promotion, rollback or adoption starts a new one.", "model"),
     _gauge("learned_ratio", "How much of the reference has been learned; 1 = pinned.", "model"),
     # the service itself

@@ -37,12 +37,13 @@ __all__ = ["Health", "Snapshot", "evidence_view", "snapshot"]
 _NEWEST_RUNS = 50
 _NEWEST_INCIDENTS = 50
 _NEWEST_EVENTS = 100
+_NEWEST_PANES = 10
 _DAY_S = 86400.0
 
 
 def snapshot(tx: Connection, settings: Settings, now: float, health: Health) -> Snapshot:
     """Everything that can be seen at `now`, one transaction's view of the ledger."""
-    models = tuple(_model(tx, m, now) for m in settings.models)
+    models = tuple(_model(tx, m, now, health) for m in settings.models)
     return Snapshot(at=now, health=health, models=models, unassigned=_counters(tx, ""), url=settings.http.url, version=_version())
 
 
@@ -70,7 +71,7 @@ def _bounded(log10_e: float) -> float:
     return max(-LOG10_LIMIT, min(LOG10_LIMIT, log10_e))
 
 
-def _model(tx: Connection, model: ModelSettings, now: float) -> ModelView:
+def _model(tx: Connection, model: ModelSettings, now: float, health: Health) -> ModelView:
     name = model.name
     champion = champions.champion(tx, name)
     control = controls.control(tx, name)
@@ -88,6 +89,8 @@ def _model(tx: Connection, model: ModelSettings, now: float) -> ModelView:
         incidents=_incidents(tx, name),
         runs=_runs(tx, name),
         events=tuple(EventView(id=e["id"], at=e["at"], kind=e["kind"], data=e["data"]) for e in events(tx, name, limit=_NEWEST_EVENTS)),
+        served_ratio=_served(tx, model, champion, now) if champion else None,
+        blind=health.blind.get(name, frozenset()),
         counters=_counters(tx, name),
         runs_by_state=runs.n_by_state(tx, name),
         outbox_n=len(waiting),
@@ -131,6 +134,14 @@ def _window(tx: Connection, model: ModelSettings, version: str, now: float) -> W
     row = tx.execute(query.where(pane.model == model.name, pane.version == version, pane.start >= start)).one()
     n_seen, n, n_pairs = (int(x or 0) for x in row[:3])
     return WindowView(version=version, start=row[3] or start, end=row[4] or now, n_seen=n_seen, n=n, n_pairs=n_pairs)
+
+
+def _served(tx: Connection, model: ModelSettings, champion: champions.Champion, now: float) -> float | None:
+    """Of the records of the newest panes since the champion became it: how many it answered."""
+    pane, since = tables.pane.c, max(champion.since, now - _NEWEST_PANES * model.monitors.pane_s - model.monitors.watermark_s)
+    query = select(pane.version == champion.version, func.sum(pane.n_seen)).where(pane.model == model.name, pane.start >= since)
+    n = {bool(is_its): int(n or 0) for is_its, n in tx.execute(query.group_by(pane.version == champion.version))}
+    return n.get(True, 0) / sum(n.values()) if sum(n.values()) else None
 
 
 def _verdicts(tx: Connection, model: str, epoch: int) -> tuple[VerdictView, ...]:

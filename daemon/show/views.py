@@ -42,6 +42,8 @@ class Health:
     rejected_labels: Mapping[str, int] = field(default_factory=dict)
     alias_lag_s: Mapping[str, float] = field(default_factory=dict)
     """Model -> for how long the registry's aliases have differed from the ledger; 0 = they agree."""
+    blind: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Model -> `daemon.decide.policy.Sense` that have been silent for too long."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """`retrain.types.Reason` -> failures (Transient and Permanent) met since the start of this process."""
 
@@ -181,6 +183,10 @@ class ModelView:
     """Newest first, at most 50."""
     events: tuple[EventView, ...]
     """Newest first, at most 100."""
+    served_ratio: float | None
+    """Share of the newest records that the champion answered; None = no record since it became champion."""
+    blind: frozenset[str]
+    """`daemon.decide.policy.Sense` that have been silent for too long."""
     counters: Mapping[str, Mapping[str, int]]
     """Name ("records", "labels", "alarms", "triggers", …) -> reason -> n, over the whole life of the ledger."""
     runs_by_state: Mapping[str, int]

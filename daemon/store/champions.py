@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
 
-from daemon.store import outbox, tables
+from daemon.store import counters, outbox, tables
 from daemon.store.epochs import Epoch, epoch, start_epoch
 from daemon.store.ledger import note
 from daemon.store.upsert import upsert
@@ -20,6 +21,26 @@ _t = tables.champion
 
 FROM_TRAFFIC = "it answers the traffic; no registry names a champion"
 """Why a version was adopted that no registry knows."""
+
+
+class Move(StrEnum):
+    """How a champion came to be; the metric's label."""
+
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    ADOPTED = "adopted"
+    """Somebody else made it so; the first one of a model is no move."""
+
+
+class Stranger(StrEnum):
+    """What was done about an alias that somebody else moved; the metric's label."""
+
+    ADOPTED = "adopted"
+    UNDONE = "undone"
+    RESTORED = "restored"
+    """It had been deleted."""
+    VERSION_DELETED = "version_deleted"
+    """Nothing can be done: a person is told."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +102,7 @@ def adopt(
         tx.execute(insert(_t).values(row))
     else:
         tx.execute(update(_t).where(_t.c.model == model).values(row))
+        counters.add(tx, model, {("champion_moves", Move.ADOPTED.value): 1})
     note(
         tx, now, model, "champion.adopted", version=version, before=now_champion and now_champion.version, epoch=new.epoch, because=because
     )
@@ -95,6 +117,7 @@ def move_champion(
     expected_revision: int,
     now: float,
     because: str,
+    how: Move = Move.PROMOTED,
     reference_path: str | None = None,
     reference_digest: str | None = None,
 ) -> Epoch:
@@ -117,7 +140,8 @@ def move_champion(
     moved = tx.execute(update(_t).where(_t.c.model == model, _t.c.revision == expected_revision).values(row))
     if moved.rowcount != 1:
         raise Permanent(Reason.CONFLICT, f"champion of {model} moved meanwhile")
-    note(tx, now, model, "champion.moved", version=version, before=before.version, epoch=new.epoch, because=because)
+    note(tx, now, model, "champion.moved", version=version, before=before.version, epoch=new.epoch, how=how.value, because=because)
+    counters.add(tx, model, {("champion_moves", how.value): 1})
     payload = {"champion": version, "previous": row["previous"], "revision": row["revision"], "because": because}
     outbox.put(tx, key=f"aliases:{model}:{row['revision']}", model=model, kind="aliases", payload=payload, now=now)
     return new

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, update
 
-from daemon.store import tables
+from daemon.store import counters, tables
 from daemon.store.ledger import note
 from retrain.types import Permanent, Reason
 
@@ -102,6 +102,8 @@ def enter(
     if tx.execute(query.values(values)).rowcount != 1:
         raise Permanent(Reason.CONFLICT, f"run {run_id} is {held.state}, expected {expected}")
     note(tx, now, held.model, "run.entered", run=run_id, state=state, before=expected, because=because, by=approved_by)
+    if ended:
+        counters.add(tx, held.model, {("ended_runs", state): 1})
     return _get(tx, run_id)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from daemon.act import operate
 from daemon.act.steps.collect import Collecting
-from daemon.store import champions, controls, epochs, outbox, runs
+from daemon.store import champions, controls, counters, epochs, outbox, runs
 from daemon.store.ledger import events
 from retrain.types import Permanent, Reason, Transient
 from tests.acting import MODEL, World
@@ -131,6 +131,9 @@ def test_a_new_version_that_is_worse_on_the_same_records_is_rolled_back_barred_a
     assert "worse than its predecessor" in run.because
     with world.ledger.begin() as tx:
         assert champions.is_barred(tx, MODEL, "2")
+        counted = counters.counters(tx, MODEL)
+    assert [counted["champion_moves", how] for how in ("promoted", "rolled_back")] == [1, 1]
+    assert counted["ended_runs", "rolled_back"] == 1
 
 
 def test_a_watch_without_labels_ends_as_kept_unproven_and_says_so(world: World) -> None:
@@ -147,6 +150,9 @@ def test_a_person_rolls_back_in_one_command_and_the_run_ends_so(world: World) ->
         operate.rollback(tx, MODEL, version=None, by="ada", because="complaints", now=world.now)
     world.tick()
     assert (world.newest().state, world.champion(), world.registry.now["champion"]) == ("rolled_back", "1", "1")
+    with world.ledger.begin() as tx:
+        counted = counters.counters(tx, MODEL)
+    assert (counted["champion_moves", "rolled_back"], counted["ended_runs", "rolled_back"]) == (1, 1)
     with world.ledger.begin() as tx, pytest.raises(Permanent):
         operate.rollback(tx, MODEL, version="2", by="ada", because="back again", now=world.now)
 

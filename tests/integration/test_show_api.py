@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import insert
 
 from daemon.settings import Settings
 from daemon.show.api import Done, create_api
 from daemon.show.exporter import Exporter
 from daemon.show.metrics import LABELS, METRICS
 from daemon.show.snapshot import Health, Snapshot, snapshot
-from daemon.store import champions, controls, counters, incidents, outbox, runs, verdicts
+from daemon.store import champions, controls, counters, incidents, outbox, runs, tables, verdicts
 from daemon.store.ledger import Ledger
 from detectors.types import EDetectorValue, EValue, Outcome, PValue, Score, Verdict
 from retrain.types import Permanent, Reason, Transient
@@ -92,6 +93,7 @@ def told(ledger: Ledger, tmp_path: Path) -> Recorded:
         )
         counted = {("accepted", "records"): 93, ("records", "stored"): 90, ("records", "late"): 3, ("labels", "stored"): 40}
         counters.add(tx, MODEL, {**counted, ("joins", "joined"): 38, ("alarms", "text_witness"): 1})
+        counters.add(tx, MODEL, {("champion_moves", "promoted"): 1, ("aliases", "undone"): 4, ("ended_runs", "failed"): 2})
         counters.add(tx, "", {("records", "unreadable"): 6})
         outbox.put(tx, key="report:inc-1", model=MODEL, kind="report", payload={"incident": "inc-1"}, now=NOW - 20.0)
     return Recorded(ledger, settings(tmp_path))
@@ -265,7 +267,13 @@ def test_the_exporter_shows_every_figure_with_its_interval_and_evidence(told: Re
 
 
 def test_the_exporter_counts_traffic_decisions_and_itself(told: Recorded) -> None:
-    told.health = replace(told.health, rejected_records={"malformed": 2}, alias_lag_s={MODEL: 4.0}, failures={"timeout": 5})
+    told.health = replace(
+        told.health,
+        rejected_records={"malformed": 2},
+        alias_lag_s={MODEL: 4.0},
+        failures={"timeout": 5},
+        blind={MODEL: frozenset({"label"})},
+    )
     value = Exporter(told.snapshot).registry.get_sample_value
     model = {"model": MODEL}
     assert value("retuned_records_total", {**model, "outcome": "stored", "reason": "stored"}) == 90
@@ -283,8 +291,23 @@ def test_the_exporter_counts_traffic_decisions_and_itself(told: Recorded) -> Non
     assert value("retuned_alias_lag_seconds", model) == 4.0
     assert value("retuned_failures_total", {"reason": "timeout"}) == 5
     assert (value("retuned_tick_seconds"), value("retuned_ticks_total", {"outcome": "ok"})) == (0.25, 7)
+    assert value("retuned_run_entered_timestamp_seconds", {**model, "state": "planned"}) == NOW - 50.0
+    assert [value("retuned_ended_runs_total", {**model, "state": s}) for s in ("failed", "kept")] == [2, 0]
+    assert [value("retuned_champion_moves_total", {**model, "reason": r}) for r in ("promoted", "rolled_back", "adopted")] == [1, 0, 0]
+    assert [value("retuned_alias_moves_total", {**model, "reason": r}) for r in ("undone", "restored")] == [4, 0]
+    assert [value("retuned_blind_state", {**model, "reason": r}) for r in ("verdict", "label")] == [0, 1]
+    assert value("retuned_served_ratio", model) is None
     assert value("process_resident_memory_bytes") > 1e6
     assert value("retuned_service_info", {"external_url": "http://127.0.0.1:8420", "version": version("retuned")}) == 1.0
+
+
+def test_the_share_that_the_champion_answers_is_of_the_newest_records_since_it_became_champion(told: Recorded) -> None:
+    panes = [("0", NOW - 5060.0, 99), ("1", NOW - 4000.0, 99), ("0", NOW - 120.0, 30), ("1", NOW - 120.0, 8), ("1", NOW - 60.0, 2)]
+    columns = ("model", "version", "start", "end", "seq", "n_seen", "n", "n_pairs", "sketches")
+    rows = [(MODEL, version, start, start + 60.0, 0, n, n, 0, b"") for version, start, n in panes]
+    with told.ledger.begin() as tx:
+        tx.execute(insert(tables.pane), [dict(zip(columns, row, strict=True)) for row in rows])
+    assert Exporter(told.snapshot).registry.get_sample_value("retuned_served_ratio", {"model": MODEL}) == 0.25
 
 
 def test_a_paused_model_is_shown_with_the_reason(told: Recorded) -> None:

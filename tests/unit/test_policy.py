@@ -7,7 +7,21 @@ from datetime import UTC, datetime
 import pytest
 
 from daemon.decide.incident import AlarmKind, Change, Incident, alarm_kind, alarms, fold
-from daemon.decide.policy import Alert, History, Hold, Keep, PastRun, Retrain, Rollback, Rules, after_promotion, decide, stand
+from daemon.decide.policy import (
+    Alert,
+    History,
+    Hold,
+    Keep,
+    PastRun,
+    Retrain,
+    Rollback,
+    Rules,
+    Sense,
+    after_promotion,
+    decide,
+    silences,
+    stand,
+)
 from daemon.decide.run import State
 from daemon.decide.schedule import due, next_due
 from daemon.settings import ModelSettings
@@ -126,6 +140,11 @@ def test_being_blind_for_long_is_an_alert_once_a_silence() -> None:
     unlabelled = decide([], history(watched_since=NOW - 100 * HOUR, last_label_at=None), NOW, rules())
     assert isinstance(unlabelled, Alert)
     assert "label" in unlabelled.because
+    assert set(silences(history(watched_since=NOW - 100 * HOUR, last_verdict_at=None, last_label_at=None), NOW, rules())) == {
+        Sense.VERDICT,
+        Sense.LABEL,
+    }
+    assert silences(silent, NOW, Rules(retrain=None, blind_after_s=26 * HOUR, labels_expected=False)) == {}
 
 
 def test_the_calendar_is_caught_up_once_after_an_outage() -> None:

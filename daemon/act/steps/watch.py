@@ -71,7 +71,13 @@ def rolled_back(task: Task, decision: Rollback, because: str) -> Move:
     def back(tx: Connection) -> None:
         champions.bar(tx, run.model, barred_version, now=task.now, because=decision.because)
         champions.move_champion(
-            tx, run.model, run.champion_version, expected_revision=task.champion.revision, now=task.now, because=because[:500]
+            tx,
+            run.model,
+            run.champion_version,
+            expected_revision=task.champion.revision,
+            now=task.now,
+            because=because[:500],
+            how=champions.Move.ROLLED_BACK,
         )
         reopen_incident(tx, task.run, now=task.now, because=decision.because)
 
