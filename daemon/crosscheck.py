@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings, RetrainSettings, Settings
 
 _FEWEST_LABELS = 2
+_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,15 @@ def _times(model: ModelSettings) -> Iterator[Finding]:
     if m.lateness_s > m.label_horizon_s:
         remedy = "ids are remembered for label_horizon_s: an older record could be counted twice"
         yield Finding(("monitors", "lateness_s"), m.lateness_s, f"must be at most label_horizon_s ({m.label_horizon_s:g})", remedy)
+    keep = model.keep
+    if keep.records_days * _DAY_S < m.label_horizon_s:
+        days = m.label_horizon_s / _DAY_S
+        remedy = "records wait for their labels so long: keep them longer, or make monitors.label_horizon_s shorter"
+        yield Finding(("keep", "records_days"), keep.records_days, f"must be at least label_horizon_s ({days:g} days)", remedy)
+    if keep.sketches_days * _DAY_S < m.window_s:
+        days = m.window_s / _DAY_S
+        remedy = "a window is merged from sketches: keep them longer, or make the window shorter"
+        yield Finding(("keep", "sketches_days"), keep.sketches_days, f"must be at least window_s ({days:g} days)", remedy)
 
 
 def _columns(model: ModelSettings) -> Iterator[Finding]:

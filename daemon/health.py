@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from daemon.capture.counts import Counts
     from daemon.capture.spool import Spool
+    from daemon.store.disk import Disk
     from daemon.store.intake import Intake
     from retrain.types import Reason
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 class Monitor:
     """Collects what `Health` shows."""
 
-    def __init__(self, counts: Counts, spool: Spool | None, intake: Intake) -> None:
+    def __init__(self, counts: Counts, spool: Spool | None, intake: Intake, disk: Disk) -> None:
         """`spool` None: a replay, which has none."""
-        self._counts, self._spool, self._intake = counts, spool, intake
+        self._counts, self._spool, self._intake, self._disk = counts, spool, intake, disk
         self._started_at = time.time()
         self._ticks = self._failed = 0
         self._last_at: float | None = None
@@ -32,6 +33,7 @@ class Monitor:
         self._failures: tuple[Mapping[Reason, int], ...] = ()
         self._alias_lag_s: Callable[[float], Mapping[str, float]] = lambda _now: {}
         self._blind: Mapping[str, frozenset[str]] = {}
+        self._kept_bytes: Callable[[], Mapping[str, int]] = dict
 
     def watch(
         self,
@@ -39,9 +41,11 @@ class Monitor:
         failures: tuple[Mapping[Reason, int], ...],
         alias_lag_s: Callable[[float], Mapping[str, float]],
         blind: Mapping[str, frozenset[str]],
+        kept_bytes: Callable[[], Mapping[str, int]],
     ) -> None:
         """Where the deciding and the acting side keep what they know."""
         self._failures, self._alias_lag_s, self._blind = failures, alias_lag_s, blind
+        self._kept_bytes = kept_bytes
 
     def ticked(self, now: float, seconds: float) -> None:
         """A tick ended well."""
@@ -53,10 +57,13 @@ class Monitor:
 
     def health(self, now: float) -> Health:
         """As of now."""
-        counts = self._counts
+        counts, disk = self._counts, self._disk.state()
         return Health(
             started_at=self._started_at,
-            not_ready=() if self._ticks else ("the first tick has not ended",),
+            not_ready=(*(() if self._ticks else ("the first tick has not ended",)), *((disk.because,) if disk.is_low else ())),
+            disk_free_bytes=disk.free_bytes,
+            disk_is_low=disk.is_low,
+            kept_bytes=self._kept_bytes(),
             ticks=self._ticks,
             failed_ticks=self._failed,
             last_tick_at=self._last_at,

@@ -117,6 +117,36 @@ class Monitors(_Part):
     """How long a record waits for its label, and a label for its record."""
 
 
+class KeepSettings(_Part):
+    """How long what was stored is kept. What the present epoch, an open incident, a run or a rollback needs stays, however old."""
+
+    records_days: Positive = 90.0
+    """Records and their labels, by the record's time: a quarter to train on and to replay. At least the label horizon."""
+    sketches_days: Positive = 35.0
+    """The sketches of a pane, from which windows are merged: a month and the week before. At least the window."""
+    work_days: Positive = 7.0
+    """Checkpoints of ended runs and jobs of written reports: for looking at what went wrong."""
+    runs_days: Positive = 180.0
+    """Folders of ended runs (plan, data set, evaluations, adapter as trained), references, fetched adapters and reports. What the ledger
+    says of a run or an incident (trigger, gates, decisions) is kept for ever; what is registered is the registry's."""
+    max_bytes: int | None = Field(default=20 * 2**30, ge=2**20)
+    """Of all files of this model; above it the oldest go first, whatever their age. None = only age counts."""
+
+
+class DiskSettings(_Part):
+    """When the disk is too full to take in more: records and labels are then answered 503 until there is room again.
+
+    A limit is the smaller of a number and a share, so that neither a small volume nor a huge one is left unused.
+    """
+
+    min_free_bytes: int = Field(default=2**30, ge=0)
+    """So much stays free for the ledger and for what was acknowledged already. 0 = never low."""
+    min_free_inodes: int = Field(default=10_000, ge=0)
+    """Likewise: a pane is a file."""
+    min_free_ratio: Ratio = 0.05
+    """The share."""
+
+
 class Budget(_Part):
     """Splits and sizes of a retraining's data set, in rows."""
 
@@ -193,6 +223,7 @@ class ModelSettings(_Part):
     """False: no alert when no label comes."""
     reference: ReferenceSettings = ReferenceSettings()
     monitors: Monitors = Monitors()
+    keep: KeepSettings = KeepSettings()
     retrain: RetrainSettings | None = None
     """None: watched only; an alias moved by someone else is adopted as a new epoch."""
 
@@ -268,6 +299,7 @@ class Settings(_Part):
     http: HttpSettings = HttpSettings()
     registry: RegistrySettings = RegistrySettings()
     executor: ExecutorSettings = ExecutorSettings()
+    disk: DiskSettings = DiskSettings()
     tick_s: Positive = 10.0
     """How often the service looks; each tick closes the panes that are due."""
     future_s: Positive = 300.0

@@ -27,6 +27,7 @@ from daemon.judge import Judge
 from daemon.operations import ByPerson
 from daemon.pipeline import Pipeline
 from daemon.show.api import create_api
+from daemon.store.disk import Disk
 from daemon.store.intake import Intake, spool_mark
 from daemon.store.ledger import Ledger
 from daemon.store.panes import Windows
@@ -78,13 +79,15 @@ def build(settings: Settings) -> Wired:
     )
     intake = Intake(settings, ledger, feed, data_dir)
     names = frozenset(m.name for m in settings.models)
+    disk = Disk(data_dir, settings.disk)
     port = IngestPort(
         spool=spool,
         models=lambda: names,
         now=time.time,
+        refusal=disk.refusal,
         limits=Limits(max_body_bytes=settings.http.max_body_bytes, max_batch_n=settings.http.max_batch_n, future_s=settings.future_s),
     )
-    monitor = Monitor(port.counts, spool, intake)
+    monitor = Monitor(port.counts, spool, intake, disk)
     pipeline = _pipeline(settings, ledger, intake, monitor, split_salt=salts["split"])
     api = create_api(ByPerson(pipeline), settings, ledger, ingest={"/v1/records": Record, "/v1/labels": Label})
     return Wired(app=Ingest(port, otherwise=api), pipeline=pipeline, monitor=monitor, ledger=ledger, spool=spool)
@@ -101,7 +104,7 @@ def _pipeline(settings: Settings, ledger: Ledger, intake: Intake, monitor: Monit
     handlers = {"aliases": aliases.deliver, "notify": Notify(ledger=ledger).deliver, "report": reporter.deliver}
     runs, outbox = Runs(ports, split_salt=split_salt), Deliverer(ledger=ledger, handlers=handlers)
     judge = Judge(settings, Windows())
-    monitor.watch(failures=(runs.failures, outbox.failures), alias_lag_s=aliases.lag_s, blind=judge.blind)
+    monitor.watch(failures=(runs.failures, outbox.failures), alias_lag_s=aliases.lag_s, blind=judge.blind, kept_bytes=dict)
     return Pipeline(
         settings=settings,
         ledger=ledger,

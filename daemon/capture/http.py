@@ -59,6 +59,8 @@ class IngestPort:
     """Names of the models that are watched."""
     now: Callable[[], float]
     """Seconds since the epoch."""
+    refusal: Callable[[], Transient | None] = lambda: None
+    """Why nothing can be taken in (the disk is low), or None: asked before a body is read."""
     counts: Counts = field(default_factory=Counts)
     limits: Limits = field(default_factory=Limits)
 
@@ -91,6 +93,10 @@ class Ingest:
 
     async def _ingest(self, kind: EntryKind, body: _Body, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send) -> None:
         port, limits = self.port, self.port.limits
+        if (full := port.refusal()) is not None:
+            port.counts.refuse(kind, Rejection.DISK_LOW)
+            await self._busy(send, full, Rejection.DISK_LOW)
+            return
         if (problem := _header_problem(headers, limits)) or (problem := await body.read(receive, limits)):
             await self._refuse(kind, send, *problem)
             return
@@ -127,9 +133,9 @@ class Ingest:
         answer = {"accepted": 0, "errors": [Rejected(None, "$", None, rule, reason)]}
         await self._answer(send, status, answer, (b"connection", b"close"))
 
-    async def _busy(self, send: Send, error: Transient) -> None:
+    async def _busy(self, send: Send, error: Transient, reason: Rejection = Rejection.OVERLOAD) -> None:
         retry = (b"retry-after", str(max(1, round(error.retry_after_s or 1.0))).encode())
-        answer = {"accepted": 0, "errors": [Rejected(None, "$", None, f"{error.detail}: send it again", Rejection.OVERLOAD)]}
+        answer = {"accepted": 0, "errors": [Rejected(None, "$", None, f"{error.detail}: send it again", reason)]}
         await self._answer(send, _BUSY, answer, retry)
 
     async def _answer(self, send: Send, status: int, answer: object, *headers: tuple[bytes, bytes]) -> None:

@@ -34,7 +34,9 @@ class Rejection(StrEnum):
     BAD_REQUEST = "bad_request"
     """A content type or encoding that is not read; counted once a request."""
     OVERLOAD = "overload"
-    """The disk is full or the service is behind: not written, not acknowledged, to be sent again."""
+    """The disk does not write or the service is behind: not written, not acknowledged, to be sent again."""
+    DISK_LOW = "disk_low"
+    """Too little room is left: not read, not acknowledged, to be sent again later; counted once a request."""
 
 
 class Rejected(Struct, frozen=True, gc=False):

@@ -12,6 +12,7 @@ from daemon.decide.policy import Sense
 from daemon.decide.run import ENDED, State
 from daemon.show.metrics import METRICS, MetricType
 from daemon.store.champions import Move, Stranger
+from daemon.store.retention import Why
 from detectors.types import Outcome
 from retrain.types import Reason
 
@@ -70,6 +71,7 @@ def samples(snapshot: Snapshot) -> Iterator[Sample]:
         yield from _traffic(model)
         yield from _decisions(model)
         yield from _queues(model, snapshot)
+        yield from _kept(model, snapshot)
         for verdict in model.verdicts:
             yield from _figure(model.name, verdict)
 
@@ -151,6 +153,13 @@ def _queues(model: ModelView, snapshot: Snapshot) -> Iterator[Sample]:
     yield "alias_lag_seconds", (model.name,), snapshot.health.alias_lag_s.get(model.name, 0.0)
 
 
+def _kept(model: ModelView, snapshot: Snapshot) -> Iterator[Sample]:
+    if model.name in snapshot.health.kept_bytes:
+        yield "kept_bytes", (model.name,), snapshot.health.kept_bytes[model.name]
+    for why in Why:
+        yield "pruned_bytes_total", (model.name, str(why)), model.counters.get("pruned", {}).get(str(why), 0)
+
+
 def _health(health: Health) -> Iterator[Sample]:
     yield "start_timestamp_seconds", (), health.started_at
     yield "ready_state", (), float(not health.not_ready)
@@ -161,6 +170,8 @@ def _health(health: Health) -> Iterator[Sample]:
     yield "ticks_total", ("failed",), health.failed_ticks
     yield "spool_backlog_bytes", (), health.spool_backlog_bytes
     yield "spool_lag_seconds", (), health.spool_lag_s
+    yield "disk_free_bytes", (), health.disk_free_bytes
+    yield "disk_low_state", (), float(health.disk_is_low)
     yield "acknowledged_records_total", (), health.accepted_records
     yield "acknowledged_labels_total", (), health.accepted_labels
     yield from _refused("records_total", health.rejected_records)

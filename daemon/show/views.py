@@ -44,6 +44,12 @@ class Health:
     """Model -> for how long the registry's aliases have differed from the ledger; 0 = they agree."""
     blind: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Model -> `daemon.decide.policy.Sense` that have been silent for too long."""
+    disk_free_bytes: int = 0
+    """Of the file system that holds the data folder."""
+    disk_is_low: bool = False
+    """True: records and labels are answered 503 until there is room."""
+    kept_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Model -> bytes of all its files, as of the last look."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """`retrain.types.Reason` -> failures (Transient and Permanent) met since the start of this process."""
 

@@ -16,6 +16,7 @@ from daemon.capture.http import Ingest, IngestPort, Limits
 from daemon.capture.rejection import Rejection
 from daemon.capture.spool import Spool
 from daemon.capture.wire import parse_labels, parse_records
+from retrain.types import Reason, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,4 +191,19 @@ def test_all_bodies_together_are_bounded(tmp_path: Path) -> None:
         answer = ask(ingest, b" " * 1001)
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "1"
+        assert ask(ingest, RECORD).status_code == 200
+
+
+def test_a_low_disk_is_503_with_its_reason_before_a_body_is_read_and_nothing_is_kept(tmp_path: Path) -> None:
+    full = [Transient(Reason.UNAVAILABLE, "the disk is low: 5 bytes are free, 9 must be", retry_after_s=10.0), None]
+    with Spool(tmp_path) as spool:
+        ingest = Ingest(IngestPort(spool=spool, models=lambda: {"m"}, now=lambda: NOW, refusal=lambda: full[0]))
+        for path, body in (("/v1/records", RECORD), ("/v1/labels", LABEL)):
+            answer = ask(ingest, body, path)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+            (error,) = answer.json()["errors"]
+            assert (error["reason"], error["rule"]) == ("disk_low", "the disk is low: 5 bytes are free, 9 must be: send it again")
+        assert (list(spool.read()), ingest.held_bytes) == ([], 0)
+        assert ingest.port.counts.refused == {(EntryKind.RECORDS, Rejection.DISK_LOW): 1, (EntryKind.LABELS, Rejection.DISK_LOW): 1}
+        full.pop(0)
         assert ask(ingest, RECORD).status_code == 200

@@ -310,6 +310,16 @@ def test_the_share_that_the_champion_answers_is_of_the_newest_records_since_it_b
     assert Exporter(told.snapshot).registry.get_sample_value("retuned_served_ratio", {"model": MODEL}) == 0.25
 
 
+def test_the_exporter_shows_the_disk_what_is_kept_and_what_was_removed(told: Recorded) -> None:
+    told.health = replace(told.health, disk_free_bytes=7, disk_is_low=True, kept_bytes={MODEL: 9})
+    with told.ledger.begin() as tx:
+        counters.add(tx, MODEL, {("pruned", "age"): 5})
+    value = Exporter(told.snapshot).registry.get_sample_value
+    model = {"model": MODEL}
+    assert (value("retuned_disk_free_bytes"), value("retuned_disk_low_state"), value("retuned_kept_bytes", model)) == (7, 1.0, 9)
+    assert [value("retuned_pruned_bytes_total", {**model, "reason": reason}) for reason in ("age", "bytes")] == [5, 0]
+
+
 def test_a_paused_model_is_shown_with_the_reason(told: Recorded) -> None:
     with told.ledger.begin() as tx:
         controls.pause(tx, MODEL, by="ada", because="holidays", now=NOW)

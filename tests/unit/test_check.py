@@ -292,3 +292,11 @@ def test_a_bucket_is_told_apart_from_what_is_no_bucket(tmp_path: Path) -> None:
 def test_settings_of_the_cluster_without_the_cluster_are_told_to_have_no_effect(tmp_path: Path) -> None:
     found = problems(tmp_path, CLUSTER.replace("  kind: kubernetes\n", "") + MODEL)
     assert [(line, path) for line, path, _ in found] == [(4, "executor.image"), (5, "executor.store")]
+
+
+def test_records_are_kept_as_long_as_labels_may_come_and_sketches_as_long_as_a_window(tmp_path: Path) -> None:
+    keep = "    keep: {records_days: 10, sketches_days: 0.01}\n"
+    found = {path: text for _, path, text in problems(tmp_path, MODEL + keep)}
+    assert "must be at least label_horizon_s (30 days)" in found["models[0].keep.records_days"]
+    assert "make monitors.label_horizon_s shorter" in found["models[0].keep.records_days"]
+    assert "must be at least window_s" in found["models[0].keep.sketches_days"]
