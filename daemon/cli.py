@@ -30,6 +30,7 @@ Where = Annotated[
     str | None, typer.Option("--url", help="Where the service listens. Default: as --config's data_dir says.", envvar="RETUNED_URL")
 ]
 Model = Annotated[str, typer.Argument(help="Name of the model.", show_default=False)]
+Incident = Annotated[str, typer.Argument(help="Id of the incident, as `retuned incidents` shows it.", show_default=False)]
 MaybeModel = Annotated[str | None, typer.Argument(help="Name of the model; all of them without it.", show_default=False)]
 By = Annotated[str | None, typer.Option("--by", help="Your name, for the ledger. Default: the login name.", show_default=False)]
 Because = Annotated[str, typer.Option("--because", help="Your reason, for the ledger.")]
@@ -190,6 +191,54 @@ def pause(*, model: MaybeModel = None, by: By = None, because: Because = "", con
 def resume(*, model: MaybeModel = None, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None) -> None:
     """The inverse of pause."""
     _each(_client(config, url), model, "resume", by, because)
+
+
+@app.command()
+def incidents(*, model: MaybeModel = None, config: Config = _DEFAULT, url: Where = None, as_json: AsJson = False) -> None:
+    """Incidents, newest first: since when, harmful or not, who is on it, what it was judged."""
+    from daemon.status import show_incidents  # noqa: PLC0415 (start-up time of every other command)
+
+    client = _client(config, url)
+    names = [model] if model is not None else client.names()
+    show_incidents([client.model(name) for name in names], as_json=as_json)
+
+
+@app.command()
+def acknowledge(*, incident: Incident, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None) -> None:
+    """Say that you are on an incident: its alerts stop paging."""
+    typer.echo(_client(config, url).say(incident, "acknowledge", by=by, because=because))
+
+
+@app.command()
+def mute(
+    *,
+    incident: Incident,
+    hours: Annotated[float, typer.Option("--hours", min=0.0, help="For how long, at most 720.")] = 8.0,
+    by: By = None,
+    because: Because = "",
+    config: Config = _DEFAULT,
+    url: Where = None,
+) -> None:
+    """Tell nobody of an incident for some hours; what the service does by itself goes on."""
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 (start-up time of every other command)
+
+    until = (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
+    typer.echo(_client(config, url).say(incident, "mute", by=by, because=because, until=until))
+
+
+@app.command()
+def close(
+    *,
+    incident: Incident,
+    judged: Annotated[str, typer.Option("--as", help="real | false | expected: what it was.", show_default=False)],
+    replaces: Annotated[str | None, typer.Option("--replaces", help="The judgement that this one corrects.", show_default=False)] = None,
+    by: By = None,
+    because: Because = "",
+    config: Config = _DEFAULT,
+    url: Where = None,
+) -> None:
+    """Close an incident, or correct what it was closed as; from these judgements the precision of the alarms is measured."""
+    typer.echo(_client(config, url).say(incident, "close", by=by, because=because, judged=judged, replaces=replaces))
 
 
 def _each(client: Client, model: str | None, what: str, by: str | None, because: str) -> None:

@@ -11,6 +11,8 @@ import httpx
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from daemon.settings import Settings
 
 FAILED = 1
@@ -54,9 +56,16 @@ class Client:
         return found
 
     def ask(self, name: str, what: str, *, by: str | None, because: str, **more: str | None) -> str:
-        """An operation; the sentence that says what was done."""
+        """An operation on a model; the sentence that says what was done."""
+        return self._say(f"/v1/models/{_part(name)}/{what}", by, because, more)
+
+    def say(self, incident: str, what: str, *, by: str | None, because: str, **more: str | None) -> str:
+        """The same of an incident."""
+        return self._say(f"/v1/incidents/{_part(incident)}/{what}", by, because, more)
+
+    def _say(self, path: str, by: str | None, because: str, more: Mapping[str, str | None]) -> str:
         body = {"by": by or getpass.getuser(), "because": because, **{k: v for k, v in more.items() if v is not None}}
-        return str(self._call("POST", f"/v1/models/{_part(name)}/{what}", body)["what"])
+        return str(self._call("POST", path, body)["what"])
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 (JSON)
         try:
@@ -84,9 +93,9 @@ def _detail(answer: httpx.Response) -> str:
 
 
 def _part(name: str) -> str:
-    """A model's name as one part of a path."""
+    """A model's name, or an incident's id, as one part of a path."""
     if not name or any(c in name for c in "/?#%\\") or name in (".", ".."):
-        _end(f"{name!r} is no model's name")
+        _end(f"{name!r} is no name of a model or an incident")
     return name
 
 

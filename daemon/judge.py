@@ -98,14 +98,21 @@ class Judge:
         verdicts.save(tx, name, watch.look(window), at=window.end.timestamp(), epoch=watch.epoch)
 
     def _current(self, tx: Connection, watch: Watch | None) -> list[Verdict]:
-        """The latest verdicts of the epoch, whichever pane they came from."""
-        return [] if watch is None else [v.verdict for v in verdicts.latest(tx, watch.model.name, epoch=watch.epoch)]
+        """The latest verdicts of the epoch, whichever pane they came from; without those that a person closed: they act on nothing."""
+        if watch is None:
+            return []
+        held = incidents.held_subjects(tx, watch.model.name, watch.epoch)
+        latest = verdicts.latest(tx, watch.model.name, epoch=watch.epoch)
+        return [v.verdict for v in latest if incidents_of.key_of(v.verdict) not in held]
 
     def _incident(self, tx: Connection, watch: Watch, found: list[Verdict], now: float) -> None:
         """Fold verdicts into the model's incident and write what changed; an opened one gets a report."""
-        name = watch.model.name
+        name, quiet_s = watch.model.name, watch.model.monitors.quiet_s
         before = _as_incident(incidents.open_of(tx, name))
-        after, change = incidents_of.fold(before, found, model=name, epoch=watch.epoch, now=now, quiet_s=watch.model.monitors.quiet_s)
+        held = incidents.held_subjects(tx, name, watch.epoch)
+        after, change = incidents_of.fold(before, found, model=name, epoch=watch.epoch, now=now, quiet_s=quiet_s, held=held)
+        if after is None and (still := incidents_of.still_held(held, found, now=now, quiet_s=quiet_s)) != held:
+            incidents.hold(tx, name, watch.epoch, still, now=now)
         if after is None or after == before:
             return
         if change is incidents_of.Change.OPENED:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from daemon.act import operate
 from daemon.show.operations import Done
 from daemon.show.snapshot import snapshot
-from daemon.store import controls
+from daemon.show.wire import iso
+from daemon.store import controls, judgements
 from daemon.store.runs import Run
 from retrain.types import Permanent, Reason
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from daemon.pipeline import Pipeline
     from daemon.settings import ModelSettings
     from daemon.show.views import Snapshot
+    from daemon.store.judgements import Judged
 
 
 class ByPerson:
@@ -82,6 +84,33 @@ class ByPerson:
     def resume(self, model: str | None, *, by: str, because: str) -> Done:
         """Go on."""
         return self._each(model, controls.resume, "resumed", by=by, because=because)
+
+    def acknowledge(self, incident: str, *, by: str, because: str) -> Done:
+        """Somebody is on it."""
+
+        def ask(tx: Connection, now: float) -> Done:
+            kept = judgements.acknowledge(tx, incident, by=by, because=because, now=now)
+            return Done(model=kept.model, what=f"incident {kept.id} is acknowledged by {by}", incident=kept.id)
+
+        return self._done(ask)
+
+    def mute(self, incident: str, *, until: float, by: str, because: str) -> Done:
+        """Tell nobody until then."""
+
+        def ask(tx: Connection, now: float) -> Done:
+            kept = judgements.mute(tx, incident, until=until, by=by, because=because, now=now)
+            return Done(model=kept.model, what=f"incident {kept.id} is muted until {iso(until)}", incident=kept.id)
+
+        return self._done(ask)
+
+    def judge(self, incident: str, *, judged: Judged, replaces: Judged | None, by: str, because: str) -> Done:
+        """Say what it was, and close it."""
+
+        def ask(tx: Connection, now: float) -> Done:
+            kept = judgements.judge(tx, incident, judged, replaces=replaces, by=by, because=because, now=now)
+            return Done(model=kept.model, what=f"incident {kept.id} is closed, judged {judged} by {by}", incident=kept.id)
+
+        return self._done(ask)
 
     def _each(self, model: str | None, say: Callable[..., None], what: str, *, by: str, because: str) -> Done:
         names = [self._model(model).name] if model is not None else [m.name for m in self._pipeline.settings.models]

@@ -51,6 +51,21 @@ def show_runs(models: list[Body], *, as_json: bool) -> None:
     Console().print(_runs(models) if any(m["runs"] for m in models) else "no retraining yet")
 
 
+def show_incidents(models: list[Body], *, as_json: bool) -> None:
+    """Incidents, newest first."""
+    if as_json:
+        typer.echo(json.dumps([{"model": m["name"], **i} for m in models for i in m["incidents"]], indent=2))
+        return
+    table = _table("model", "incident", "opened", "closed", "harmful", "subjects", "acknowledged", "muted until", "judged")
+    for m in models:
+        for i in m["incidents"]:
+            judged = f"{i['judged']} by {i['judged_by']}" if i["judged"] else ""
+            opened = [m["name"], i["id"], i["opened_at"], i["closed_at"] or "open", "yes" if i["is_harmful"] else "no"]
+            said = [", ".join(sorted(i["subjects"])), i["acknowledged_by"], i["muted_until"], judged]
+            table.add_row(*(_cell(x) for x in [*opened, *said]))
+    Console().print(table if table.row_count else "no incident yet")
+
+
 def _head(model: Body) -> list[str]:
     champion, epoch, window = model["champion"], model["epoch"], model["window"]
     lines = [f"[bold]{_cell(model['name'])}[/bold]  {model['task']}  autonomy: {model['autonomy'] or 'watched only'}"]

@@ -11,7 +11,7 @@ from detectors.registry import detector_class
 from detectors.types import Eats, EDetectorValue, EValue, Outcome, Verdict, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
 
 class AlarmKind(StrEnum):
@@ -76,12 +76,26 @@ def alarms(verdicts: Iterable[Verdict]) -> list[Verdict]:
     return [v for v in verdicts if v.outcome is Outcome.ALARM and isinstance(v.evidence, EValue | EDetectorValue)]
 
 
+def key_of(verdict: Verdict) -> str:
+    """Names a subject within an incident."""
+    return f"{verdict.detector}:{verdict.subject}"
+
+
 def fold(
-    before: Incident | None, verdicts: Iterable[Verdict], *, model: str, epoch: int, now: float, quiet_s: float
+    before: Incident | None,
+    verdicts: Iterable[Verdict],
+    *,
+    model: str,
+    epoch: int,
+    now: float,
+    quiet_s: float,
+    held: Container[str] = (),
 ) -> tuple[Incident | None, Change]:
     """The incident after the newest verdicts. `before` is the open one or None; one that is returned closed is to be kept as such.
 
     An incident of an earlier epoch closes: a recovered model raises no alarm about the world it was trained for.
+    `held`: keys of subjects whose incident a person closed while they alarmed (`still_held`). By themselves they open nothing; an
+    incident that another subject opens takes them in, for what was harmless alone may not be so in company.
     """
     if before is not None and before.epoch != epoch:
         return replace(before, closed_at=now), Change.CLOSED
@@ -90,16 +104,25 @@ def fold(
         if before is not None and now - before.last_alarm_at >= quiet_s:
             return replace(before, closed_at=now), Change.CLOSED
         return before, Change.NONE
+    if before is None and all(key_of(v) in held for v in sounding):
+        return None, Change.NONE
     start = before or Incident(id=incident_id(model, epoch, now), model=model, epoch=epoch, opened_at=now, last_alarm_at=now)
     subjects = {**start.subjects}
     for verdict in sounding:
-        key = f"{verdict.detector}:{verdict.subject}"
+        key = key_of(verdict)
         subjects[key] = _subject(verdict, subjects.get(key), now)
     after = replace(start, subjects=subjects, last_alarm_at=now)
     after = replace(after, harmful=after.has(AlarmKind.DRIFT) and after.has(AlarmKind.RISK))
     if before is None:
         return after, Change.OPENED
     return after, Change.EXTENDED if len(subjects) > len(before.subjects) else Change.NONE
+
+
+def still_held(held: Mapping[str, float], verdicts: Iterable[Verdict], *, now: float, quiet_s: float) -> dict[str, float]:
+    """Of the subjects that a person closed (key -> last alarm) those that have not been quiet for `quiet_s`."""
+    sounding = {key_of(v) for v in alarms(verdicts)}
+    last = {key: now if key in sounding else at for key, at in held.items()}
+    return {key: at for key, at in last.items() if now - at < quiet_s}
 
 
 def incident_id(model: str, epoch: int, now: float) -> str:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.settings import Settings
+from daemon.show.answers import json_answer, model_of
+from daemon.show.asked import of_incidents, of_models
 from daemon.show.exporter import CONTENT_TYPE, Exporter
 from daemon.show.guard import Guard
 from daemon.show.ingest_schema import add_ingest
 from daemon.show.operations import Done, Operations
+from daemon.show.snapshot import incident_view
+from daemon.show.timeline import timeline
 from daemon.show.views import ModelView
 from daemon.show.wire import to_wire
 from daemon.store.incidents import incident
@@ -30,38 +32,6 @@ STUCK_S = 60.0
 
 _STATUS = {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409, Reason.REFUSED: 409, Reason.NOT_ENOUGH_LABELS: 409}
 _SANDBOX = {"Content-Security-Policy": "sandbox allow-scripts", "X-Content-Type-Options": "nosniff"}
-
-Person = Annotated[str, Field(min_length=1, max_length=128, description="Name of the person who asks; goes into the ledger.")]
-Because = Annotated[str, Field(max_length=1000, description="That person's reason; goes into the ledger.")]
-
-
-class _Ask(BaseModel):
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-
-class Asked(_Ask):
-    """Retrain, pause, resume: a name is welcome."""
-
-    by: Person = "someone"
-    because: Because = ""
-
-
-class Approval(_Ask):
-    """Approve a run that waits."""
-
-    by: Person
-    because: Because = ""
-    run: Annotated[str, Field(max_length=64)] | None = None
-    """None = the one that waits."""
-
-
-class Move(_Ask):
-    """Promote or roll back."""
-
-    by: Person
-    because: Because = ""
-    version: Annotated[str, Field(max_length=64)] | None = None
-    """None = the challenger (promote) or the previous champion (rollback)."""
 
 
 def create_api(
@@ -77,7 +47,9 @@ def create_api(
 
     app = FastAPI(title="retuned", version=version("retuned"), docs_url=None, redoc_url=None)
     app.include_router(_seen(operations, settings, ledger, now))
-    app.include_router(_asked(operations, settings))
+    guard = Guard(settings.http)
+    app.include_router(of_models(operations, guard))
+    app.include_router(of_incidents(operations, guard))
     app.add_exception_handler(Permanent, _permanent)
     app.add_exception_handler(Transient, _transient)
     add_ingest(app, ingest or {})
@@ -90,12 +62,20 @@ def _seen(operations: Operations, settings: Settings, ledger: Ledger, now: Calla
 
     @router.get("/v1/models", summary="All models, short")
     def models() -> Response:
-        return _json({"models": [_short(m) for m in operations.snapshot().models]})
+        return json_answer({"models": [_short(m) for m in operations.snapshot().models]})
 
     @router.get("/v1/models/{name}", summary="Champion, epoch, window, verdicts, incidents, runs, newest events and counters of a model")
     def model(name: str) -> Response:
         snapshot = operations.snapshot()
-        return _json({"at": to_wire(snapshot.at, "at"), **to_wire(_found(operations, name))})
+        return json_answer({"at": to_wire(snapshot.at, "at"), **to_wire(model_of(operations, name))})
+
+    @router.get("/v1/incidents/{incident_id}", summary="An incident with its timeline")
+    def one_incident(incident_id: str) -> Response:
+        with ledger.read() as tx:
+            kept = incident(tx, incident_id[:64])
+            if kept is None:
+                raise HTTPException(404, f"no incident {incident_id[:64]!r}")
+            return json_answer({"model": kept.model, **to_wire(incident_view(kept)), "timeline": to_wire(timeline(tx, kept))})
 
     @router.get("/reports/{incident_id}", summary="Evidently's HTML report of an incident")
     def report(incident_id: str) -> Response:
@@ -110,59 +90,16 @@ def _seen(operations: Operations, settings: Settings, ledger: Ledger, now: Calla
         health = operations.snapshot().health
         quiet_s = now() - (health.last_tick_at or health.started_at)
         stuck = quiet_s > 10 * settings.tick_s + STUCK_S
-        return _json({"ok": not stuck, "last_tick_s_ago": round(quiet_s, 3), "service": to_wire(health)}, status=503 if stuck else 200)
+        return json_answer(
+            {"ok": not stuck, "last_tick_s_ago": round(quiet_s, 3), "service": to_wire(health)}, status=503 if stuck else 200
+        )
 
     @router.get("/readyz", summary="200 when the service can work; 503 with what is missing")
     def readyz() -> Response:
         missing = operations.snapshot().health.not_ready
-        return _json({"ready": not missing, "missing": list(missing)}, status=503 if missing else 200)
+        return json_answer({"ready": not missing, "missing": list(missing)}, status=503 if missing else 200)
 
     return router
-
-
-def _asked(operations: Operations, settings: Settings) -> APIRouter:
-    router = APIRouter(prefix="/v1/models/{name}", dependencies=[Depends(Guard(settings.http))])
-
-    @router.post("/retrain", summary="Plan a run now")
-    def retrain(name: str, ask: Asked) -> Response:
-        _found(operations, name)
-        return _done(operations.retrain(name, by=ask.by, because=ask.because))
-
-    @router.post("/approve", summary="Let a run that waits for approval go on")
-    def approve(name: str, ask: Approval) -> Response:
-        _found(operations, name)
-        return _done(operations.approve(name, run=ask.run, by=ask.by, because=ask.because))
-
-    @router.post("/promote", summary="Promote a registered version")
-    def promote(name: str, ask: Move) -> Response:
-        _found(operations, name)
-        return _done(operations.promote(name, version=ask.version, by=ask.by, because=ask.because))
-
-    @router.post("/rollback", summary="Back to the previous champion")
-    def rollback(name: str, ask: Move) -> Response:
-        _found(operations, name)
-        return _done(operations.rollback(name, version=ask.version, by=ask.by, because=ask.because))
-
-    @router.post("/pause", summary="Stop everything automatic")
-    def pause(name: str, ask: Asked) -> Response:
-        _found(operations, name)
-        return _done(operations.pause(name, by=ask.by, because=ask.because))
-
-    @router.post("/resume", summary="Go on")
-    def resume(name: str, ask: Asked) -> Response:
-        _found(operations, name)
-        return _done(operations.resume(name, by=ask.by, because=ask.because))
-
-    return router
-
-
-def _found(operations: Operations, name: str) -> ModelView:
-    snapshot = operations.snapshot()
-    found = snapshot.model(name)
-    if found is None:
-        known = ", ".join(m.name for m in snapshot.models)
-        raise HTTPException(404, f"no model {name[:64]!r}; the settings know: {known}")
-    return found
 
 
 def _short(model: ModelView) -> dict[str, Any]:
@@ -190,14 +127,6 @@ def _report(ledger: Ledger, data_dir: Path, incident_id: str) -> Path:
     if not path.is_relative_to(data_dir.resolve()) or not path.is_file():
         raise HTTPException(404, "the report's file is gone")
     return path
-
-
-def _json(body: Any, *, status: int = 200) -> Response:  # noqa: ANN401 (JSON)
-    return Response(msgspec.json.encode(body), status, media_type="application/json", headers={"Cache-Control": "no-store"})
-
-
-def _done(done: Done) -> Response:
-    return _json(to_wire(done))
 
 
 async def _permanent(_request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from daemon.decide.policy import Sense
 from daemon.decide.run import ENDED, State
 from daemon.show.metrics import METRICS, MetricType
 from daemon.store.champions import Move, Stranger
+from daemon.store.judgements import Judged
 from daemon.store.retention import Why
 from detectors.types import Outcome
 from retrain.types import Reason
@@ -70,6 +71,7 @@ def samples(snapshot: Snapshot) -> Iterator[Sample]:
     for model in snapshot.models:
         yield from _traffic(model)
         yield from _decisions(model)
+        yield from _incidents(model, snapshot.at)
         yield from _queues(model, snapshot)
         yield from _kept(model, snapshot)
         for verdict in model.verdicts:
@@ -118,7 +120,6 @@ def _decisions(model: ModelView) -> Iterator[Sample]:
     for counter in ("alarms", "triggers", "alerts"):
         for reason, n in model.counters.get(counter, {}).items():
             yield f"{counter}_total", (name, reason), n
-    yield "open_incidents", (name,), sum(i.closed_at is None for i in model.incidents)
     for state in State:
         yield "runs", (name, str(state)), model.runs_by_state.get(str(state), 0)
     for run in model.runs:
@@ -144,6 +145,22 @@ def _closed(model: ModelView, metric: str, counter: str, reasons: Iterable[str])
     found = model.counters.get(counter, {})
     for reason in reasons:
         yield f"{metric}_total", (model.name, str(reason)), found.get(reason, 0)
+
+
+def _incidents(model: ModelView, at: float) -> Iterator[Sample]:
+    """The states are there without an incident too: a rule then needs no `or vector(0)`."""
+    name, now_open = model.name, model.open_incident
+    yield "open_incidents", (name,), float(now_open is not None)
+    if now_open is not None:
+        yield "incident_opened_timestamp_seconds", (name,), now_open.opened_at
+    yield "incident_harmful_state", (name,), float(now_open is not None and now_open.is_harmful)
+    yield "incident_acknowledged_state", (name,), float(now_open is not None and now_open.acknowledged_by is not None)
+    yield "incident_muted_state", (name,), float(now_open is not None and (now_open.muted_until or 0.0) > at)
+    for judged in Judged:
+        yield "judged_incidents_total", (name, str(judged)), model.counters.get("judged", {}).get(str(judged), 0)
+    if model.precision is not None:
+        for bound in ("value", "low", "high"):
+            yield "alarm_precision_ratio", (name, bound), getattr(model.precision, bound)
 
 
 def _queues(model: ModelView, snapshot: Snapshot) -> Iterator[Sample]:

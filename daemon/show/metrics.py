@@ -74,6 +74,17 @@ METRICS: tuple[Metric, ...] = (
     _counter("triggers", "Retrainings started, by what triggered them.", "model", "reason"),
     _counter("alerts", "Alerts: a person was told.", "model", "reason"),
     _gauge("open_incidents", "Incidents open now (0 or 1 a model).", "model"),
+    _gauge("incident_opened_timestamp_seconds", "When the open incident was opened; no sample without one.", "model"),
+    _gauge("incident_harmful_state", "1 while the open incident holds drift and risk, 0 otherwise and without one.", "model"),
+    _gauge("incident_acknowledged_state", "1 while a person is on the open incident, 0 otherwise and without one.", "model"),
+    _gauge("incident_muted_state", "1 while the open incident is muted, 0 otherwise and without one.", "model"),
+    _counter("judged_incidents", "Judgements by persons (real, false, expected); a correction counts again.", "model", "outcome"),
+    _gauge(
+        "alarm_precision_ratio",
+        "Share of judged incidents that were real: real / (real + false), expected ones left out; bound: value, low, high (95 %).",
+        "model",
+        "bound",
+    ),
     _gauge("runs", "Retrainings in each state now; final states keep theirs.", "model", "state"),
     _counter("ended_runs", "Retrainings that ended, by how.", "model", "state"),
     _gauge(

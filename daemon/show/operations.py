@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from daemon.show.views import Snapshot
+    from daemon.store.judgements import Judged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +21,8 @@ class Done:
     """The run concerned."""
     version: str | None = None
     """The version concerned."""
+    incident: str | None = None
+    """The incident concerned."""
 
 
 class Operations(Protocol):
@@ -55,4 +58,16 @@ class Operations(Protocol):
 
     def resume(self, model: str | None, *, by: str, because: str) -> Done:
         """The inverse of `pause`."""
+        ...
+
+    def acknowledge(self, incident: str, *, by: str, because: str) -> Done:
+        """Somebody is on it; CONFLICT when it is closed or acknowledged already."""
+        ...
+
+    def mute(self, incident: str, *, until: float, by: str, because: str) -> Done:
+        """Tell nobody of it until then; CONFLICT when it is closed, REFUSED beyond 30 days."""
+        ...
+
+    def judge(self, incident: str, *, judged: Judged, replaces: Judged | None, by: str, because: str) -> Done:
+        """Say what it was, and close it; CONFLICT when it was judged otherwise than `replaces` says."""
         ...

@@ -18,13 +18,15 @@ from daemon.show.views import (
     Health,
     IncidentView,
     ModelView,
+    PrecisionView,
     RunView,
     Snapshot,
     VerdictView,
     WindowView,
 )
-from daemon.store import champions, controls, counters, epochs, incidents, outbox, runs, tables, verdicts
+from daemon.store import champions, controls, counters, epochs, incidents, judgements, outbox, runs, tables, verdicts
 from daemon.store.ledger import events
+from detectors.performance.rate import binomial
 from detectors.types import EDetectorValue, EValue, Evidence, PValue, Score
 
 if TYPE_CHECKING:
@@ -32,13 +34,14 @@ if TYPE_CHECKING:
 
     from daemon.settings import ModelSettings, Settings
 
-__all__ = ["Health", "Snapshot", "evidence_view", "snapshot"]
+__all__ = ["Health", "Snapshot", "evidence_view", "incident_view", "snapshot"]
 
 _NEWEST_RUNS = 50
 _NEWEST_INCIDENTS = 50
 _NEWEST_EVENTS = 100
 _NEWEST_PANES = 10
 _DAY_S = 86400.0
+_ALPHA = 0.05  # of the interval of the alarms' precision
 
 
 def snapshot(tx: Connection, settings: Settings, now: float, health: Health) -> Snapshot:
@@ -87,6 +90,7 @@ def _model(tx: Connection, model: ModelSettings, now: float, health: Health) -> 
         window=_window(tx, model, champion.version, now) if champion else None,
         verdicts=_verdicts(tx, name, champion.epoch) if champion else (),
         incidents=_incidents(tx, name),
+        precision=_precision(tx, name),
         runs=_runs(tx, name),
         events=tuple(EventView(id=e["id"], at=e["at"], kind=e["kind"], data=e["data"]) for e in events(tx, name, limit=_NEWEST_EVENTS)),
         served_ratio=_served(tx, model, champion, now) if champion else None,
@@ -166,19 +170,19 @@ def _verdicts(tx: Connection, model: str, epoch: int) -> tuple[VerdictView, ...]
 
 
 def _incidents(tx: Connection, model: str) -> tuple[IncidentView, ...]:
-    return tuple(
-        IncidentView(
-            id=i.id,
-            epoch=i.epoch,
-            opened_at=i.opened_at,
-            closed_at=i.closed_at,
-            last_alarm_at=i.last_alarm_at,
-            subjects=i.subjects,
-            is_harmful=i.harmful,
-            report=f"/reports/{i.id}" if i.report else None,
-        )
-        for i in incidents.incidents(tx, model, limit=_NEWEST_INCIDENTS)
-    )
+    return tuple(incident_view(i) for i in incidents.incidents(tx, model, limit=_NEWEST_INCIDENTS))
+
+
+def incident_view(kept: incidents.StoredIncident) -> IncidentView:
+    """One incident, as it is shown."""
+    same = {name: getattr(kept, name) for name in IncidentView.__dataclass_fields__ if name not in {"is_harmful", "report"}}
+    return IncidentView(**same, is_harmful=kept.harmful, report=f"/reports/{kept.id}" if kept.report else None)
+
+
+def _precision(tx: Connection, model: str) -> PrecisionView | None:
+    n = judgements.tally(tx, model)
+    rate = binomial(n["real"], n["real"] + n["false"], _ALPHA)
+    return PrecisionView(**n, value=rate.value, low=rate.low, high=rate.high) if rate.n else None
 
 
 def _runs(tx: Connection, model: str) -> tuple[RunView, ...]:

@@ -137,6 +137,31 @@ class IncidentView:
     is_harmful: bool
     report: str | None
     """URL path of Evidently's report once the worker has written it."""
+    acknowledged_by: str | None = None
+    acknowledged_at: float | None = None
+    muted_until: float | None = None
+    muted_by: str | None = None
+    judged: str | None = None
+    """real | false | expected; None = no person has judged it."""
+    judged_by: str | None = None
+    judged_at: float | None = None
+    note: str | None = None
+    """The reason of the person who judged."""
+    held: Mapping[str, float] | None = None
+    """Closed by a person while these alarmed, and not quiet yet: subject key -> its last alarm."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrecisionView:
+    """How often the alarms of a model were right, by the judged incidents: real / (real + false); expected ones are left out."""
+
+    real: int
+    false: int
+    expected: int
+    value: float
+    low: float
+    high: float
+    """95 %, exact (Clopper & Pearson)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,6 +210,8 @@ class ModelView:
     verdicts: tuple[VerdictView, ...]
     incidents: tuple[IncidentView, ...]
     """Newest first, at most 50."""
+    precision: PrecisionView | None
+    """None = no incident was judged real or false yet."""
     runs: tuple[RunView, ...]
     """Newest first, at most 50."""
     events: tuple[EventView, ...]
@@ -199,6 +226,11 @@ class ModelView:
     outbox_n: int
     """Things decided but not yet delivered."""
     outbox_oldest_at: float | None
+
+    @property
+    def open_incident(self) -> IncidentView | None:
+        """At most one."""
+        return next((i for i in self.incidents if i.closed_at is None), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-_INSTANTS = frozenset({"at", "since", "start", "end"})
+_INSTANTS = frozenset({"at", "since", "start", "end", "muted_until"})
 
 
 def iso(at: float) -> str:
@@ -17,7 +17,7 @@ def iso(at: float) -> str:
 
 
 def to_wire(value: Any, name: str = "") -> Any:  # noqa: ANN401 (JSON)
-    """Dataclasses to dicts, tuples to lists, instants (`at`, `since`, `start`, `end`, `*_at`) to ISO 8601; infinities to None."""
+    """Dataclasses to dicts, tuples to lists, instants (`_INSTANTS` and `*_at`) to ISO 8601, infinities to None."""
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_wire(getattr(value, f.name), f.name) for f in fields(value)}
     if isinstance(value, Mapping):

@@ -1,4 +1,7 @@
-"""Incidents of a model, with the subjects that alarmed. When they open and close is `daemon.decide.incident`'s matter."""
+"""Incidents of a model, with the subjects that alarmed.
+
+When they open and close is `daemon.decide.incident`'s matter, what a person says of them `daemon.store.judgements`'.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from retrain.types import Permanent, Reason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
 _t = tables.incident
 
@@ -34,6 +37,18 @@ class StoredIncident:
     harmful: bool
     report: str | None
     """Path relative to data_dir."""
+    acknowledged_by: str | None = None
+    acknowledged_at: float | None = None
+    muted_until: float | None = None
+    muted_by: str | None = None
+    judged: str | None = None
+    """real | false | expected; None = no person has judged it."""
+    judged_by: str | None = None
+    judged_at: float | None = None
+    note: str | None = None
+    """The reason of the person who judged."""
+    held: dict[str, float] | None = None
+    """Subject key -> its last alarm: closed by a person and not quiet yet; None = nothing."""
 
 
 def open_incident(
@@ -53,6 +68,7 @@ def open_incident(
         harmful=harmful,
         report=None,
     )
+    tx.execute(update(_t).where(_t.c.model == model, _t.c.held.is_not(None)).values(held=None))  # they sound in this one now
     tx.execute(insert(_t).values({name: getattr(new, name) for name in StoredIncident.__dataclass_fields__}))
     note(tx, now, model, "incident.opened", incident=incident_id, epoch=epoch, subjects=new.subjects, harmful=harmful)
     return new
@@ -76,11 +92,32 @@ def close(tx: Connection, incident_id: str, *, now: float, because: str) -> None
 
 
 def reopen(tx: Connection, incident_id: str, *, now: float, because: str) -> None:
-    """Open again (after a rollback); a newer open incident of the model is left as it is and this one stays closed."""
-    held = _get(tx, incident_id)
-    if open_of(tx, held.model) is None:
-        tx.execute(update(_t).where(_t.c.id == incident_id).values(closed_at=None, last_alarm_at=now))
-        note(tx, now, held.model, "incident.reopened", incident=incident_id, because=because)
+    """Open again (after a rollback), heard anew: neither acknowledged nor muted.
+
+    A newer open incident of the model is left as it is and this one stays closed; so does one that a person judged false or expected.
+    """
+    kept = _get(tx, incident_id)
+    if kept.judged in {"false", "expected"} or open_of(tx, kept.model) is not None:
+        return
+    anew = {"acknowledged_by": None, "acknowledged_at": None, "muted_until": None, "muted_by": None, "held": None}
+    tx.execute(update(_t).where(_t.c.id == incident_id).values(closed_at=None, last_alarm_at=now, **anew))
+    note(tx, now, kept.model, "incident.reopened", incident=incident_id, because=because)
+
+
+def held_subjects(tx: Connection, model: str, epoch: int) -> dict[str, float]:
+    """What a person closed and what has not been quiet since: subject key -> its last alarm. Empty while an incident is open."""
+    found = tx.execute(select(_t.c.held).where(*_holding(model, epoch))).scalar()
+    return dict(found or {})
+
+
+def hold(tx: Connection, model: str, epoch: int, still: Mapping[str, float], *, now: float) -> None:
+    """Write what is still held; an event when nothing is any more."""
+    incident_id = tx.execute(select(_t.c.id).where(*_holding(model, epoch))).scalar()
+    if incident_id is None:
+        return
+    tx.execute(update(_t).where(_t.c.id == incident_id).values(held=dict(still) or None))
+    if not still:
+        note(tx, now, model, "incident.quiet", incident=incident_id, because="its subjects have been quiet: a new alarm opens an incident")
 
 
 def attach_report(tx: Connection, incident_id: str, report: str) -> None:
@@ -104,6 +141,11 @@ def incidents(tx: Connection, model: str, *, limit: int = 50) -> list[StoredInci
     """The newest incidents, newest first."""
     query = select(_t).where(_t.c.model == model).order_by(_t.c.opened_at.desc()).limit(limit)
     return [StoredIncident(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 (SQLAlchemy's API)
+
+
+def _holding(model: str, epoch: int) -> tuple[ColumnElement[bool], ...]:
+    """The incident that holds something: at most one, for one that opens takes over what was held."""
+    return (_t.c.model == model, _t.c.epoch == epoch, _t.c.held.is_not(None))
 
 
 def _get(tx: Connection, incident_id: str) -> StoredIncident:

@@ -195,6 +195,15 @@ incident = Table(
     Column("subjects", JSON, nullable=False),  # {"detector:subject": {detector, subject, kind: drift|risk|performance|fairness, …}}
     Column("harmful", Boolean, nullable=False),
     Column("report", Text),  # path relative to data_dir
+    Column("acknowledged_by", String(128)),
+    Column("acknowledged_at", Float),
+    Column("muted_until", Float),
+    Column("muted_by", String(128)),
+    Column("judged", String(16)),  # real · false · expected, by a person
+    Column("judged_by", String(128)),
+    Column("judged_at", Float),
+    Column("note", Text),  # that person's reason
+    Column("held", JSON(none_as_null=True)),  # {"detector:subject": last alarm}: closed by a person and not quiet yet; NULL = nothing
     Index("incident_model", "model", "opened_at"),
 )
 

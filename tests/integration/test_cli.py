@@ -34,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
 TOKEN = "s3cret"
 COMMANDS = {"serve", "demo", "check", "replay", "status", "retrain", "approve", "promote", "rollback", "pause", "resume", "runs"}
+COMMANDS |= {"incidents", "acknowledge", "mute", "close"}
 
 
 class Served:
@@ -121,6 +122,18 @@ def test_status_of_a_model_shows_figures_with_intervals_and_evidence() -> None:
     assert "inc-1" in output
     assert "harmful" in output
     assert "paused by ada: holidays" in run("status", "two").output
+
+
+def test_incidents_are_listed_and_a_persons_word_on_one_reaches_the_service(served: Served) -> None:
+    output = run("incidents").output
+    assert all(word in output for word in ("inc-1", "risk:risk", "open", "yes"))
+    assert run("acknowledge", "inc-1", "--by", "ada", "--because", "on it").exit_code == 0
+    assert run("mute", "inc-1", "--by", "ada", "--hours", "2").exit_code == 0
+    assert run("close", "inc-1", "--as", "false", "--by", "ada").exit_code == 0
+    assert [name for name, *_ in served.calls] == ["acknowledge", "mute", "judge"]
+    assert served.calls[-1][2] == {"judged": "false", "replaces": None, "by": "ada", "because": ""}
+    wrong = run("close", "inc-1", "--as", "perhaps")
+    assert (wrong.exit_code, "judged" in wrong.output) == (1, True)
 
 
 @pytest.mark.usefixtures("served")

@@ -96,6 +96,24 @@ def test_a_shift_opens_an_incident_with_evidentlys_report(serve: Serve, tmp_path
         assert "<html" in page.text.lower()
 
 
+def test_an_incident_that_a_person_closed_as_false_is_not_opened_again_by_the_same_alarm(serve: Serve, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    with serve(_CONFIG.format(reference=_reference(tmp_path))) as service:
+        service.http.post("/v1/records", json=_rows(rng, 1000, shift=3.0)).raise_for_status()
+        incident = wait_for(lambda: next(iter(service.model("shop")["incidents"]), None), message="an incident")
+        body = {"by": "ada", "judged": "false", "because": "a test"}
+        service.http.post(f"/v1/incidents/{incident['id']}/close", json=body).raise_for_status()
+        before = max(v["at"] for v in service.model("shop")["verdicts"] if v["outcome"] == "alarm")
+        service.http.post("/v1/records", json=_rows(rng, 1000, shift=3.0, prefix="s")).raise_for_status()
+        wait_for(
+            lambda: any(v["at"] > before and v["outcome"] == "alarm" for v in service.model("shop")["verdicts"]), message="a further alarm"
+        )
+        (kept,) = service.model("shop")["incidents"]
+        assert (kept["id"], kept["judged"], kept["closed_at"] is not None) == (incident["id"], "false", True)
+        assert "conformal_numeric:input.x" in kept["held"]
+        assert 'retuned_alarm_precision_ratio{bound="value",model="shop"} 0.0' in service.http.get("/metrics").text
+
+
 def test_what_was_acknowledged_survives_a_kill_and_is_counted_once(serve: Serve, tmp_path: Path) -> None:
     config = _CONFIG.format(reference=_reference(tmp_path))
     rng = np.random.default_rng(4)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from daemon.decide.incident import AlarmKind, Change, Incident, alarm_kind, alarms, fold
+from daemon.decide.incident import AlarmKind, Change, Incident, alarm_kind, alarms, fold, still_held
 from daemon.decide.policy import (
     Alert,
     History,
@@ -193,6 +193,23 @@ def test_an_incident_lives_until_every_subject_is_quiet_or_the_epoch_ends() -> N
     _, change = fold(more, [DRIFT], model="m", epoch=2, now=NOW, quiet_s=HOUR)
     assert change is Change.CLOSED
     assert fold(None, [], model="m", epoch=1, now=NOW, quiet_s=HOUR) == (None, Change.NONE)
+
+
+def test_what_a_person_closed_opens_nothing_by_itself_but_joins_what_another_subject_opens() -> None:
+    closed = {"text_witness:s": NOW - HOUR / 2}
+    common = {"model": "m", "epoch": 1, "now": NOW, "quiet_s": HOUR, "held": closed}
+    assert fold(None, [DRIFT], **common) == (None, Change.NONE)  # type: ignore[arg-type]  # by name
+    opened, change = fold(None, [DRIFT, RISK], **common)  # type: ignore[arg-type]
+    assert opened is not None
+    assert (change, opened.harmful, len(opened.subjects)) == (Change.OPENED, True, 2)
+
+
+def test_what_a_person_closed_is_held_until_it_has_been_quiet() -> None:
+    closed = {"text_witness:s": NOW - HOUR / 2, "risk_change:s": NOW - HOUR / 2}
+    held = still_held(closed, [DRIFT], now=NOW, quiet_s=HOUR)
+    assert held == {"text_witness:s": NOW, "risk_change:s": NOW - HOUR / 2}
+    assert still_held(held, [], now=NOW + HOUR / 2, quiet_s=HOUR) == {"text_witness:s": NOW}
+    assert still_held(held, [], now=NOW + HOUR, quiet_s=HOUR) == {}
 
 
 def test_an_alarm_is_about_what_its_detector_eats() -> None:

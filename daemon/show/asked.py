@@ -1,0 +1,128 @@
+"""What a person can ask for over HTTP, of a model and of an incident: bodies, routes, and the guard before them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from daemon.show.answers import json_answer, model_of
+from daemon.show.guard import Guard
+from daemon.show.operations import Done, Operations
+from daemon.show.wire import to_wire
+from daemon.store.judgements import Judged
+
+Person = Annotated[str, Field(min_length=1, max_length=128, description="Name of the person who asks; goes into the ledger.")]
+Because = Annotated[str, Field(max_length=1000, description="That person's reason; goes into the ledger.")]
+
+
+class _Ask(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class Asked(_Ask):
+    """Retrain, pause, resume: a name is welcome."""
+
+    by: Person = "someone"
+    because: Because = ""
+
+
+class Approval(_Ask):
+    """Approve a run that waits."""
+
+    by: Person
+    because: Because = ""
+    run: Annotated[str, Field(max_length=64)] | None = None
+    """None = the one that waits."""
+
+
+class Move(_Ask):
+    """Promote or roll back."""
+
+    by: Person
+    because: Because = ""
+    version: Annotated[str, Field(max_length=64)] | None = None
+    """None = the challenger (promote) or the previous champion (rollback)."""
+
+
+class Named(_Ask):
+    """Acknowledge."""
+
+    by: Person
+    because: Because = ""
+
+
+class Mute(Named):
+    """Mute until a time ahead."""
+
+    until: AwareDatetime
+
+
+class Judgement(Named):
+    """Close as real, false or expected."""
+
+    judged: Judged
+    replaces: Judged | None = None
+    """The judgement that is corrected; None = it has none yet."""
+
+
+def of_models(operations: Operations, guard: Guard) -> APIRouter:
+    """Operations on models."""
+    router = APIRouter(prefix="/v1/models/{name}", dependencies=[Depends(guard)])
+
+    @router.post("/retrain", summary="Plan a run now")
+    def retrain(name: str, ask: Asked) -> Response:
+        model_of(operations, name)
+        return _done(operations.retrain(name, by=ask.by, because=ask.because))
+
+    @router.post("/approve", summary="Let a run that waits for approval go on")
+    def approve(name: str, ask: Approval) -> Response:
+        model_of(operations, name)
+        return _done(operations.approve(name, run=ask.run, by=ask.by, because=ask.because))
+
+    @router.post("/promote", summary="Promote a registered version")
+    def promote(name: str, ask: Move) -> Response:
+        model_of(operations, name)
+        return _done(operations.promote(name, version=ask.version, by=ask.by, because=ask.because))
+
+    @router.post("/rollback", summary="Back to the previous champion")
+    def rollback(name: str, ask: Move) -> Response:
+        model_of(operations, name)
+        return _done(operations.rollback(name, version=ask.version, by=ask.by, because=ask.because))
+
+    @router.post("/pause", summary="Stop everything automatic")
+    def pause(name: str, ask: Asked) -> Response:
+        model_of(operations, name)
+        return _done(operations.pause(name, by=ask.by, because=ask.because))
+
+    @router.post("/resume", summary="Go on")
+    def resume(name: str, ask: Asked) -> Response:
+        model_of(operations, name)
+        return _done(operations.resume(name, by=ask.by, because=ask.because))
+
+    return router
+
+
+def of_incidents(operations: Operations, guard: Guard) -> APIRouter:
+    """Operations on incidents."""
+    router = APIRouter(prefix="/v1/incidents/{incident}", dependencies=[Depends(guard)])
+
+    @router.post("/acknowledge", summary="Say that somebody is on it")
+    def acknowledge(incident: str, ask: Named) -> Response:
+        return _done(operations.acknowledge(incident[:64], by=ask.by, because=ask.because))
+
+    @router.post("/mute", summary="Tell nobody of it before a time (at most 30 days ahead)")
+    def mute(incident: str, ask: Mute) -> Response:
+        return _done(operations.mute(incident[:64], until=ask.until.timestamp(), by=ask.by, because=ask.because))
+
+    @router.post("/close", summary="Close it as real, false or expected; or correct what it was closed as")
+    def close(incident: str, ask: Judgement) -> Response:
+        return _done(operations.judge(incident[:64], judged=ask.judged, replaces=ask.replaces, by=ask.by, because=ask.because))
+
+    return router
+
+
+def _done(done: Done) -> Response:
+    return json_answer(to_wire(done))

@@ -1,0 +1,40 @@
+"""What happened in and because of an incident, oldest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from daemon.show.views import EventView
+from daemon.store import tables
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from daemon.store.incidents import StoredIncident
+
+_t = tables.event
+_MOST = 500
+_DURING = frozenset({"alarm", "alert", "champion.moved", "champion.adopted", "paused", "resumed", "version.barred", "decision"})
+"""Kinds that name no incident: of interest while it is open."""
+_NAMED = frozenset(f"incident.{what}" for what in ("opened", "extended", "acknowledged", "muted", "judged", "closed", "reopened", "quiet"))
+
+
+def timeline(tx: Connection, kept: StoredIncident) -> tuple[EventView, ...]:
+    """At most 500 events: those that name the incident, those of the runs it led to, and what else happened to the model meanwhile."""
+    query = select(_t).where(_t.c.model == kept.model, _t.c.at >= kept.opened_at, _t.c.kind.in_(_DURING | _NAMED | {"run.entered"}))
+    end = float("inf") if kept.closed_at is None else kept.closed_at
+    runs = _runs(tx, kept)
+    found = []
+    for row in tx.execute(query.order_by(_t.c.id).limit(_MOST)):
+        is_named = row.data.get("incident") == kept.id or row.data.get("run") in runs
+        if is_named or (row.kind in _DURING and row.at <= end):
+            found.append(EventView(id=row.id, at=row.at, kind=row.kind, data=row.data))
+    return tuple(found)
+
+
+def _runs(tx: Connection, kept: StoredIncident) -> frozenset[str]:
+    table = tables.run
+    query = select(table.c.id, table.c.trigger).where(table.c.model == kept.model, table.c.created_at >= kept.opened_at)
+    return frozenset(run_id for run_id, trigger in tx.execute(query) if trigger.get("incident") == kept.id)
