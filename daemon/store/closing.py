@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from daemon.store import tables
 from daemon.store.closed import ClosedPane, Join, Part
-from daemon.store.columns import columns_of, log_table
+from daemon.store.columns import log_table
 from daemon.store.joining import Joiner, Own, is_pair, pairs_of, waited
 from daemon.store.record_log import RecordLog, log_path
 from detectors.sketches.confusion import Confusion
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings
+    from daemon.store.columns import Reader
     from daemon.store.pending import Buffer, HeldLabel, Pending
     from daemon.store.ports import Record
 
@@ -35,8 +36,8 @@ Columns = dict[str, "NDArray[Any]"]
 class Closing:
     """One pane of one model while it is being closed."""
 
-    def __init__(self, tx: Connection, model: ModelSettings, log: RecordLog, champion: tuple[str, float] | None) -> None:
-        self._tx, self._model, self._log = tx, model, log
+    def __init__(self, tx: Connection, model: ModelSettings, reader: Reader, log: RecordLog, champion: tuple[str, float] | None) -> None:
+        self._tx, self._model, self._reader, self._log = tx, model, reader, log
         self._version, self._since = champion or ("", 0.0)
         self._parts: list[Part] = []
         self._own: dict[bytes, Own] = {}
@@ -83,13 +84,13 @@ class Closing:
     def _add(self, part: Part, records: list[Record]) -> None:
         """One part: its Parquet is durable and its sketches are made when this returns."""
         if records:
-            columns = columns_of(self._model, records)
-            table = log_table(self._model, records, part.ats, self._model.sample_ratio)
+            frame = self._reader.frame(records)
+            table = log_table(records, frame, part.ats, self._model.sample_ratio)
             path = log_path(self._model.name, part.version, part.start, part.seq)
             self._log.write(path, table)
-            part = replace(part, path=path, table=table, summary=summarise(columns, self._model.subjects()))
+            part = replace(part, path=path, table=table, summary=summarise(frame.watched, self._model.subjects()))
             if part.version == self._version:
-                self._fresh.append(_since(columns, part.ats, self._since))
+                self._fresh.append(_since(frame.watched, part.ats, self._since))
         self._parts.append(part)
 
     def _part(self, version: str, start: float, *, n_seen: int) -> Part:

@@ -1,19 +1,25 @@
-"""Records to columns: what detectors read, and the rows of the record log."""
+"""Records to columns: what detectors read, and the rows of the record log.
+
+The values of the watched columns are decoded straight into lists, for many records at once; all other JSON goes into the log as it came.
+"""
 
 from __future__ import annotations
 
 import math
+import operator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec.json import Decoder
 
 from daemon.store.arrow import TooLarge, floats, strings, utf8
 from detectors.types import ColumnKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,61 +40,128 @@ LOG_SCHEMA = pa.schema(
         pa.field("pi", pa.float64(), nullable=False),  # probability with which the record was sampled
     ]
 )
-_SLICE_N = 8192  # rows at once; halved where their texts are too large for one Arrow array
+_SLICE_N = 1000  # records decoded at once: more leave the processor's cache
+_LOG_SLICE_N = 8192  # rows of one Arrow array; halved where their texts are too large for it
+
+
+class Output(msgspec.Struct, frozen=True, gc=False):
+    """What of an answer is read."""
+
+    label: str | None = None
+    scores: dict[str, float] | None = None
+    text: str | None = None
+    value: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """Records as columns, each of shape (n,)."""
+
+    watched: dict[str, NDArray[Any]]
+    """Subject -> values."""
+    text: NDArray[np.object_] | None
+    """The column that a text model is trained on."""
+    predicted: NDArray[np.object_]
+    score: NDArray[np.float64]
+
+
+_OUTPUT = Decoder(Output)
+_OBJECT = Decoder(dict[str, Any])
 _json = msgspec.json.Encoder()
 
 
-def columns_of(model: ModelSettings, records: Sequence[Record]) -> dict[str, NDArray[Any]]:
-    """Subject -> values, shape (n,), of every column that is watched."""
-    found: dict[str, NDArray[Any]] = {}
-    for subject, kind in model.subjects().items():
-        where, name = subject.split(".", 1)
-        values = _outputs(name, records) if where == "output" else _named(name, records)
-        found[subject] = numbers(values) if kind is ColumnKind.NUMERIC else objects(_texts(values))
-    return found
+class Reader:
+    """Reads the records of one model; made once."""
+
+    def __init__(self, model: ModelSettings) -> None:
+        self._subjects = model.subjects()
+        texts = (s for s, kind in self._subjects.items() if kind is ColumnKind.TEXT and not s.startswith("output."))
+        self._text = next(texts, None)  # the first one is what a text model is trained on
+        self._decode, self._value = _fields(model.columns)
+
+    def frame(self, records: Sequence[Record]) -> Frame:
+        """Everything that is watched, and what the log keeps beside the JSON. One record at least."""
+        parts = [self._slice(records[i : i + _SLICE_N]) for i in range(0, len(records), _SLICE_N)]
+        if len(parts) == 1:
+            return parts[0]
+        return Frame(
+            watched={subject: np.concatenate([part.watched[subject] for part in parts]) for subject in self._subjects},
+            text=None if self._text is None else np.concatenate([part.text for part in parts if part.text is not None]),
+            predicted=np.concatenate([part.predicted for part in parts]),
+            score=np.concatenate([part.score for part in parts]),
+        )
+
+    def _slice(self, records: Sequence[Record]) -> Frame:
+        rows = self._decode(b"\n".join([r.inputs for r in records]))
+        outputs = _OUTPUT.decode_lines(b"\n".join([r.output for r in records]))
+        label = objects([o.label for o in outputs])
+        score = numbers([o.scores.get(o.label) if o.scores and o.label is not None else None for o in outputs])
+        watched: dict[str, NDArray[Any]] = {"output.label": label, "output.score": score}
+        segments: list[Any] = []
+        for subject, kind in self._subjects.items():
+            where, name = subject.split(".", 1)
+            if where == "output":
+                if subject not in watched:
+                    watched[subject] = _values(kind, [getattr(o, name) for o in outputs])
+                continue
+            found = list(map(self._value[name], rows))
+            watched[subject] = _values(kind, found)
+            if _has_missing(kind, watched[subject]):  # then it may be a segment
+                segments = segments or self._decode(b"\n".join([r.segments for r in records]))
+                watched[subject] = _values(kind, [self._value[name](s) if v is None else v for v, s in zip(found, segments, strict=True)])
+        text = None if self._text is None else watched[self._text]
+        return Frame(watched={s: watched[s] for s in self._subjects}, text=text, predicted=label, score=score)
 
 
-def log_table(model: ModelSettings, records: Sequence[Record], ats: Sequence[float], pi: float) -> pa.Table:
-    """Rows of the record log, in the shape of `LOG_SCHEMA`, in the order in which the records came."""
-    starts = range(0, len(records), _SLICE_N)
-    slices = [part for i in starts for part in _log_slices(model, records[i : i + _SLICE_N], ats[i : i + _SLICE_N], pi)]
-    return pa.concat_tables(slices) if slices else LOG_SCHEMA.empty_table()
-
-
-def _log_slices(model: ModelSettings, records: Sequence[Record], ats: Sequence[float], pi: float) -> list[pa.Table]:
+def _fields(names: Iterable[str]) -> tuple[Callable[[bytes], list[Any]], dict[str, Callable[[Any], Any]]]:
+    """(decoder of lines of objects, column -> what takes its value out of one decoded line; None where there is none)."""
+    fields = {f"c{i}": name for i, name in enumerate(names)}
     try:
-        return [_log_slice(model, records, ats, pi)]
+        row = msgspec.defstruct("Row", [(field, Any, None) for field in fields], rename=fields, frozen=True, gc=False)
+    except ValueError:  # a name that no struct can have, with a quote in it
+        return _OBJECT.decode_lines, {name: operator.methodcaller("get", name) for name in fields.values()}
+    return Decoder(row).decode_lines, {name: operator.attrgetter(field) for field, name in fields.items()}
+
+
+def log_table(records: Sequence[Record], frame: Frame, ats: Sequence[float], pi: float) -> pa.Table:
+    """Rows of the record log, in the shape of `LOG_SCHEMA`, in the order in which the records came."""
+    slices = [slice(i, i + _LOG_SLICE_N) for i in range(0, len(records), _LOG_SLICE_N)]
+    return pa.concat_tables([part for rows in slices for part in _log_slices(records, frame, ats, pi, rows)])
+
+
+def _log_slices(records: Sequence[Record], frame: Frame, ats: Sequence[float], pi: float, rows: slice) -> list[pa.Table]:
+    try:
+        return [_log_slice(records[rows], frame, ats, pi, rows)]
     except TooLarge:
-        half = len(records) // 2
-        if not half:
+        middle = (rows.start + min(rows.stop, len(records))) // 2
+        if middle == rows.start:
             raise
-        return [*_log_slices(model, records[:half], ats[:half], pi), *_log_slices(model, records[half:], ats[half:], pi)]
+        halves = (slice(rows.start, middle), slice(middle, rows.stop))
+        return [part for half in halves for part in _log_slices(records, frame, ats, pi, half)]
 
 
-def _log_slice(model: ModelSettings, records: Sequence[Record], ats: Sequence[float], pi: float) -> pa.Table:
-    outputs = [r.output for r in records]
-    name, encode = text_column(model), _json.encode
-    texts = _texts(_named(name, records)) if name else [None] * len(records)
+def _log_slice(records: Sequence[Record], frame: Frame, ats: Sequence[float], pi: float, rows: slice) -> pa.Table:
+    texts = [None] * len(records) if frame.text is None else frame.text[rows].tolist()
     return pa.Table.from_arrays(
         [
             strings([r.id for r in records]),
-            floats(ats),
+            floats(ats[rows]),
             strings([r.version for r in records]),
-            utf8([encode(r.inputs) for r in records]),
-            utf8([encode(o) for o in outputs]),
-            utf8([encode(r.segments) for r in records]),
+            utf8([bytes(r.inputs) for r in records]),
+            utf8([_json.encode(o) for o in _OUTPUT.decode_lines(b"\n".join([r.output for r in records]))]),  # what is not read is not kept
+            utf8([bytes(r.segments) for r in records]),
             strings(texts),
-            strings([o.label for o in outputs]),
-            floats(numbers(_outputs("score", records))),
+            strings(frame.predicted[rows].tolist()),
+            floats(frame.score[rows]),
             floats(np.full(len(records), pi)),
         ],
         schema=LOG_SCHEMA,
     )
 
 
-def text_column(model: ModelSettings) -> str | None:
-    """The column that a text model is trained on: the first one of kind text."""
-    return next((name for name, column in model.columns.items() if column.kind is ColumnKind.TEXT), None)
+def predicted_of(record: Record) -> str | None:
+    """The class that was answered."""
+    return _OUTPUT.decode(record.output).label
 
 
 def groups_of(protected: Iterable[str], inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> dict[str, str | None]:
@@ -113,6 +186,14 @@ def objects(values: Sequence[object]) -> NDArray[np.object_]:
     return found
 
 
+def _values(kind: ColumnKind, values: Sequence[Any]) -> NDArray[Any]:
+    return numbers(values) if kind is ColumnKind.NUMERIC else objects(_texts(values))
+
+
+def _has_missing(kind: ColumnKind, values: NDArray[Any]) -> bool:
+    return bool(np.isnan(values).any()) if kind is ColumnKind.NUMERIC else None in values.tolist()
+
+
 def _number(value: object) -> float:
     if not isinstance(value, (int, float, str)):
         return math.nan
@@ -133,16 +214,3 @@ def _texts(values: Sequence[Any]) -> Sequence[str | None]:
 def _lookup(name: str, inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> object:
     found = inputs.get(name)
     return segments.get(name) if found is None else found
-
-
-def _named(name: str, records: Sequence[Record]) -> list[object]:
-    found: list[object] = [r.inputs.get(name) for r in records]
-    if None in found:  # a call a value costs half of the intake: only for those that look further
-        return [_lookup(name, r.inputs, r.segments) for r in records]
-    return found
-
-
-def _outputs(name: str, records: Sequence[Record]) -> list[object]:
-    if name == "score":
-        return [o.scores.get(o.label) if o.scores and o.label is not None else None for o in (r.output for r in records)]
-    return [getattr(r.output, name) for r in records]

@@ -18,6 +18,7 @@ import structlog
 from daemon.store import counters, keys, tables
 from daemon.store.closed import ClosedPane
 from daemon.store.closing import Closing
+from daemon.store.columns import Reader
 from daemon.store.commit import commit_pane
 from daemon.store.marks import marks_of, n_waiting, newest_pane
 from daemon.store.pending import Buffer, HeldLabel, Pending
@@ -62,6 +63,7 @@ class Intake:
 
     def __init__(self, settings: Settings, ledger: Ledger, feed: Feed, data_dir: Path) -> None:
         self._models = {model.name: model for model in settings.models}
+        self._readers = {model.name: Reader(model) for model in settings.models}
         self._ledger, self._feed = ledger, feed
         self.log = RecordLog(data_dir)
         self._pending: dict[str, Pending] = {}
@@ -238,7 +240,7 @@ class Intake:
             close_at = (index + 1) * model.monitors.pane_s + model.monitors.watermark_s
             labels = self._labels_due(pending, close_at, {i for i in (*late, index) if i in pending.buffers})
             with self._ledger.read() as tx:
-                pane = Closing(tx, model, self.log, champions.get(name)).close(pending, index, late, labels)
+                pane = Closing(tx, model, self._readers[name], self.log, champions.get(name)).close(pending, index, late, labels)
             yield pane
 
     def _closable(self, model: ModelSettings, until: float) -> Iterator[tuple[int, tuple[int, ...]]]:

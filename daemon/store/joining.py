@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from daemon.store import keys, tables
 from daemon.store.closed import Join
-from daemon.store.columns import groups_of, objects
+from daemon.store.columns import groups_of, objects, predicted_of
 from daemon.store.pending import HeldLabel
 from daemon.store.ports import Mark
 from detectors.types import Pairs
@@ -87,8 +87,8 @@ class Joiner:
             row=row,
             version=record.version,
             at=at,
-            predicted=record.output.label,
-            groups=groups_of(self._protected, record.inputs, record.segments),
+            predicted=predicted_of(record),
+            groups=groups_of(self._protected, json.loads(bytes(record.inputs)), json.loads(bytes(record.segments))),
             pi=pi,
         )
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
+
+    from typing_extensions import Buffer
 
 
 class Mark(NamedTuple):
@@ -55,32 +57,8 @@ class Entry(Protocol):
         ...
 
 
-class Output(Protocol):
-    """What the model answered."""
-
-    @property
-    def label(self) -> str | None:
-        """Of a classifier."""
-        ...
-
-    @property
-    def scores(self) -> Mapping[str, float] | None:
-        """Label -> 0..1."""
-        ...
-
-    @property
-    def text(self) -> str | None:
-        """Of a generator."""
-        ...
-
-    @property
-    def value(self) -> float | None:
-        """Of a regressor."""
-        ...
-
-
 class Record(Protocol):
-    """One production request with its answer."""
+    """One production request with its answer, taken apart only as far as it must be to be placed."""
 
     @property
     def id(self) -> str:
@@ -103,18 +81,18 @@ class Record(Protocol):
         ...
 
     @property
-    def inputs(self) -> Mapping[str, Any]:
-        """Column -> value."""
+    def inputs(self) -> Buffer:
+        """JSON object: column -> value."""
         ...
 
     @property
-    def output(self) -> Output:
-        """The answer."""
+    def output(self) -> Buffer:
+        """JSON object: the answer, as in `columns.Output`."""
         ...
 
     @property
-    def segments(self) -> Mapping[str, Any]:
-        """Column -> value."""
+    def segments(self) -> Buffer:
+        """JSON object: column -> value."""
         ...
 
 

@@ -190,18 +190,19 @@ class _Summariser:
     def follow(self) -> None:
         from daemon.capture.wire import parse_records
         from daemon.settings import ModelSettings
-        from daemon.store.columns import columns_of
+        from daemon.store.columns import Reader
         from detectors.sketches.summary import merge_summaries, summarise
 
         columns = {**dict.fromkeys(_NUMERIC, "numeric"), **dict.fromkeys(["channel", "country", "age_band"], "category")}
         model = ModelSettings.model_validate({"name": _MODEL, "task": "text-classification", "labels": ["no", "yes"], "columns": columns})
+        reader = Reader(model)
         pane: Any = {}
         waiting: list[Any] = []
         while True:
             for entry in self.spool.read(self.mark):
                 waiting += parse_records(entry.payload)
                 if len(waiting) >= 1000:
-                    pane = merge_summaries(pane, summarise(columns_of(model, waiting), model.subjects()))
+                    pane = merge_summaries(pane, summarise(reader.frame(waiting).watched, model.subjects()))
                     waiting = []
                 self.mark, self.n = entry.mark, self.n + entry.n
             self.spool.release(self.mark)
