@@ -78,7 +78,7 @@ class TextWitness:
     evidence: ClassVar[type[EDetectorValue]] = EDetectorValue
     guarantee: ClassVar[str] = "mean run length between false alarms of at least (1 - delta)/alpha panes with texts"
     assumption: ClassVar[str] = "reference texts are independent draws; given the past, a text has the reference's distribution"
-    cost: ClassVar[str] = "30 microseconds a text (first 4,000 of a pane), 50 ms of learning a pane; at most 2,560 hashed texts"
+    cost: ClassVar[str] = "30 microseconds a text (first 4,000 of a pane), 50 ms of learning each 32 texts; at most 2,560 hashed texts"
     source: ClassVar[str] = "Shekhar & Ramdas 2021, arXiv:2112.09162; Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532"
 
     def __post_init__(self) -> None:

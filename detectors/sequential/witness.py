@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -32,21 +33,44 @@ class Hits(NamedTuple):
     """Upper bound of the share of the reference's distribution that it hits."""
 
 
+class _Witnesses(NamedTuple):
+    """One a pool: linear in a text's features."""
+
+    weights: Floats
+    """Shape (FEATURES_N, pools)."""
+    intercepts: Floats
+    """Shape (pools,)."""
+    cuts: Floats
+    """Scores above which a text is hit, shape (pools, cuts)."""
+
+    def hits(self, texts: Texts) -> Floats:
+        """How many texts each witness and cut hits, shape (WITNESSES_N,)."""
+        scores = matrix(texts) @ self.weights + self.intercepts  # (texts, pools)
+        hits: Floats = (scores[:, :, None] > self.cuts).sum(axis=0).ravel().astype(np.float64)
+        return hits
+
+
 def witness_hits(*, learn: Texts, pool: Texts, hold: Texts, new: Texts, delta: float) -> Hits:
     """Both witnesses, learnt on half A and the pool, on half B and on the new texts; all six bounds hold together with 1 - delta."""
+    witnesses, held = _learnt(*(part.tobytes() for texts in (learn, pool, hold) for part in texts))
+    return Hits(witnesses.hits(new), held / hold.n, upper_share(held, hold.n, delta / WITNESSES_N))
+
+
+@lru_cache(maxsize=8)
+def _learnt(*parts: bytes) -> tuple[_Witnesses, Floats]:
+    """The witnesses and how many of half B each hits. Kept by content: panes with few texts ask for the same ones again and again."""
+    arrays = [np.frombuffer(part, dtype) for part, dtype in zip(parts, [np.uint16, np.int32] * 3, strict=True)]
+    learn, pool, hold = (Texts(*arrays[i : i + 2]) for i in (0, 2, 4))
     known = sparse.vstack([matrix(learn), matrix(pool)]).tocsr()
-    judged = sparse.vstack([matrix(hold), matrix(new)]).tocsr()
     kernel = (known @ known.T).toarray() + 1.0  # + 1: the intercept
-    hits, held = [], []
+    found = []
     for most in POOLS_N:
         rows = np.r_[: learn.n, learn.n + max(0, pool.n - most) : learn.n + pool.n]
         weights, out = _ridge(kernel[np.ix_(rows, rows)], learn.n)
-        scores = judged @ (known[rows].T @ weights) + weights.sum()
-        is_hit = scores[:, None] > np.quantile(out, _CUTS)  # (held and new texts, cuts)
-        held.append(is_hit[: hold.n].sum(axis=0))
-        hits.append(is_hit[hold.n :].sum(axis=0))
-    k = np.concatenate(held)
-    return Hits(np.concatenate(hits).astype(np.float64), k / hold.n, upper_share(k, hold.n, delta / WITNESSES_N))
+        found.append((known[rows].T @ weights, weights.sum(), np.quantile(out, _CUTS)))
+    by_feature, intercepts, cuts = zip(*found, strict=True)
+    witnesses = _Witnesses(np.stack(by_feature, axis=1), np.array(intercepts), np.stack(cuts))
+    return witnesses, witnesses.hits(hold)
 
 
 def _ridge(kernel: Floats, learn_n: int) -> tuple[Floats, Floats]:
