@@ -12,6 +12,7 @@ from daemon.settings_executor import ExecutorSettings
 from detectors.types import ColumnKind
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Word = Annotated[str, Field(min_length=1, max_length=128)]  # becomes part of a subject, of which the ledger keeps 256 characters
 Ratio = Annotated[float, Field(gt=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -213,9 +214,9 @@ class ModelSettings(_Part):
 
     name: Name
     task: Literal["text-classification", "text-generation", "tabular-classification", "tabular-regression"]
-    labels: list[str] = []
+    labels: list[Word] = []
     """Classes, in the order of the model's outputs (classification)."""
-    columns: dict[str, ColumnSettings] = {}
+    columns: dict[Word, ColumnSettings] = {}
     """Inputs and segments by name; `text: text` is short for `text: {kind: text}`."""
     sample_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Share of records kept, chosen by a hash of the id; all are counted."""

@@ -1,4 +1,4 @@
-"""A small world for the acting part: a real SQLite ledger and real files; registry, executor and record log answer at once.
+"""A small world for the acting part: a real ledger, real files; registry, executor and record log answer at once.
 
 Everything outside can be told to die (`Killed`) at its n-th touch, before or after its effect, as a process that gets SIGKILL does.
 """
@@ -61,7 +61,8 @@ class FusedLedger(Ledger):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        event.listen(self.engine, "connect", _quick)
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _quick)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -255,6 +256,8 @@ class World:
 
     folder: Path
     autonomy: str = "promote"
+    url: str = ""
+    """Of the ledger; SQLite in the folder without one."""
     fuse: Fuse = field(default_factory=Fuse)
     log: Log = field(default_factory=Log)
     now: float = 1_000_000.0
@@ -284,7 +287,7 @@ class World:
 
     def start(self) -> None:
         """A new process: nothing is remembered but ledger, files, registry and jobs."""
-        self.ledger = FusedLedger(f"sqlite:///{self.folder / 'ledger.db'}")
+        self.ledger = FusedLedger(self.url or f"sqlite:///{self.folder / 'ledger.db'}")
         self.ledger.fuse = self.fuse
         ports = Ports(ledger=self.ledger, versions=self.registry, executor=self.workers, rows=self.log, data_dir=self.settings.data_dir)
         self.runs = Runs(ports, split_salt=b"0" * 32)

@@ -13,16 +13,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _READS = "retuned_reads"
+_WAIT_MS = 10_000
+"""A writer waits so long for the one before it, then its transaction fails and is tried again by the next tick."""
+_WRITERS = 7_265_747_564
+"""PostgreSQL's advisory lock of those who write."""
 
 
 class Ledger:
-    """Opens the database (SQLite: WAL, synchronous=FULL; PostgreSQL by URL) and hands out transactions."""
+    """Opens the database (SQLite: WAL, synchronous=FULL; PostgreSQL by URL) and hands out transactions.
+
+    Both keep one rule: those who write do it one after the other, so that what a transaction has read still holds when it writes; those who
+    read see one moment and wait for nobody.
+    """
 
     def __init__(self, url: str) -> None:
         self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _sqlite_pragmas)
-            event.listen(self.engine, "begin", _begin_immediate)
+            event.listen(self.engine, "begin", _sqlite_begin)
+        else:
+            event.listen(self.engine, "begin", _postgresql_begin)
 
     def migrate(self) -> None:
         """Bring the schema up to date (Alembic)."""
@@ -50,14 +60,25 @@ class Ledger:
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:  # noqa: ANN401 (DB-API objects)
     connection.isolation_level = None  # we say BEGIN ourselves: sqlite3's own comes too late for a compare-and-set
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={_WAIT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
-def _begin_immediate(connection: Connection) -> None:
-    reads = connection.get_execution_options().get(_READS, False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+def _sqlite_begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN" if _reads(connection) else "BEGIN IMMEDIATE")
+
+
+def _postgresql_begin(connection: Connection) -> None:
+    if _reads(connection):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    else:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_WAIT_MS}")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
+
+
+def _reads(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get(_READS, False))
 
 
 def note(tx: Connection, at: float, model: str, kind: str, **data: Any) -> None:  # noqa: ANN401 (JSON)

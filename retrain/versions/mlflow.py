@@ -29,6 +29,8 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the outbox retries, nobody else
 }
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+"""Without a server nobody else says where artifacts go (MLflow itself: to ./mlruns of whoever calls)."""
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 _TRANSIENT = {"TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED"}
 
@@ -46,7 +48,7 @@ class MlflowVersions:
     """
 
     def __init__(self, tracking_uri: str | None = None, *, data_dir: Path) -> None:
-        """`tracking_uri` None: SQLite and local artifacts under `data_dir`/mlflow; else any MLflow tracking server with a registry."""
+        """`tracking_uri` None: SQLite; else a database or an MLflow server. Without a server artifacts lie under `data_dir`/mlflow."""
         self._home = data_dir.resolve() / "mlflow"
         self.tracking_uri = tracking_uri or local_uri(data_dir)
         self._lock = threading.Lock()
@@ -55,7 +57,7 @@ class MlflowVersions:
     def _client(self) -> Any:  # noqa: ANN401 (MLflow ships no types)
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        if self.tracking_uri.startswith("sqlite"):
+        if self.tracking_uri.startswith(_DATABASES):
             self._home.mkdir(parents=True, exist_ok=True)
         from mlflow import MlflowClient  # noqa: PLC0415 (1 s and 170 MB: on first use)
 
@@ -131,7 +133,7 @@ class MlflowVersions:
         if found is not None:
             experiment = found.experiment_id
         else:
-            place = (self._home / "artifacts").as_uri() if self.tracking_uri.startswith("sqlite") else None
+            place = (self._home / "artifacts").as_uri() if self.tracking_uri.startswith(_DATABASES) else None
             experiment = self._client.create_experiment(_EXPERIMENT, artifact_location=place)
         query = f"tags.`{_KEY}` = {_quoted(key)} AND tags.`retuned.model` = {_quoted(model)}"
         runs = self._client.search_runs([experiment], filter_string=query, max_results=1)

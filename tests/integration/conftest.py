@@ -1,7 +1,8 @@
-"""A real service as a process of its own, on a free port, ended by its pid."""
+"""A real service as a process of its own, on a free port, ended by its pid; and real databases for the ledger."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from tests import postgresql
 
 
 def wait_for(what: Callable[[], Any], *, seconds: float = 30.0, message: str = "the condition") -> Any:
@@ -73,3 +76,24 @@ def running(folder: Path, config: str) -> Iterator[Service]:
 def serve(tmp_path: Path) -> Callable[[str], Any]:
     """Starts the service on a configuration; to be used as a context manager."""
     return lambda config: running(tmp_path, config)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[postgresql.Server]:
+    """A PostgreSQL of this session."""
+    where = postgresql.installed()
+    if where is None and os.environ.get("CI") != "true":
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    assert where is not None, "PostgreSQL is not installed, and CI must not skip: apt-get install postgresql"
+    with postgresql.running(where) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Gives the URL of an empty database, another one at each call: the test runs once on each kind."""
+    if request.param == "postgresql":
+        server: postgresql.Server = request.getfixturevalue("postgresql_server")
+        return server.new_database
+    numbers = itertools.count()
+    return lambda: f"sqlite:///{tmp_path}/ledger-{next(numbers)}.db"

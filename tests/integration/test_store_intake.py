@@ -24,7 +24,7 @@ from daemon.store.ports import Feed
 from retrain.types import Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 PANE_S, WATERMARK_S, LATENESS_S = 10.0, 2.0, 100.0
@@ -60,13 +60,14 @@ class Service:
     """Ledger, spool and intake; `restart` throws the intake's memory away."""
 
     folder: Path
+    url: str
     ratio: float = 1.0
     spool: Spool = field(default_factory=Spool)
     champions: dict[str, tuple[str, float]] = field(default_factory=lambda: {"m": ("1", 0.0)})
     got: list[ClosedPane] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(f"sqlite:///{self.folder}/ledger.db")
+        self.ledger = Ledger(self.url)
         self.ledger.migrate()
         monitors = {"pane_s": PANE_S, "watermark_s": WATERMARK_S, "lateness_s": LATENESS_S}
         columns = {"text": "text", "age": "numeric", "band": {"kind": "category", "protected": True}}
@@ -107,8 +108,8 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    found = Service(tmp_path)
+def service(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Service]:
+    found = Service(tmp_path, new_database())
     yield found
     found.ledger.close()
 
@@ -252,8 +253,8 @@ def test_only_records_and_pairs_of_the_champion_and_its_epoch_enter_the_incremen
     assert len(service.logged()) == 3
 
 
-def test_sampling_keeps_a_share_counts_all_and_stores_the_probability(tmp_path: Path) -> None:
-    service = Service(tmp_path, ratio=0.3)
+def test_sampling_keeps_a_share_counts_all_and_stores_the_probability(tmp_path: Path, new_database: Callable[[], str]) -> None:
+    service = Service(tmp_path, new_database(), ratio=0.3)
     names = [f"r{i}" for i in range(1000)]
     service.spool.records(*(record(n, T) for n in names), received_at=T)
     service.spool.labels(*(label(n, T) for n in names), received_at=T + 1)
@@ -306,10 +307,12 @@ def test_a_transaction_that_fails_loses_nothing_and_doubles_nothing(service: Ser
     assert len(service.logged()) == 2
 
 
-def test_a_backlog_is_read_in_bounded_portions_with_the_same_panes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backlog_is_read_in_bounded_portions_with_the_same_panes(
+    tmp_path: Path, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def run(name: str) -> list[tuple[float, list[str], list[str]]]:
         (tmp_path / name).mkdir()
-        service = Service(tmp_path / name)
+        service = Service(tmp_path / name, new_database())
         for i in range(200):
             service.spool.records(record(f"r{i}", T + i), received_at=T + i)
             service.spool.labels(label(f"r{i}", T + i), received_at=T + i + 0.5)
@@ -324,10 +327,14 @@ def test_a_backlog_is_read_in_bounded_portions_with_the_same_panes(tmp_path: Pat
     assert len(whole) == 20
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_with_crashes_at_random_places_everything_is_stored_and_folded_exactly_once(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("new_database", "seed"), [("sqlite", 0), ("sqlite", 1), ("sqlite", 2), ("postgresql", 0)], indirect=["new_database"]
+)
+def test_with_crashes_at_random_places_everything_is_stored_and_folded_exactly_once(
+    tmp_path: Path, new_database: Callable[[], str], seed: int
+) -> None:
     rng = np.random.default_rng(seed)
-    service = Service(tmp_path, ratio=0.8)
+    service = Service(tmp_path, new_database(), ratio=0.8)
     truth = _random_traffic(service, rng)
     folded: list[str] = []
     joined = 0

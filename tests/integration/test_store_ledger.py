@@ -1,4 +1,4 @@
-"""The ledger's functions on a real SQLite file."""
+"""The ledger's functions on a real SQLite file and on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import insert
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from daemon.store import champions, controls, counters, epochs, incidents, outbox, runs, states, tables, verdicts
 from daemon.store.ledger import Ledger, events
@@ -15,15 +16,14 @@ from detectors.types import EDetectorValue, EValue, Outcome, PValue, Score, Verd
 from retrain.types import Permanent, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from detectors.types import Evidence
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    found = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+def ledger(new_database: Callable[[], str]) -> Iterator[Ledger]:
+    found = Ledger(new_database())
     found.migrate()
     yield found
     found.close()
@@ -52,8 +52,9 @@ def test_upgrading_twice_changes_nothing(ledger: Ledger) -> None:
     assert upgrade(ledger.engine) is False
 
 
-def test_two_services_that_start_at_once_migrate_once(tmp_path: Path) -> None:
-    found = [Ledger(f"sqlite:///{tmp_path}/fresh.db") for _ in range(3)]
+def test_two_services_that_start_at_once_migrate_once(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    found = [Ledger(url) for _ in range(3)]
     done: list[bool] = []
     threads = [threading.Thread(target=lambda x=x: done.append(upgrade(x.engine))) for x in found]
     for t in threads:
@@ -72,6 +73,30 @@ def test_a_reader_does_not_wait_for_a_writer_and_sees_only_what_was_committed(le
             assert counters.counters(other, "m") == {}
     with ledger.read() as other:
         assert counters.counters(other, "m") == {("records", "stored"): 1}
+
+
+def test_who_reads_sees_one_moment_although_others_write_meanwhile(ledger: Ledger) -> None:
+    with ledger.read() as tx:
+        assert counters.counters(tx, "m") == {}
+        with ledger.begin() as other:
+            counters.add(other, "m", {("records", "stored"): 1})
+        assert counters.counters(tx, "m") == {}
+
+
+@pytest.mark.parametrize("new_database", ["postgresql"], indirect=True)  # SQLite has no transaction that may only read
+def test_a_reader_cannot_write(ledger: Ledger) -> None:
+    with pytest.raises(DBAPIError, match="read-only"), ledger.read() as tx:
+        counters.add(tx, "m", {("records", "stored"): 1})
+
+
+def test_a_writer_that_waits_too_long_for_another_fails_instead_of_hanging(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.store.ledger._WAIT_MS", 50)
+    ledger = Ledger(new_database())
+    with ledger.begin(), pytest.raises(OperationalError, match=r"locked|lock timeout"), ledger.begin():
+        pass
+    ledger.close()
 
 
 def test_of_two_promotions_with_the_same_expectation_one_wins(ledger: Ledger) -> None:

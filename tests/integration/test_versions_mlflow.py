@@ -1,4 +1,4 @@
-"""The registry adapter against a real MLflow SQLite store."""
+"""The registry adapter against a real MLflow store: SQLite, and once PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from retrain.types import Permanent, Reason, Transient
 from retrain.versions.mlflow import MlflowVersions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 # MLflow and what it imports, not this project
@@ -102,3 +103,18 @@ def test_what_does_not_exist_is_permanent_and_what_does_not_answer_is_transient(
     unreachable = MlflowVersions("http://127.0.0.1:9", data_dir=tmp_path)
     with pytest.raises(Transient):
         unreachable.aliases(MODEL)
+
+
+@pytest.mark.parametrize("new_database", ["postgresql"], indirect=True)
+def test_a_registry_in_postgresql_keeps_versions_there_and_adapters_in_the_data_folder(
+    new_database: Callable[[], str], adapter: Path, tmp_path: Path
+) -> None:
+    versions = MlflowVersions(new_database(), data_dir=tmp_path / "data")
+    made = versions.stage(MODEL, adapter, key="run-1", tags={"plan_digest": "abc"})
+    assert versions.stage(MODEL, adapter, key="run-1", tags={}) == made
+    versions.put_alias(MODEL, "champion", made.version)
+    assert versions.aliases(MODEL) == {"champion": made.version}
+    assert versions.find(MODEL, made.version) == made
+    assert list((tmp_path / "data" / "mlflow" / "artifacts").rglob("adapter_model.safetensors"))
+    fetched = versions.fetch(MODEL, made.version, tmp_path / "got")
+    assert (fetched / "adapter_model.safetensors").read_bytes() == b"\x00weights"
