@@ -1,4 +1,4 @@
-"""The Helm chart rendered by the real helm, without a cluster."""
+"""The Helm chart and the kustomize base, rendered by the real helm and kubectl without a cluster."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ def refusal(*command: str | Path) -> str:
 
 def template(*command: str | Path, chart: Path = CHART) -> str:
     return helm("template", "prod", chart, "--namespace", "mlops", *OPERATOR, *command)
+
+
+@cache
+def kustomize(folder: str) -> Rendered:
+    """A folder of deploy/kustomize, built."""
+    done = run(KUBECTL, "kustomize", ROOT / "deploy" / "kustomize" / folder)
+    assert done.returncode == 0, done.stderr
+    return parsed(done.stdout)
 
 
 @dataclass(frozen=True)
