@@ -10,12 +10,13 @@ from daemon.capture.frames import EntryKind
 from daemon.show.views import Health
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from daemon.capture.counts import Counts
     from daemon.capture.spool import Spool
     from daemon.store.disk import Disk
     from daemon.store.intake import Intake
+    from detectors.fairness.groups import GroupFigure
     from retrain.types import Reason
 
 
@@ -33,6 +34,7 @@ class Monitor:
         self._failures: tuple[Mapping[Reason, int], ...] = ()
         self._alias_lag_s: Callable[[float], Mapping[str, float]] = lambda _now: {}
         self._blind: Mapping[str, frozenset[str]] = {}
+        self._groups: Mapping[str, Sequence[GroupFigure]] = {}
         self._kept_bytes: Callable[[], Mapping[str, int]] = dict
 
     def watch(
@@ -41,11 +43,12 @@ class Monitor:
         failures: tuple[Mapping[Reason, int], ...],
         alias_lag_s: Callable[[float], Mapping[str, float]],
         blind: Mapping[str, frozenset[str]],
+        groups: Mapping[str, Sequence[GroupFigure]],
         kept_bytes: Callable[[], Mapping[str, int]],
     ) -> None:
         """Where the deciding and the acting side keep what they know."""
         self._failures, self._alias_lag_s, self._blind = failures, alias_lag_s, blind
-        self._kept_bytes = kept_bytes
+        self._groups, self._kept_bytes = groups, kept_bytes
 
     def ticked(self, now: float, seconds: float) -> None:
         """A tick ended well."""
@@ -76,6 +79,7 @@ class Monitor:
             rejected_labels=self._refused(EntryKind.LABELS),
             alias_lag_s=self._alias_lag_s(now),
             blind=dict(self._blind),
+            groups=dict(self._groups),
             failures=dict(sum((Counter({str(k): n for k, n in of.items()}) for of in self._failures), Counter())),
         )
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from daemon.store.intake import ClosedPane
     from daemon.store.panes import Windows
     from daemon.watch import Watch
+    from detectors.fairness.groups import GroupFigure
     from detectors.types import Verdict
 
 
@@ -38,6 +39,7 @@ class Judge:
         self._standing: dict[str, dict[str, int]] = {}
         self._last: dict[str, str] = {}
         self.blind: dict[str, frozenset[str]] = {}
+        self.groups: dict[str, list[GroupFigure]] = {}
         self._fresh: set[str] = set()
         self._since: dict[str, float] = {}  # models without a champion: when waiting for their first record began
 
@@ -86,6 +88,7 @@ class Judge:
         watch = watches.enter(tx, model, held.version, held.epoch, Path(self._data_dir, path))
         self._watches[name] = watch
         self._standing.pop(name, None)
+        self.groups.pop(name, None)
         return watch
 
     def _look(self, tx: Connection, watch: Watch, now: float) -> None:
@@ -96,6 +99,7 @@ class Judge:
         self._fresh.discard(name)
         window = self._windows.window(tx, name, watch.version, now - watch.model.monitors.window_s, now)
         verdicts.save(tx, name, watch.look(window), at=window.end.timestamp(), epoch=watch.epoch)
+        self.groups[name] = watch.groups(window)
 
     def _current(self, tx: Connection, watch: Watch | None) -> list[Verdict]:
         """The latest verdicts of the epoch, whichever pane they came from; without those that a person closed: they act on nothing."""

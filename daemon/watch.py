@@ -11,12 +11,16 @@ import structlog
 from daemon.decide.monitors import monitors
 from daemon.store import codec, states
 from daemon.store.reference import load_reference
+from detectors.fairness.groups import group_figures, named_groups
+from detectors.sketches.confusion import Confusion
+from detectors.sketches.counts import Counts
 from detectors.types import Kind, digest_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings
+    from detectors.fairness.groups import GroupFigure
     from detectors.types import Detector, Increment, Reference, Verdict, Window
 
 log = structlog.get_logger()
@@ -47,6 +51,17 @@ class Watch:
     def look(self, window: Window) -> list[Verdict]:
         """One-look detectors see the window; they have no state."""
         return [v for d in self.detectors if d.kind is Kind.INFORMS if (v := self._step(d, window)) is not None]
+
+    def groups(self, window: Window) -> list[GroupFigure]:
+        """Rates of the protected columns' groups; named are those of the reference only (a closed set)."""
+        wanted = self.model.monitors.fairness
+        if wanted is None or not self.model.labels or not isinstance(window.confusion, Confusion):
+            return []
+        found: list[GroupFigure] = []
+        for by in wanted.by:
+            kept = self.reference.sketches.get(f"segment.{by}", {}).get("counts", Counts())
+            found += group_figures(window.confusion, by=by, positive=self.model.labels[-1], named=named_groups(kept.counts))
+        return found
 
     def _step(self, detector: Detector, data: Increment | Window) -> Verdict | None:
         """One step; a detector that breaks is told and left out of this tick, so that a bad plug-in blinds nobody else."""

@@ -104,7 +104,9 @@ def _pipeline(settings: Settings, ledger: Ledger, intake: Intake, monitor: Monit
     handlers = {"aliases": aliases.deliver, "notify": Notify(ledger=ledger).deliver, "report": reporter.deliver}
     runs, outbox = Runs(ports, split_salt=split_salt), Deliverer(ledger=ledger, handlers=handlers)
     judge = Judge(settings, Windows())
-    monitor.watch(failures=(runs.failures, outbox.failures), alias_lag_s=aliases.lag_s, blind=judge.blind, kept_bytes=dict)
+    monitor.watch(
+        failures=(runs.failures, outbox.failures), alias_lag_s=aliases.lag_s, blind=judge.blind, groups=judge.groups, kept_bytes=dict
+    )
     return Pipeline(
         settings=settings,
         ledger=ledger,

@@ -121,11 +121,13 @@ class Verdict:
     high: float
     n: int
     because: str
+    limit: float | None = None
+    """What the figure is held to, in its own unit: floor of a metric, most of a loss, gap or distance. None = no fixed value."""
 
     def __post_init__(self) -> None:
         """Refuse non-finite figures, a reversed interval and a silent verdict."""
-        if not all(math.isfinite(x) for x in (self.value, self.low, self.high)):
-            msg = f"value, low and high must be finite, got {self.value}, {self.low}, {self.high}"
+        if not all(math.isfinite(x) for x in (self.value, self.low, self.high, self.limit or 0.0)):
+            msg = f"value, low, high and limit must be finite, got {self.value}, {self.low}, {self.high}, {self.limit}"
             raise ValueError(msg)
         if self.low > self.high:
             msg = f"low must not exceed high, got [{self.low}, {self.high}]"

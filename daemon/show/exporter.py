@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from daemon.decide.policy import Sense
 from daemon.decide.run import ENDED, State
 from daemon.show.metrics import METRICS, MetricType
+from daemon.store import delays
 from daemon.store.champions import Move, Stranger
 from daemon.store.judgements import Judged
 from daemon.store.retention import Why
@@ -23,11 +24,19 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
 
     from daemon.show.views import Health, ModelView, Snapshot, VerdictView
+    from detectors.fairness.groups import GroupFigure
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-Sample = tuple[str, tuple[str, ...], float]
+Buckets = tuple[list[tuple[str, float]], float]
+"""A histogram: cumulated counts by upper end, and the sum."""
+Sample = tuple[str, tuple[str, ...], float | Buckets]
 """Name without the prefix `retuned_`, label values in the table's order, value."""
+_FAMILIES = {
+    MetricType.GAUGE: GaugeMetricFamily,
+    MetricType.COUNTER: CounterMetricFamily,
+    MetricType.HISTOGRAM: HistogramMetricFamily,
+}
 
 
 class Exporter(Collector):
@@ -49,10 +58,9 @@ class Exporter(Collector):
         for sample in samples(self._newest()):
             found.setdefault(f"retuned_{sample[0]}", []).append(sample)
         for metric in METRICS:
-            make = CounterMetricFamily if metric.type is MetricType.COUNTER else GaugeMetricFamily
-            family = make(metric.name, metric.help, labels=metric.labels)
+            family = _FAMILIES[metric.type](metric.name, metric.help, labels=metric.labels)
             for _, labels, value in found.pop(metric.name, []):
-                family.add_metric(labels, value)
+                family.add_metric(labels, *(value if isinstance(value, tuple) else (value,)))
             yield family
         if found:
             msg = f"not in the table of metrics: {', '.join(sorted(found))}; add a line to daemon/show/metrics.py"
@@ -71,9 +79,11 @@ def samples(snapshot: Snapshot) -> Iterator[Sample]:
     for model in snapshot.models:
         yield from _traffic(model)
         yield from _decisions(model)
+        yield from _champion(model)
         yield from _incidents(model, snapshot.at)
         yield from _queues(model, snapshot)
         yield from _kept(model, snapshot)
+        yield from _groups(model.name, snapshot.health.groups.get(model.name, ()))
         for verdict in model.verdicts:
             yield from _figure(model.name, verdict)
 
@@ -82,6 +92,8 @@ def _figure(model: str, verdict: VerdictView) -> Iterator[Sample]:
     on = (model, verdict.detector, verdict.subject)
     for bound in ("value", "low", "high"):
         yield "figure_value", (*on, bound), getattr(verdict, bound)
+    if verdict.limit is not None:
+        yield "figure_limit", on, verdict.limit
     yield "figure_records", on, verdict.n
     yield "figure_window_end_timestamp_seconds", on, verdict.at
     for outcome in Outcome:
@@ -113,6 +125,8 @@ def _counted(model: str, counters: Mapping[str, Mapping[str, int]]) -> Iterator[
             yield f"read_{name}_total", (model,), counters["accepted"][name]
     for state, n in counters.get("joins", {}).items():
         yield "label_joins_total", (model, state), n
+    if delays.COUNTER in counters:
+        yield "label_delay_seconds", (model,), delays.cumulated(counters[delays.COUNTER])
 
 
 def _decisions(model: ModelView) -> Iterator[Sample]:
@@ -125,16 +139,24 @@ def _decisions(model: ModelView) -> Iterator[Sample]:
     for run in model.runs:
         if run.ended_at is None:
             yield "run_entered_timestamp_seconds", (name, run.state), run.entered_at
+    for newest in model.runs[:1]:
+        yield "last_run_entered_timestamp_seconds", (name, newest.state), newest.entered_at
     yield from _closed(model, "ended_runs", "ended_runs", sorted(ENDED))
     yield "paused_state", (name,), float(model.is_paused)
-    yield from _closed(model, "champion_moves", "champion_moves", Move)
-    yield from _closed(model, "alias_moves", "aliases", Stranger)
     for sense in Sense:
         yield "blind_state", (name, sense.value), float(sense in model.blind)
+
+
+def _champion(model: ModelView) -> Iterator[Sample]:
+    name = model.name
+    yield from _closed(model, "champion_moves", "champion_moves", Move)
+    yield from _closed(model, "alias_moves", "aliases", Stranger)
     if model.served_ratio is not None:
         yield "served_ratio", (name,), model.served_ratio
     if model.champion is not None:
         yield "champion_since_timestamp_seconds", (name,), model.champion.since
+        if model.champion.version.isdecimal():
+            yield "champion_version_number", (name,), float(model.champion.version)
     if model.epoch is not None:
         yield "epoch_number", (name,), model.epoch.epoch
         yield "learned_ratio", (name,), model.epoch.learned_ratio
@@ -175,6 +197,14 @@ def _kept(model: ModelView, snapshot: Snapshot) -> Iterator[Sample]:
         yield "kept_bytes", (model.name,), snapshot.health.kept_bytes[model.name]
     for why in Why:
         yield "pruned_bytes_total", (model.name, str(why)), model.counters.get("pruned", {}).get(str(why), 0)
+
+
+def _groups(model: str, figures: Iterable[GroupFigure]) -> Iterator[Sample]:
+    for figure in figures:
+        on = (model, figure.column, figure.group, str(figure.rate))
+        for bound in ("value", "low", "high"):
+            yield "group_rate_ratio", (*on, bound), getattr(figure, bound)
+        yield "group_rate_records", on, figure.n
 
 
 def _health(health: Health) -> Iterator[Sample]:

@@ -10,10 +10,11 @@ from enum import StrEnum
 
 
 class MetricType(StrEnum):
-    """Prometheus' two types that are used here."""
+    """Prometheus' types that are used here."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
+    HISTOGRAM = "histogram"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +28,9 @@ class Metric:
     labels: tuple[str, ...] = ()
 
 
-LABELS = frozenset({"model", "detector", "subject", "outcome", "reason", "state", "bound", "external_url", "version"})
+LABELS = frozenset(
+    {"model", "detector", "subject", "outcome", "reason", "state", "bound", "column", "group", "rate", "external_url", "version"}
+)
 """Every label that any metric may have. `version` is the service's own, never a model's."""
 
 
@@ -49,6 +52,7 @@ METRICS: tuple[Metric, ...] = (
         *_ON,
         "bound",
     ),
+    _gauge("figure_limit", "What the figure is held to, in its own unit: floor of a metric, most of a loss, gap or distance.", *_ON),
     _gauge("figure_records", "Records or labelled pairs behind the figure.", *_ON),
     _gauge("figure_window_end_timestamp_seconds", "End of the window or pane that the figure speaks of.", *_ON),
     _gauge("figure_outcome_state", "1 for what the detector says now, 0 for the other outcomes.", *_ON, "outcome"),
@@ -56,6 +60,17 @@ METRICS: tuple[Metric, ...] = (
     _gauge("evidence_limit_log10", "log10 evidence at which the detector alarms: -log10(alpha).", *_ON),
     _gauge("evidence_pvalue_ratio", "p-value of a one-look test: informs, never alarms.", *_ON),
     _gauge("evidence_distance_ratio", "Distance of a detector whose limit was set by hand.", *_ON),
+    # fairness, group by group: those of the reference (at most 20 a column), all others together as "(other)"
+    _gauge(
+        "group_rate_ratio",
+        "Rate of a group among labelled records of the window (positive, true_positive, false_positive), with its exact 95 % interval.",
+        "model",
+        "column",
+        "group",
+        "rate",
+        "bound",
+    ),
+    _gauge("group_rate_records", "Labelled records behind the rate.", "model", "column", "group", "rate"),
     # traffic
     _counter("records", "Records by what became of them: stored, dropped or rejected, with the reason.", "model", "outcome", "reason"),
     _counter("labels", "Labels by what became of them: stored, dropped or rejected, with the reason.", "model", "outcome", "reason"),
@@ -64,6 +79,12 @@ METRICS: tuple[Metric, ...] = (
         "read_labels", "Labels read from the spool: stored + dropped by reason, but for those that wait for a pane to close.", "model"
     ),
     _counter("label_joins", "What became of stored labels: joined, waiting for their record, unsampled, expired.", "model", "state"),
+    Metric(
+        name="retuned_label_delay_seconds",
+        type=MetricType.HISTOGRAM,
+        help="From a record's own time to the arrival of its label, of joined labels.",
+        labels=("model",),
+    ),
     _counter("acknowledged_records", "Records acknowledged (on disk in the spool) since the start of the process."),
     _counter("acknowledged_labels", "Labels acknowledged (on disk in the spool) since the start of the process."),
     _gauge("window_seen_records", "All records in the window, sampled or not.", "model"),
@@ -90,7 +111,11 @@ METRICS: tuple[Metric, ...] = (
     _gauge(
         "run_entered_timestamp_seconds", "When the active retraining entered the state that it is in; absent without one.", "model", "state"
     ),
+    _gauge(
+        "last_run_entered_timestamp_seconds", "When the newest run, active or ended, entered the state that it is in.", "model", "state"
+    ),
     _gauge("paused_state", "1 while a person has paused everything automatic.", "model"),
+    _gauge("champion_version_number", "The champion's version; absent when it is no number (MLflow's are).", "model"),
     _gauge("champion_since_timestamp_seconds", "When the present champion became it, by the ledger.", "model"),
     _counter(
         "champion_moves",

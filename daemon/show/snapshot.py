@@ -161,6 +161,7 @@ def _verdicts(tx: Connection, model: str, epoch: int) -> tuple[VerdictView, ...]
             high=v.high,
             n=v.n,
             because=v.because,
+            limit=v.limit,
             at=stored.at,
             epoch=stored.epoch,
         )

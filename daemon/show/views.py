@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from detectors.fairness.groups import GroupFigure
 
 LOG10_LIMIT = 1e6
 """log10 evidence is shown within +-this: JSON and dashboards know no infinity."""
@@ -42,6 +44,8 @@ class Health:
     rejected_labels: Mapping[str, int] = field(default_factory=dict)
     alias_lag_s: Mapping[str, float] = field(default_factory=dict)
     """Model -> for how long the registry's aliases have differed from the ledger; 0 = they agree."""
+    groups: Mapping[str, Sequence[GroupFigure]] = field(default_factory=dict)
+    """Model -> rates of its protected groups in the window."""
     blind: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Model -> `daemon.decide.policy.Sense` that have been silent for too long."""
     disk_free_bytes: int = 0
@@ -119,6 +123,8 @@ class VerdictView:
     high: float
     n: int
     because: str
+    limit: float | None
+    """What the figure is held to, in its own unit; None = no fixed value."""
     at: float
     """End of the window or increment that it speaks of."""
     epoch: int

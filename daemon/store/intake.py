@@ -20,6 +20,7 @@ from daemon.store.closed import ClosedPane
 from daemon.store.closing import Closing
 from daemon.store.columns import Reader
 from daemon.store.commit import commit_pane
+from daemon.store.delays import delays
 from daemon.store.marks import marks_of, n_waiting, newest_pane
 from daemon.store.pending import Buffer, HeldLabel, Pending
 from daemon.store.ports import Mark
@@ -131,6 +132,7 @@ class Intake:
                 count["labels", "stored"] += 1
             count["joins", join.state] += 1
             pending.n_waiting += (join.state == "waiting") - (not join.is_new)
+        count.update(delays(pane.joins))
         for index in pane.indices:
             pending.drop(index)
         pending.drop_labels({join.held.key for join in pane.joins if join.is_new})

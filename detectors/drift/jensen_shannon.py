@@ -99,6 +99,7 @@ class JensenShannon:
             high=high,
             n=n,
             because=because,
+            limit=self.limit,
         )
 
 

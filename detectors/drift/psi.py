@@ -129,6 +129,7 @@ class Psi:
             high=high,
             n=n,
             because=because,
+            limit=self.limit,
         )
 
 

@@ -107,4 +107,5 @@ def gap_verdict(
         high=high,
         n=groups.n,
         because=because,
+        limit=maximum,
     )

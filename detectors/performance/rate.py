@@ -67,4 +67,5 @@ def rate_verdict(rate: Rate, *, detector: str, subject: str, minimum: float | No
         high=rate.high,
         n=rate.n,
         because=because,
+        limit=minimum,
     )

@@ -101,6 +101,7 @@ class FairnessGap:
             high=1.0,
             n=n,
             because=f"the gap between groups of {self.by} ({value:.3f}, at least {low:.3f}) {says} {self.maximum:g}; {n} labelled records",
+            limit=self.maximum,
         )
 
     def _count(self, state: GapState, pairs: Pairs) -> GapState:
@@ -139,4 +140,5 @@ class FairnessGap:
             high=1.0,
             n=int(self._pairs_n(state).sum()),
             because=because,
+            limit=self.maximum,
         )

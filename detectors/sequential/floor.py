@@ -106,6 +106,7 @@ class Floor:
             high=high,
             n=n,
             because=because,
+            limit=None if state.limit == NO_LIMIT else self.metric_at(1.0 - state.limit),
         )
 
     def _says(self, state: ShareState, n: int, figures: str, *, is_alarm: bool) -> tuple[Outcome, str]:

@@ -104,4 +104,5 @@ class Risk:
             high=max(high, value),
             n=state.n,
             because=because,
+            limit=None if state.limit == NO_LIMIT else state.limit,
         )

@@ -76,4 +76,5 @@ class RiskChange:
             high=high,
             n=n,
             because=because,
+            limit=None if state.limit == NO_LIMIT else state.limit,
         )

@@ -20,6 +20,7 @@ from daemon.show.metrics import LABELS, METRICS
 from daemon.show.snapshot import Health, Snapshot, snapshot
 from daemon.store import champions, controls, counters, incidents, outbox, runs, tables, verdicts
 from daemon.store.ledger import Ledger
+from detectors.fairness.groups import GroupFigure, GroupRate
 from detectors.types import EDetectorValue, EValue, Outcome, PValue, Score, Verdict
 from retrain.types import Permanent, Reason, Transient
 
@@ -318,6 +319,37 @@ def test_the_exporter_shows_the_disk_what_is_kept_and_what_was_removed(told: Rec
     model = {"model": MODEL}
     assert (value("retuned_disk_free_bytes"), value("retuned_disk_low_state"), value("retuned_kept_bytes", model)) == (7, 1.0, 9)
     assert [value("retuned_pruned_bytes_total", {**model, "reason": reason}) for reason in ("age", "bytes")] == [5, 0]
+
+
+def test_the_exporter_shows_limits_the_newest_run_and_the_delay_of_labels(told: Recorded) -> None:
+    held_to = replace(verdict("f1_floor", EDetectorValue(log10_e=0.5, alpha=0.01)), limit=0.8)
+    with told.ledger.begin() as tx:
+        verdicts.save(tx, MODEL, [held_to], at=NOW, epoch=1)
+        counters.add(tx, MODEL, {("label_delay", "60"): 3, ("label_delay", "inf"): 1, ("label_delay", "sum_ms"): 90_500})
+    value = Exporter(told.snapshot).registry.get_sample_value
+    model = {"model": MODEL}
+    assert value("retuned_figure_limit", {**model, "detector": "f1_floor", "subject": "input.text"}) == 0.8
+    assert value("retuned_figure_limit", {**model, "detector": "ks", "subject": "input.text"}) is None
+    assert value("retuned_last_run_entered_timestamp_seconds", {**model, "state": "planned"}) == NOW - 50.0
+    assert [value("retuned_label_delay_seconds_bucket", {**model, "le": le}) for le in ("10", "60", "600", "+Inf")] == [0, 3, 3, 4]
+    assert (value("retuned_label_delay_seconds_count", model), value("retuned_label_delay_seconds_sum", model)) == (4, 90.5)
+
+
+def test_a_champion_whose_version_is_no_number_has_no_number(told: Recorded) -> None:
+    value = Exporter(told.snapshot).registry.get_sample_value
+    assert value("retuned_champion_version_number", {"model": MODEL}) == 1
+    with told.ledger.begin() as tx:
+        champions.adopt(tx, MODEL, "2026-11-spring", now=NOW, because="somebody's own")
+    assert value("retuned_champion_version_number", {"model": MODEL}) is None
+
+
+def test_the_exporter_shows_the_rates_of_groups(told: Recorded) -> None:
+    figure = GroupFigure(column="age_band", group="old", rate=GroupRate.TRUE_POSITIVE, value=0.8, low=0.7, high=0.9, n=40)
+    told.health = replace(told.health, groups={MODEL: [figure]})
+    value = Exporter(told.snapshot).registry.get_sample_value
+    on = {"model": MODEL, "column": "age_band", "group": "old", "rate": "true_positive"}
+    assert [value("retuned_group_rate_ratio", {**on, "bound": b}) for b in ("value", "low", "high")] == [0.8, 0.7, 0.9]
+    assert value("retuned_group_rate_records", on) == 40
 
 
 def test_a_paused_model_is_shown_with_the_reason(told: Recorded) -> None:

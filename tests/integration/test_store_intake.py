@@ -197,6 +197,8 @@ def test_labels_become_pairs_in_the_order_in_which_they_came(service: Service) -
     assert pane.parts[0].confusion.n == 3
     found = service.counters()
     assert (found["accepted", "labels"], found["labels", "stored"], found["labels", "duplicate"]) == (4, 3, 1)
+    delays = {reason: n for (name, reason), n in found.items() if name == "label_delay"}
+    assert delays == {"10": 3, "sum_ms": 3000 + 5000 + 5000}  # c, a and b: from their records to 5, 5 and 6
 
 
 def test_a_label_for_an_earlier_record_comes_with_the_next_pane_also_without_records_and_after_a_restart(service: Service) -> None:

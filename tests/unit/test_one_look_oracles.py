@@ -7,13 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
+from fairlearn.metrics import (
+    MetricFrame,
+    demographic_parity_difference,
+    equalized_odds_difference,
+    false_positive_rate,
+    selection_rate,
+    true_positive_rate,
+)
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import binomtest, chi2_contingency, ks_2samp, kstwo
 from scipy.stats.contingency import association
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from detectors.drift.ks import chance_of
+from detectors.fairness.groups import OTHER, GroupRate, group_figures, named_groups
 from detectors.registry import build
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.summary import summarise
@@ -190,6 +198,31 @@ def test_fairness_is_fairlearns_on_the_raw_rows(seed: int) -> None:
     assert parity.value == pytest.approx(demographic_parity_difference(truth, answer, sensitive_features=group))
     assert odds.low <= odds.value <= odds.high
     assert parity.n == pairs.n
+
+
+@pytest.mark.parametrize("seed", _RNG_SEEDS)
+def test_rates_of_groups_are_fairlearns_and_unnamed_groups_are_one(seed: int) -> None:
+    pairs = _pairs(seed)
+    truth, answer, group = pairs.label == "positive", pairs.predicted == "positive", pairs.groups["age_band"]
+    merged = np.where(group == "older", OTHER, group)
+    oracle = MetricFrame(
+        metrics={"positive": selection_rate, "true_positive": true_positive_rate, "false_positive": false_positive_rate},
+        y_true=truth,
+        y_pred=answer,
+        sensitive_features=merged,
+    ).by_group
+    found = list(group_figures(Confusion().add(pairs), by="age_band", positive="positive", named={"young", "old", "unseen"}))
+    assert {(f.group, str(f.rate)) for f in found} == {(g, r) for g in ("young", "old", OTHER) for r in GroupRate}
+    for figure in found:
+        assert figure.value == pytest.approx(oracle.loc[figure.group, str(figure.rate)])
+        assert 0.0 <= figure.low <= figure.value <= figure.high <= 1.0
+        assert figure.low < figure.high
+    assert sum(f.n for f in found if f.rate is GroupRate.POSITIVE) == pairs.n
+
+
+def test_named_groups_are_the_references_largest_and_bounded() -> None:
+    reference = {f"g{i}": i for i in range(30)}
+    assert named_groups(reference) == {f"g{i}" for i in range(10, 30)}
 
 
 def test_a_small_group_is_named_and_not_judged() -> None:

@@ -101,7 +101,19 @@ def test_risk_without_bound_rows_is_insufficient_however_bad_the_answers(name: s
 def test_a_floor_is_the_lower_bound_on_the_bound_rows_less_the_drop() -> None:
     detector = build("accuracy_floor", alpha=0.01, delta=0.01, max_drop=0.05)
     state = detector.start(reference(bound=pairs(180, 20)))
-    assert 1.0 - state.limit == pytest.approx(float(lower_share(180, 200, 0.01)) - 0.05)
+    floor = float(lower_share(180, 200, 0.01)) - 0.05
+    assert 1.0 - state.limit == pytest.approx(floor)
+    _, verdict = detector.step(state, increment(pairs=pairs(9, 1)))
+    assert verdict.limit == pytest.approx(floor)
+
+
+def test_an_f1_floor_tells_its_limit_as_f1_and_none_when_none_could_be_set() -> None:
+    detector = build("f1_floor", label="positive", minimum=0.8, alpha=0.01)
+    _, verdict = detector.step(detector.start(reference()), increment(pairs=pairs(9, 1)))
+    assert verdict.limit == pytest.approx(0.8)
+    hopeless = build("f1_floor", label="positive", max_drop=0.9, alpha=0.01)
+    _, verdict = hopeless.step(hopeless.start(reference(bound=pairs(9, 1))), increment(pairs=pairs(9, 1)))
+    assert verdict.limit is None
 
 
 @pytest.mark.parametrize("right", [100, 400])
