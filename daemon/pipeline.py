@@ -14,15 +14,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from daemon.decide import policy
 from daemon.show.snapshot import snapshot
 from daemon.store import champions
 from daemon.store.champions import FROM_TRAFFIC
+from retrain.types import Permanent, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from daemon.act.aliases import Aliases
+    from daemon.act.keeper import Keeper
     from daemon.act.outbox import Deliverer
     from daemon.act.runs import Runs
     from daemon.judge import Judge
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from daemon.store.intake import Intake
     from daemon.store.ledger import Ledger
 
+log = structlog.get_logger()
 _PRUNE_EVERY_S = 3600.0
 
 
@@ -45,12 +51,14 @@ class Pipeline:
     runs: Runs
     outbox: Deliverer
     aliases: Aliases
+    keeper: Keeper
     health: Callable[[], Health]
     shown: Snapshot | None = None
     prune_at: float = 0.0
 
     def tick(self, now: float) -> None:
         """One look at everything, oldest data first."""
+        self._keep(now)
         try:
             self.aliases.reconcile(now)  # who is champion: adopted, re-asserted, or moved by a person
             while not self._take_in(now):
@@ -86,12 +94,20 @@ class Pipeline:
         self.runs.advance(model, now)
 
     def _prune(self, now: float) -> None:
-        """Hourly: keys and labels beyond the label horizon are let go."""
+        """Hourly, a part a tick: keys and labels beyond the label horizon are let go."""
         if now < self.prune_at:
             return
         with self.ledger.begin() as tx:
             self.intake.prune(tx, now)
-        self.prune_at = now + _PRUNE_EVERY_S
+        if self.intake.is_pruned:
+            self.prune_at = now + _PRUNE_EVERY_S
+
+    def _keep(self, now: float) -> None:
+        """Retention, before anything else: a disk that is full stops what follows, and must not stop this."""
+        try:
+            self.keeper.step(now)
+        except (OSError, SQLAlchemyError, Transient, Permanent):
+            log.exception("retention.failed")
 
     def show(self, now: float) -> None:
         """What the exporter, the API and the pages see, until the next tick."""

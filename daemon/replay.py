@@ -22,7 +22,7 @@ from daemon.capture.wire import parse_labels, parse_records
 from daemon.judge import Judge
 from daemon.pipeline import Pipeline
 from daemon.replay_read import Recording
-from daemon.replay_world import ListedRuns, MemorySpool, SeenVersions, Traffic, Undelivered
+from daemon.replay_world import KeptAll, ListedRuns, MemorySpool, SeenVersions, Traffic, Undelivered
 from daemon.show.views import Health
 from daemon.show.wire import iso, to_wire
 from daemon.store import counters, incidents, tables, verdicts
@@ -192,6 +192,7 @@ def _pipeline(settings: Settings, ledger: Ledger, spool: MemorySpool, traffic: T
         runs=cast("Any", listed),  # stand-ins with the methods that the pipeline calls
         outbox=cast("Any", Undelivered(ledger)),
         aliases=cast("Any", SeenVersions(ledger, traffic)),
+        keeper=cast("Any", KeptAll()),
         health=lambda: Health(started_at=0.0),
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.act.aliases import Aliases
 from daemon.act.executors.local import LocalExecutor
+from daemon.act.keeper import Keeper
 from daemon.act.notify import Notify
 from daemon.act.outbox import Deliverer
 from daemon.act.report import Reporter
@@ -28,6 +29,7 @@ from daemon.operations import ByPerson
 from daemon.pipeline import Pipeline
 from daemon.show.api import create_api
 from daemon.store.disk import Disk
+from daemon.store.hold import Hold
 from daemon.store.intake import Intake, spool_mark
 from daemon.store.ledger import Ledger
 from daemon.store.panes import Windows
@@ -70,9 +72,10 @@ def build(settings: Settings) -> Wired:
     salts = salts_of(data_dir)
     with ledger.read() as tx:
         spool = Spool(data_dir / "spool", consumed=Mark(*spool_mark(tx)))
+    hold = Hold(data_dir)
     feed = Feed(
         read=spool.read,
-        release=spool.release,
+        release=partial(_release, spool, hold),
         parse_records=parse_records,
         parse_labels=parse_labels,
         included=partial(included, salt=salts["sampling"]),
@@ -88,12 +91,13 @@ def build(settings: Settings) -> Wired:
         limits=Limits(max_body_bytes=settings.http.max_body_bytes, max_batch_n=settings.http.max_batch_n, future_s=settings.future_s),
     )
     monitor = Monitor(port.counts, spool, intake, disk)
-    pipeline = _pipeline(settings, ledger, intake, monitor, split_salt=salts["split"])
+    keeper = Keeper(settings, ledger, disk, hold)
+    pipeline = _pipeline(settings, ledger, intake, monitor, keeper, split_salt=salts["split"])
     api = create_api(ByPerson(pipeline), settings, ledger, ingest={"/v1/records": Record, "/v1/labels": Label})
     return Wired(app=Ingest(port, otherwise=api), pipeline=pipeline, monitor=monitor, ledger=ledger, spool=spool)
 
 
-def _pipeline(settings: Settings, ledger: Ledger, intake: Intake, monitor: Monitor, *, split_salt: bytes) -> Pipeline:
+def _pipeline(settings: Settings, ledger: Ledger, intake: Intake, monitor: Monitor, keeper: Keeper, *, split_salt: bytes) -> Pipeline:
     """Decide and act."""
     executor = LocalExecutor()
     versions = MlflowVersions(settings.registry.tracking_uri, data_dir=settings.data_dir)
@@ -105,7 +109,11 @@ def _pipeline(settings: Settings, ledger: Ledger, intake: Intake, monitor: Monit
     runs, outbox = Runs(ports, split_salt=split_salt), Deliverer(ledger=ledger, handlers=handlers)
     judge = Judge(settings, Windows())
     monitor.watch(
-        failures=(runs.failures, outbox.failures), alias_lag_s=aliases.lag_s, blind=judge.blind, groups=judge.groups, kept_bytes=dict
+        failures=(runs.failures, outbox.failures),
+        alias_lag_s=aliases.lag_s,
+        blind=judge.blind,
+        groups=judge.groups,
+        kept_bytes=lambda: keeper.kept,
     )
     return Pipeline(
         settings=settings,
@@ -115,8 +123,16 @@ def _pipeline(settings: Settings, ledger: Ledger, intake: Intake, monitor: Monit
         runs=runs,
         outbox=outbox,
         aliases=aliases,
+        keeper=keeper,
         health=lambda: monitor.health(time.time()),
     )
+
+
+def _release(spool: Spool, hold: Hold, before: Mark) -> None:
+    """The spool lets go of what is in the ledger, unless a backup reads: then with the next tick after it."""
+    with hold.deleting() as is_free:
+        if is_free:
+            spool.release(before)
 
 
 def salts_of(data_dir: Path) -> dict[str, bytes]:

@@ -27,3 +27,8 @@ def pane_from_bytes(data: bytes) -> tuple[dict[str, dict[str, Any]], Confusion]:
     end = _SIZE.size + _SIZE.unpack_from(data)[0]
     found: dict[str, dict[str, Any]] = dict(summary_from_bytes(data[_SIZE.size : end]))
     return found, Confusion.from_bytes(data[end:])
+
+
+def empty_pane() -> bytes:
+    """Of a pane whose sketches were removed: nothing was seen, as far as a merge can tell."""
+    return pane_to_bytes({}, Confusion())

@@ -51,7 +51,7 @@ class Join:
 
     held: HeldLabel
     state: str
-    """joined | waiting | unsampled."""
+    """joined | waiting | unsampled | expired (its record is not kept any more)."""
     is_new: bool
     """False: it waited in the ledger."""
     pane_id: int | None = None

@@ -72,6 +72,7 @@ class Intake:
         self._commits = -1
         self._until, self._is_complete = float("-inf"), True  # of the last pull
         self._counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        self._swept: dict[str, bytes] = {}  # model -> the last key that a sweep looked at
 
     @property
     def n_pending(self) -> int:
@@ -162,14 +163,23 @@ class Intake:
         self._feed.release(spool)
 
     def prune(self, tx: Connection, now: float) -> dict[str, int]:
-        """Forget keys of records older than the label horizon, expire labels that waited that long; model -> labels expired."""
+        """Forget keys of records older than the label horizon, a part a call (`is_pruned`); model -> labels that waited so long."""
         expired = {}
         for name, model in self._models.items():
-            expired[name] = keys.expire(tx, name, before=now - model.monitors.label_horizon_s)
+            before, after = now - model.monitors.label_horizon_s, self._swept.get(name, b"")
+            self._swept[name] = keys.sweep(tx, name, before=before, after=after)
+            if after:
+                continue
+            expired[name] = keys.expire(tx, name, before=before)
             counters.add(tx, name, {("joins", "expired"): expired[name]})
             if name in self._pending:
                 self._pending[name].n_waiting = n_waiting(tx, name)
         return expired
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether all keys were looked at since `prune` began with the first."""
+        return not any(self._swept.values())
 
     # -- reading
 

@@ -72,7 +72,8 @@ class Joiner:
             elif held.key in earlier:
                 found.append(Join(held=held, state="joined", is_new=is_new, **earlier[held.key]))
             elif held.key in self._unsampled or held.key in committed:
-                found.append(Join(held=held, state="unsampled", is_new=is_new))
+                is_gone = committed.get(held.key, (None, None))[0] is not None  # retention was quicker than the sweep of keys
+                found.append(Join(held=held, state="expired" if is_gone else "unsampled", is_new=is_new))
             else:
                 found.append(Join(held=held, state="waiting", is_new=is_new))
         return found
@@ -101,6 +102,8 @@ class Joiner:
         paths = self._paths(list(places))
         found: dict[bytes, dict[str, Any]] = {}
         for pane_id, wanted in places.items():
+            if pane_id not in paths:
+                continue
             rows = self._log.rows(paths[pane_id], [row for _, row in wanted], _COLUMNS).to_pylist()
             for (key, row), record in zip(wanted, rows, strict=True):
                 groups = groups_of(self._protected, json.loads(record.pop("inputs")), json.loads(record.pop("segments")))

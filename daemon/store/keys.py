@@ -76,9 +76,21 @@ def _rows(tx: Connection, table: Table, columns: tuple[str, ...], model: str, ke
     return found
 
 
+def sweep(tx: Connection, model: str, *, before: float, after: bytes = b"", n: int = 50_000) -> bytes:
+    """Forget records of an earlier `at` among the next `n` keys behind `after`; gives the last key looked at, b"" at the end.
+
+    Keys are in no order of time, and an index of times would cost every record: so all of them are walked through, a part at a time.
+    """
+    t = tables.record_key
+    here = (t.c.model == model, t.c.key > after)
+    last = tx.execute(select(t.c.key).where(*here).order_by(t.c.key).offset(n - 1).limit(1)).scalar()
+    part = here if last is None else (*here, t.c.key <= last)
+    tx.execute(delete(t).where(*part, t.c.at < before))
+    return b"" if last is None else bytes(last)
+
+
 def expire(tx: Connection, model: str, *, before: float) -> int:
-    """Forget records of an earlier `at`; labels that wait since earlier expire. Gives the number of those."""
-    record, label = tables.record_key, tables.label
-    tx.execute(delete(record).where(record.c.model == model, record.c.at < before))
+    """Labels that wait since earlier expire; gives how many."""
+    label = tables.label
     old = update(label).where(label.c.model == model, label.c.state == "waiting", label.c.received_at < before)
     return int(tx.execute(old.values(state="expired")).rowcount)

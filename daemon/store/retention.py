@@ -43,28 +43,33 @@ class Item:
     """What its age counts from: the pane's end, the run's, the epoch's, the incident's."""
     n_bytes: int
     """Of its files; 0 = removing it frees no file."""
-    rows: tuple[int | str, ...] = ()
-    """Ledger rows that it is of."""
+    within: str = ""
+    """What it belongs to: it is needed when that is."""
+    row: int | str | None = None
+    """The ledger's row that knows it: a pane's id, a report's incident."""
+
+
+Span = tuple[float, float]
+"""(after, until]: of panes' ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Needs:
     """What must stay."""
 
-    since: float
-    """Records of panes that end after this: labels still come, a window looks back, an incident is open, a run trains, an epoch learns."""
-    sketches_since: float
-    """Likewise for sketches: a window is merged from them."""
+    records: tuple[Span, ...]
+    """Labels still come, an incident is open, a run trains or watches, an epoch learns."""
+    sketches: tuple[Span, ...]
+    """Windows are merged from them."""
     names: frozenset[str]
     """Names of items: of the present epoch, active runs, the champion, the previous and the challenger, and what settings name."""
 
     def hold(self, item: Item) -> bool:
         """Whether it must stay."""
-        if item.kind is Kind.RECORDS:
-            return item.at > self.since
-        if item.kind is Kind.SKETCHES:
-            return item.at > self.sketches_since
-        return item.name in self.names
+        if item.kind in {Kind.RECORDS, Kind.SKETCHES}:
+            spans = self.sketches if item.kind is Kind.SKETCHES else (*self.records, *self.sketches)
+            return any(after < item.at <= until for after, until in spans)
+        return item.name in self.names or item.within in self.names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +85,8 @@ def removable(items: Iterable[Item], needs: Needs, limits: Limits, *, kept_bytes
 
     Nothing that is needed is ever among them. Cost: O(n log n).
     """
-    free = sorted((item for item in items if not needs.hold(item)), key=lambda item: (item.at, item.kind, item.name))
+    order = {kind: i for i, kind in enumerate(Kind)}  # of what is equally old: a run's checkpoints before the run
+    free = sorted((item for item in items if not needs.hold(item)), key=lambda item: (item.at, order[item.kind], item.name))
     chosen = [(item, Why.AGE) for item in free if item.at < now - limits.age_s[item.kind]]
     left = kept_bytes - sum(item.n_bytes for item, _ in chosen)
     if limits.max_bytes is not None:

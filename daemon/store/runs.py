@@ -136,6 +136,11 @@ def runs(tx: Connection, model: str, *, limit: int = 50) -> list[Run]:
     return [Run(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 (SQLAlchemy's API)
 
 
+def folders_of(tx: Connection, model: str, version: str) -> list[str]:
+    """Folders of the runs that registered a version."""
+    return list(tx.execute(select(_t.c.folder).where(_t.c.model == model, _t.c.version == version)).scalars())
+
+
 def n_by_state(tx: Connection, model: str) -> dict[str, int]:
     """State -> how many runs are in it now."""
     query = select(_t.c.state, func.count()).where(_t.c.model == model).group_by(_t.c.state)

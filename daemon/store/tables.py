@@ -129,6 +129,13 @@ pane = Table(
     Column("n_pairs", BigInteger, nullable=False),
     Column("sketches", LargeBinary, nullable=False),
     UniqueConstraint("model", "version", "start", "seq"),
+    Index("pane_start", "model", "start"),  # the oldest are removed first
+)
+
+doomed = Table(
+    "doomed",
+    metadata,
+    Column("path", Text, primary_key=True),  # relative to data_dir: nothing in the ledger needs it any more, its file may still be there
 )
 
 record_key = Table(

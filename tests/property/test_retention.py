@@ -14,7 +14,8 @@ items = st.lists(
     max_size=30,
     unique_by=lambda item: (item.kind, item.name),
 )
-needs = st.builds(Needs, since=times, sketches_since=times, names=st.frozensets(st.sampled_from("abcdefgh")))
+spans = st.lists(st.tuples(times, times | st.just(float("inf"))), max_size=3).map(tuple)
+needs = st.builds(Needs, records=spans, sketches=spans, names=st.frozensets(st.sampled_from("abcdefgh")))
 limits = st.builds(
     Limits,
     age_s=st.fixed_dictionaries({kind: st.floats(min_value=0.0, max_value=NOW) for kind in Kind}),
@@ -54,5 +55,5 @@ def test_in_the_end_only_what_is_needed_is_too_old_or_above_the_limit(stored: li
 
 @given(items, limits)
 def test_each_kind_is_held_by_its_own_need(stored: list[Item], limit: Limits) -> None:
-    everything = Needs(since=-1.0, sketches_since=-1.0, names=frozenset(item.name for item in stored))
+    everything = Needs(records=((-1.0, NOW),), sketches=((-1.0, NOW),), names=frozenset(item.name for item in stored))
     assert removable(stored, everything, limit, kept_bytes=10**9, now=NOW, most_n=100) == []

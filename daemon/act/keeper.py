@@ -1,0 +1,137 @@
+"""Keeps house: a little at every tick, so that no tick is slow; more when the disk is low.
+
+What may go is `daemon.store.retention`'s matter. Each step asks the ledger anew what is needed, in the transaction that removes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from daemon.store import champions, removal, stored, verdicts
+from daemon.store.ledger import note
+from daemon.store.needs import needs
+from daemon.store.retention import Item, Kind, Limits, Why, removable
+from daemon.store.sizes import Sizes
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from daemon.settings import ModelSettings, Settings
+    from daemon.store.disk import Disk
+    from daemon.store.hold import Hold
+    from daemon.store.ledger import Ledger
+
+_LOOK_EVERY_S = 600.0
+_AGE_EVERY_S = 86_400.0
+"""Age is looked at once a day and when the disk is low; the limit of bytes at every look."""
+_BUDGET_S = 0.05
+_BUDGET_LOW_S = 1.0
+"""Of one tick, and of one tick while the disk is low."""
+_STEP_N = 100
+_DAY_S = 86_400.0
+
+
+@dataclass
+class _Round:
+    """One model from a look to its end."""
+
+    model: ModelSettings
+    by_age: bool
+    folders: list[Item]
+    sketched_until: float = 0.0
+    gone: Counter[tuple[Kind, Why]] = field(default_factory=Counter)
+    n_bytes: int = 0
+
+
+class Keeper:
+    """One per service, used by the ticking thread. `kept` is what the last look found, less what was removed since: model -> bytes."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, disk: Disk, hold: Hold) -> None:
+        self._settings, self._ledger, self._disk, self._hold = settings, ledger, disk, hold
+        self._data_dir = settings.data_dir
+        self._sizes = Sizes(settings.data_dir)
+        self._rounds: list[_Round] = []
+        self._look_at = self._age_at = 0.0
+        self.kept: dict[str, int] = {}
+
+    def step(self, now: float) -> None:
+        """A bounded piece of work; nothing while a backup reads."""
+        is_low = self._disk.state().is_low
+        if now >= self._look_at or (is_low and not self._rounds):
+            self._look(now, by_age=is_low or now >= self._age_at)
+        until = time.monotonic() + (_BUDGET_LOW_S if is_low else _BUDGET_S)
+        with self._hold.deleting() as is_free:
+            while is_free and self._rounds:
+                if not self._remove(self._rounds[0], now):
+                    self._end(self._rounds.pop(0), now)
+                if time.monotonic() >= until:
+                    break
+
+    def _look(self, now: float, *, by_age: bool) -> None:
+        self.kept = {model.name: self._sizes.of_model(model.name) for model in self._settings.models}
+        with self._ledger.read() as tx:
+            folders = {model.name: stored.folders(tx, self._data_dir, model.name) for model in self._settings.models}
+        self._rounds = [_Round(model=model, by_age=by_age, folders=folders[model.name]) for model in self._settings.models]
+        self._look_at = now + _LOOK_EVERY_S
+        if by_age:
+            self._age_at = now + _AGE_EVERY_S
+
+    def _remove(self, of: _Round, now: float) -> bool:
+        """One transaction and its files; False when nothing was left to do."""
+        name, until = of.model.name, of.sketched_until
+        with self._ledger.begin() as tx:
+            chosen = self._chosen(tx, of, now)
+            gone = removal.remove_rows(tx, name, chosen)
+            n_rows = self._remove_rows(tx, of.model, now) if of.by_age else 0
+            paths = removal.doomed(tx)
+        if paths:
+            removed = removal.remove_files(self._data_dir, paths)
+            with self._ledger.begin() as tx:
+                removal.forget(tx, removed)
+        of.gone.update((item.kind, why) for item, why in gone)
+        n_bytes = sum(item.n_bytes for item, _ in gone)
+        of.n_bytes += n_bytes
+        self.kept[name] = max(0, self.kept[name] - n_bytes)
+        names = {item.name for item, _ in gone}
+        of.folders = [item for item in of.folders if item.name not in names]
+        return bool(chosen) or n_rows > 0 or of.sketched_until > until
+
+    def _chosen(self, tx: Connection, of: _Round, now: float) -> list[tuple[Item, Why]]:
+        """Panes and folders first, oldest of all first; when none of them has to go, sketches."""
+        model, name = of.model, of.model.name
+        needed, limits = needs(tx, model, self._data_dir, now), _limits(model, by_age=of.by_age)
+        panes = stored.oldest_panes(tx, self._data_dir, name, most_n=_STEP_N)
+        items = [*panes, *of.folders]
+        if len(panes) == _STEP_N:  # what is younger than these has to wait for the panes that were not read
+            items = [item for item in items if item.at <= panes[-1].at]
+        chosen = removable(items, needed, limits, kept_bytes=self.kept[name], now=now, most_n=_STEP_N)
+        if chosen or not of.by_age:
+            return chosen
+        before = now - limits.age_s[Kind.SKETCHES]
+        sketches, of.sketched_until = stored.oldest_sketches(tx, name, after=of.sketched_until, before=before, most_n=_STEP_N)
+        return removable(sketches, needed, limits, kept_bytes=self.kept[name], now=now, most_n=_STEP_N)
+
+    def _remove_rows(self, tx: Connection, model: ModelSettings, now: float) -> int:
+        """What is in the ledger and is not its truth: labels without a record, verdicts of earlier epochs."""
+        held = champions.champion(tx, model.name)
+        if held is not None:
+            verdicts.forget(tx, model.name, before_epoch=held.epoch)
+        return removal.remove_unjoined(tx, model.name, before=now - model.keep.records_days * _DAY_S)
+
+    def _end(self, of: _Round, now: float) -> None:
+        """One event a round that removed something."""
+        if not of.gone:
+            return
+        what = [{"kind": str(kind), "reason": str(why), "n": n} for (kind, why), n in sorted(of.gone.items())]
+        with self._ledger.begin() as tx:
+            note(tx, now, of.model.name, "retention.removed", what=what, n_bytes=of.n_bytes, kept_bytes=self.kept[of.model.name])
+
+
+def _limits(model: ModelSettings, *, by_age: bool) -> Limits:
+    keep = model.keep
+    days = {Kind.RECORDS: keep.records_days, Kind.SKETCHES: keep.sketches_days, Kind.WORK: keep.work_days}
+    age_s = {kind: days.get(kind, keep.runs_days) * _DAY_S if by_age else float("inf") for kind in Kind}
+    return Limits(age_s=age_s, max_bytes=keep.max_bytes)
