@@ -31,11 +31,15 @@ def write_log(path: Path, table: pa.Table) -> None:
     """Write, fsync, rename, fsync the folder: an orphan of an earlier crash is overwritten."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".tmp")
-    with beside.open("wb") as out:
-        pq.write_table(table, out, compression="zstd", use_dictionary=["version", "predicted", "segments"], write_statistics=False)
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as out:
+            pq.write_table(table, out, compression="zstd", use_dictionary=["version", "predicted", "segments"], write_statistics=False)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(path)
+    except OSError:  # on a full disk the half of a file would be in the way of what makes room
+        beside.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

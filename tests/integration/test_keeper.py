@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from daemon.act.keeper import Keeper
 from daemon.settings import Settings
-from daemon.store import champions, counters, epochs, incidents, outbox, removal, runs, tables
+from daemon.store import champions, counters, epochs, incidents, keys, outbox, removal, runs, tables
 from daemon.store.blob import empty_pane, pane_to_bytes
 from daemon.store.disk import Disk, DiskState
 from daemon.store.hold import Hold
@@ -29,7 +29,7 @@ from detectors.sketches.confusion import Confusion
 from retrain.types import Permanent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 DAY = 86_400.0
 NOW = 1_800_000_000.0
@@ -52,12 +52,14 @@ class House:
     keep: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     room: Room = field(default_factory=Room)
+    url: str = ""
 
     def __post_init__(self) -> None:
         model = {"name": "m", "task": "text-classification", "labels": ["no", "yes"], "columns": {"text": "text"}, "keep": self.keep}
         self.settings = Settings.model_validate({"data_dir": self.folder, "models": [{**model, **self.model}]})
-        self.ledger = Ledger(f"sqlite:///{self.folder}/ledger.db")
-        sa.event.listen(self.ledger.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+        self.ledger = Ledger(self.url or f"sqlite:///{self.folder}/ledger.db")
+        if not self.url:
+            sa.event.listen(self.ledger.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
         self.ledger.migrate()
         self.restart()
 
@@ -410,10 +412,37 @@ def test_killed_at_random_moments_no_row_names_a_file_that_is_gone_and_no_file_s
     house.ledger.close()
 
 
-def test_a_label_whose_record_went_before_its_key_is_expired_not_an_error(tmp_path: Path) -> None:
+def test_on_either_database_rows_go_with_their_files(new_database: Callable[[], str], tmp_path: Path) -> None:
+    house = House(tmp_path, url=new_database())
+    for version, days in (("1", 900), ("2", 700), ("3", 500)):
+        adopt(house, version, age_days=days)
+    with house.ledger.begin() as tx:
+        incidents.open_incident(tx, incident_id="i", model="m", epoch=1, now=NOW - 300 * DAY, subjects={}, harmful=False)
+        incidents.attach_report(tx, "i", house.file("reports/m/i.html"))
+        incidents.close(tx, "i", now=NOW - 300 * DAY, because="quiet")
+        keys.insert_keys(tx, [("m", os.urandom(16), NOW - i * DAY, 1, i) for i in range(100)])
+        after = b""
+        for _ in range(7):
+            after = keys.sweep(tx, "m", before=NOW - 49.5 * DAY, after=after, n=15)
+    old, middle, young = (house.pane(days) for days in (91, 40, 0))
+    run = house.run("r", ended_days=200)
+    house.settle()
+    assert [house.has(path) for path in (old, middle, young, run, "reports/m/i.html", "references/m/r1")] == [False, True, True] + [
+        False
+    ] * 3
+    assert [house.rows(table) for table in (tables.pane, tables.label, tables.doomed, tables.record_key)] == [2, 4, 0, 50]
+    with house.ledger.read() as tx:
+        sizes = tx.execute(sa.select(sa.func.length(tables.pane.c.sketches)).order_by(tables.pane.c.start)).scalars().all()
+        assert incidents.incident(tx, "i").report is None  # type: ignore[union-attr] (it was opened)
+        assert epochs.last_epoch(tx, "m", "1").reference_path is None  # type: ignore[union-attr] (it was champion)
+    assert [size > len(empty_pane()) for size in sizes] == [False, True]
+    house.ledger.close()
+
+
+def test_a_label_whose_record_went_before_its_key_is_expired_not_an_error(new_database: Callable[[], str], tmp_path: Path) -> None:
     from tests.integration.test_store_intake import PANE_S, Service, T, label, record
 
-    service = Service(tmp_path)
+    service = Service(tmp_path, new_database())
     service.spool.records(record("a", T), received_at=T)
     service.spool.records(record("b", T + PANE_S), received_at=T + PANE_S)
     service.tick(T + 3 * PANE_S)
