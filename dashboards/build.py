@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dashboards.fleet import fleet
+from dashboards.model import model
 from dashboards.portable import dashboard_text
 from dashboards.service import service
 
@@ -28,7 +30,11 @@ class Part:
     text: Callable[[], str]
 
 
-PARTS = (Part(file="service.json", chart="dashboards/service.json", text=lambda: dashboard_text(service())),)
+PARTS = (
+    Part(file="fleet.json", chart="dashboards/fleet.json", text=lambda: dashboard_text(fleet())),
+    Part(file="model.json", chart="dashboards/model.json", text=lambda: dashboard_text(model())),
+    Part(file="service.json", chart="dashboards/service.json", text=lambda: dashboard_text(service())),
+)
 
 
 def files(root: Path = ROOT) -> dict[Path, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink, DatasourceVariable, QueryVariable, Row
-from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DashboardLinkType, VariableRefresh, VariableSort
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models.dashboard import AnnotationQuery, DashboardCursorSync, DashboardLinkType, VariableRefresh, VariableSort
 
 from dashboards.panels import SOURCE
 
@@ -14,6 +15,35 @@ if TYPE_CHECKING:
     from typing import Any
 
 TAG = "retuned"
+
+
+class Marker(AnnotationQuery):
+    """An annotation by a Prometheus query, with the fields that the SDK does not know."""
+
+    at_value = False
+    """True: the query gives the moment itself, in milliseconds; otherwise a mark is where it gives 1."""
+
+    def to_json(self) -> dict[str, object]:
+        """As Grafana's Prometheus data source reads it."""
+        return {**super().to_json(), "titleFormat": self.name, "step": "30s", "useValueForTime": self.at_value}
+
+
+class _Ready(Builder[AnnotationQuery]):
+    """What is built already, where the SDK asks for a builder."""
+
+    def __init__(self, marker: Marker) -> None:
+        self._marker = marker
+
+    def build(self) -> AnnotationQuery:
+        """It is."""
+        return self._marker
+
+
+def marked(name: str, expr: str, colour: str, *, at_value: bool = False) -> Builder[AnnotationQuery]:
+    """A mark on every panel where the query gives 1, or (`at_value`) at the moment that it gives."""
+    marker = Marker(name=name, datasource=SOURCE, enable=True, icon_color=colour, expr=expr)
+    marker.at_value = at_value
+    return _Ready(marker)
 
 
 def framed(uid: str, title: str, says: str, *, since: str) -> Dashboard:

@@ -137,13 +137,13 @@ def bars(says: Says, query: Query, *, colours: Steps, top: float | None = None) 
     return panel if top is None else panel.max(top)
 
 
-def rows(says: Says, key: str, *queries: Query, extra: Sequence[str] = (), link: str | None = None) -> table.Panel:
-    """A row for each value of the label `key`, a column for each query; `extra`: labels that are columns themselves."""
+def rows(says: Says, key: str, *queries: Query, extra: Mapping[str, str] | None = None, link: str | None = None) -> table.Panel:
+    """A row for each value of the label `key`, a column for each query; `extra`: further labels and their headings."""
     panel = _placed(table.Panel(), says).no_value(says.empty).show_header(show_header=True)
     panel = panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
     renamed = {f"Value #{ref}": query.name for ref, query in zip(_REFS, queries, strict=False)}
-    order = {name: i for i, name in enumerate(["Time", key, *extra, *renamed])}
-    options = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": {n: t for n, t in renamed.items() if t}}
+    order = {name: i for i, name in enumerate(["Time", key, *(extra or {}), *renamed])}
+    options = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": {**(extra or {}), **renamed}}
     panel = panel.with_transformation(DataTransformerConfig(id_val="organize", options=options))
     for ref, query in zip(_REFS, queries, strict=False):
         target = prometheus.Dataquery().expr(query.expr).instant().format(PromQueryFormat.TABLE)

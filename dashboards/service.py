@@ -5,22 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dashboards.frame import framed, with_rows
-from dashboards.panels import GREEN, ORANGE, RED, Query, Says, number, series
+from dashboards.panels import BLUE, GREEN, ORANGE, RED, Query, Says, number, series
+from dashboards.queries import NOT_SCRAPED, RATE
+from dashboards.service_work import disk, moves, process, work
 
 if TYPE_CHECKING:
     from typing import Any
 
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
-_RATE = "[$__rate_interval]"
-_NOT_SCRAPED = "Prometheus scrapes no retuned: see docs/grafana.md"
-
 
 def service() -> Dashboard:
     """The whole dashboard."""
     says = "Is the service up, does it keep up, is anything lost, does what it decided arrive."
     board = framed("retuned-service", "retuned: Service", says, since="now-6h")
-    return with_rows(board, ("Now", _now()), ("Capture", _capture()), ("Work", _work()), ("Process", _process())).build()
+    sections = (
+        ("Now", _now()),
+        ("Capture", _capture()),
+        ("Work", work()),
+        ("Decisions", moves()),
+        ("Disk", disk()),
+        ("Process", process()),
+    )
+    return with_rows(board, *sections).build()
 
 
 def _now() -> list[Any]:
@@ -28,8 +35,17 @@ def _now() -> list[Any]:
         title="Ready",
         shows="1 when Prometheus reaches the service and its first tick has ended.",
         do="Not ready: read the service's log; after a start, migration and the first tick come first.",
-        empty=_NOT_SCRAPED,
+        empty=NOT_SCRAPED,
         unit="none",
+        width=4,
+        height=4,
+    )
+    uptime = Says(
+        title="Up for",
+        shows="Time since the service started.",
+        do="Short, again and again: it is killed or crashes; look at the log's last lines and at its memory limit.",
+        empty=NOT_SCRAPED,
+        unit="s",
         width=4,
         height=4,
     )
@@ -37,18 +53,18 @@ def _now() -> list[Any]:
         title="Since the last tick",
         shows="Time since the service last looked at everything and ended well.",
         do="More than a few times `tick_s`: a tick hangs or fails; see Ticks and Failures below and the log (`tick.failed`).",
-        empty=_NOT_SCRAPED,
+        empty=NOT_SCRAPED,
         unit="s",
-        width=5,
+        width=4,
         height=4,
     )
     lag = Says(
         title="Spool lag",
         shows="Age of the oldest acknowledged record or label that has not been read. Nothing of it is lost: it is on disk.",
         do="Growing: ticks fail or are too slow for the traffic (Tick seconds); lower `sample_ratio` or give it more CPU.",
-        empty=_NOT_SCRAPED,
+        empty=NOT_SCRAPED,
         unit="s",
-        width=5,
+        width=4,
         height=4,
     )
     alias = Says(
@@ -57,7 +73,7 @@ def _now() -> list[Any]:
         do="Over a minute: MLflow does not answer or refuses; the model server still loads the old version until it agrees.",
         empty="no model yet",
         unit="s",
-        width=5,
+        width=4,
         height=4,
     )
     outbox = Says(
@@ -66,12 +82,13 @@ def _now() -> list[Any]:
         do="Growing: see Failures by reason; delivery is tried again by itself, with growing pauses.",
         empty="no model yet",
         unit="s",
-        width=5,
+        width=4,
         height=4,
     )
     is_up = Query(expr="min(retuned_ready_state)", name="ready", texts=(("0", "not ready"), ("1", "ready")))
     return [
         number(up, is_up, colours=((None, RED), (1, GREEN))),
+        number(uptime, Query(expr="time() - max(retuned_start_timestamp_seconds)", name="up"), colours=((None, BLUE),)),
         number(
             tick,
             Query(expr="time() - max(retuned_last_tick_timestamp_seconds)", name="since"),
@@ -127,82 +144,14 @@ def _capture() -> list[Any]:
     )
     outcome = "sum by (outcome, reason) (rate(retuned_{}_total{}))"
     return [
-        series(records, Query(expr=outcome.format("records", _RATE), name="{{outcome}}: {{reason}}")),
-        series(labels, Query(expr=outcome.format("labels", _RATE), name="{{outcome}}: {{reason}}")),
+        series(records, Query(expr=outcome.format("records", RATE), name="{{outcome}}: {{reason}}")),
+        series(labels, Query(expr=outcome.format("labels", RATE), name="{{outcome}}: {{reason}}")),
         series(
             door,
-            Query(expr=f"sum(rate(retuned_acknowledged_records_total{_RATE}))", name="records acknowledged"),
-            Query(expr=f"sum(rate(retuned_read_records_total{_RATE}))", name="records read"),
-            Query(expr=f"sum(rate(retuned_acknowledged_labels_total{_RATE}))", name="labels acknowledged"),
-            Query(expr=f"sum(rate(retuned_read_labels_total{_RATE}))", name="labels read"),
+            Query(expr=f"sum(rate(retuned_acknowledged_records_total{RATE}))", name="records acknowledged"),
+            Query(expr=f"sum(rate(retuned_read_records_total{RATE}))", name="records read"),
+            Query(expr=f"sum(rate(retuned_acknowledged_labels_total{RATE}))", name="labels acknowledged"),
+            Query(expr=f"sum(rate(retuned_read_labels_total{RATE}))", name="labels read"),
         ),
-        series(joins, Query(expr=f"sum by (state) (rate(retuned_label_joins_total{_RATE}))", name="{{state}}")),
-    ]
-
-
-def _work() -> list[Any]:
-    tick = Says(
-        title="Tick seconds",
-        shows="How long the last tick took: reading, judging, deciding, delivering.",
-        do="Near `tick_s` the service can't keep up: fewer columns, longer panes, a smaller `sample_ratio`, or more CPU.",
-        empty=_NOT_SCRAPED,
-        unit="s",
-    )
-    ticks = Says(
-        title="Ticks and failures",
-        shows="Ticks a second that ended well or failed, and failures at the service's boundaries by reason.",
-        do="A failed tick is repeated and loses nothing; one that fails again and again stands in the log with its traceback.",
-        empty=_NOT_SCRAPED,
-        unit="cps",
-    )
-    runs = Says(
-        title="Retrainings by state",
-        shows="Retrainings in each state now, of all models; final states keep theirs.",
-        do="awaiting_approval waits for you: `retuned approve MODEL`. failed: `retuned runs` says why. collecting for long: few labels.",
-        empty="no retraining yet",
-        unit="none",
-    )
-    queues = Says(
-        title="What waits",
-        shows="Messages decided but not delivered, by model, and bytes on disk that are in no committed pane yet.",
-        do="Messages that stay: MLflow or the notification's target refuses. Bytes that grow: see Spool lag.",
-        empty="no model yet",
-        unit="none",
-    )
-    return [
-        series(tick, Query(expr="max(retuned_tick_seconds)", name="tick"), bottom=0.0),
-        series(
-            ticks,
-            Query(expr=f"sum by (outcome) (rate(retuned_ticks_total{_RATE}))", name="ticks {{outcome}}"),
-            Query(expr=f"sum by (reason) (rate(retuned_failures_total{_RATE})) > 0", name="failure: {{reason}}"),
-        ),
-        series(runs, Query(expr="sum by (state) (retuned_runs) > 0", name="{{state}}"), bottom=0.0),
-        series(queues, Query(expr="sum by (model) (retuned_outbox_queue_messages)", name="messages of {{model}}"), bottom=0.0),
-    ]
-
-
-def _process() -> list[Any]:
-    memory = Says(
-        title="Memory",
-        shows="Resident memory of the service, and what its spool holds on disk that no committed pane has.",
-        do="Memory that grows without end is a bug: report it with this picture. It is bounded by open panes and references.",
-        empty="the process figures are missing: see docs/grafana.md",
-        unit="bytes",
-    )
-    cpu = Says(
-        title="CPU",
-        shows="Cores in use. Retrainings run in processes of their own and are not in it.",
-        do="Near 1 for long: a tick computes all the time; see Tick seconds.",
-        empty="the process figures are missing: see docs/grafana.md",
-        unit="none",
-    )
-    both = "and on (job, instance) retuned_ready_state"
-    return [
-        series(
-            memory,
-            Query(expr=f"process_resident_memory_bytes {both}", name="resident"),
-            Query(expr="max(retuned_spool_backlog_bytes)", name="spool backlog"),
-            bottom=0.0,
-        ),
-        series(cpu, Query(expr=f"rate(process_cpu_seconds_total{_RATE}) {both}", name="cores"), bottom=0.0),
+        series(joins, Query(expr=f"sum by (state) (rate(retuned_label_joins_total{RATE}))", name="{{state}}")),
     ]

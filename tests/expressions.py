@@ -27,7 +27,6 @@ class Expression:
     owner: str
     """"fleet: Models: Traffic", "rules: RetunedServiceDown"."""
     text: str
-    is_instant: bool
 
 
 def replaced(text: str, variables: Mapping[str, str]) -> str:
@@ -42,9 +41,9 @@ def of_panels(board: str) -> Iterator[Expression]:
     for panel in body["panels"]:
         for target in panel.get("targets", []):
             owner = f"{board}: {panel['title']}: {target['legendFormat']}"
-            yield Expression(owner=owner, text=target["expr"], is_instant=bool(target.get("instant")))
+            yield Expression(owner=owner, text=target["expr"])
     for annotation in body["annotations"].get("list", []):
-        yield Expression(owner=f"{board}: annotation: {annotation['name']}", text=annotation["expr"], is_instant=False)
+        yield Expression(owner=f"{board}: annotation: {annotation['name']}", text=annotation["expr"])
 
 
 def variables(board: str) -> dict[str, tuple[str, str]]:
@@ -65,7 +64,7 @@ def rules() -> list[dict[str, Any]]:
 def of_rules() -> Iterator[Expression]:
     """Alerts and recording rules."""
     for rule in rules():
-        yield Expression(owner=f"rules: {rule.get('alert') or rule['record']}", text=rule["expr"], is_instant=True)
+        yield Expression(owner=f"rules: {rule.get('alert') or rule['record']}", text=rule["expr"])
 
 
 def selectors(text: str) -> list[Any]:

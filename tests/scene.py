@@ -79,6 +79,11 @@ class Scene:
         """Whether it led to a run that waits for labels."""
         return any(run["state"] == "collecting" for run in self.service.model(MODEL)["runs"])
 
+    def judge(self, judged: str) -> None:
+        """A person closes the open incident."""
+        incident = next(i["id"] for i in self.service.model(MODEL)["incidents"] if i["closed_at"] is None)
+        self.service.http.post(f"/v1/incidents/{incident}/close", json={"by": "ada", "judged": judged}).raise_for_status()
+
     def _send(self, what: str, rows: list[dict[str, Any]]) -> None:
         answer = self.service.http.post(f"/v1/{what}", json=rows)
         assert answer.status_code in {200, 202, 400, 422}, answer.text

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from daemon.decide.policy import Sense
+from daemon.decide.policy import Sense, TriggerKind
 from daemon.decide.run import ENDED, State
 from daemon.show.metrics import METRICS, MetricType
 from daemon.store import delays
@@ -131,9 +131,11 @@ def _counted(model: str, counters: Mapping[str, Mapping[str, int]]) -> Iterator[
 
 def _decisions(model: ModelView) -> Iterator[Sample]:
     name = model.name
-    for counter in ("alarms", "triggers", "alerts"):
-        for reason, n in model.counters.get(counter, {}).items():
-            yield f"{counter}_total", (name, reason), n
+    watching = {v.detector for v in model.verdicts if v.evidence.log10_e is not None}
+    yield from _closed(model, "alarms", "alarms", sorted(watching | set(model.counters.get("alarms", {}))))
+    yield from _closed(model, "triggers", "triggers", TriggerKind)
+    for reason, n in model.counters.get("alerts", {}).items():
+        yield "alerts_total", (name, reason), n
     for state in State:
         yield "runs", (name, str(state)), model.runs_by_state.get(str(state), 0)
     for run in model.runs:

@@ -284,7 +284,8 @@ def test_the_exporter_counts_traffic_decisions_and_itself(told: Recorded) -> Non
     assert value("retuned_label_joins_total", {**model, "state": "joined"}) == 38
     assert value("retuned_read_records_total", model) == 93
     assert value("retuned_records_total", {"model": "", "outcome": "dropped", "reason": "unreadable"}) == 6
-    assert value("retuned_alarms_total", {**model, "detector": "text_witness"}) == 1
+    assert [value("retuned_alarms_total", {**model, "detector": d}) for d in ("text_witness", "risk", "ks")] == [1, 0, None]
+    assert value("retuned_triggers_total", {**model, "reason": "performance"}) == 0  # a rule sees the first one happen
     assert value("retuned_runs", {**model, "state": "planned"}) == 1
     assert value("retuned_runs", {**model, "state": "kept"}) == 0
     assert value("retuned_open_incidents", model) == 1

@@ -1,0 +1,55 @@
+"""Expressions that more than one panel is made of. Several instances of a series (a pod that moved) are one: every query aggregates."""
+
+from __future__ import annotations
+
+NOT_SCRAPED = "Prometheus scrapes no retuned: see docs/grafana.md"
+RATE = "[$__rate_interval]"
+WATCHED = 'detector=~".+_floor"'
+"""Sequential detectors of performance: what has a limit and alarms."""
+PERFORMANCE = 'detector=~"accuracy|f1|precision|recall"'
+"""The same figures of the whole window with exact intervals."""
+DISTANCE = 'detector=~"psi|jensen_shannon|text_witness"'
+"""One distance for each kind of column: numeric, category, text."""
+GAP = 'detector=~"equalized_odds|demographic_parity"'
+HEALTH = (("0", "fine"), ("1", "learning"), ("2", "blind"), ("3", "incident"), ("4", "harmful incident"))
+"""What `health` gives, the worst that holds."""
+
+
+def figure(bound: str, where: str) -> str:
+    """`value`, `low` or `high` of figures, without those that say "insufficient": these are no measurements."""
+    insufficient = f'retuned_figure_outcome_state{{outcome="insufficient", {where}}} == 1'
+    return f'(retuned_figure_value{{bound="{bound}", {where}}} unless on (model, detector, subject) {insufficient})'
+
+
+def score(bound: str, model: str = "") -> str:
+    """Of each model the watched metric that stands worst; where none has a limit, accuracy."""
+    of = f', model="{model}"' if model else ""
+    worst = f"bottomk by (model) (1, {figure('value', WATCHED + of)})"
+    watched = f"max by (model) ({figure(bound, WATCHED + of)} and on (model, detector, subject) {worst})"
+    plain = f'detector="accuracy"{of}'
+    return f"{watched} or max by (model) ({figure(bound, plain)})"
+
+
+def score_limit(model: str) -> str:
+    """What that metric is held to."""
+    of = f'{WATCHED}, model="{model}"'
+    worst = f"bottomk by (model) (1, {figure('value', of)})"
+    return f"max by (model) (retuned_figure_limit{{{of}}} and on (model, detector, subject) {worst})"
+
+
+def evidence(by: str, where: str = "") -> str:
+    """How far the evidence is on its way to an alarm: 0 = none, 1 = alarm."""
+    return f"max by ({by}) (clamp_min(retuned_evidence_log10{{{where}}} / retuned_evidence_limit_log10{{{where}}}, 0))"
+
+
+def health(where: str = "") -> str:
+    """See `HEALTH`. A model whose first record has not come is learning."""
+    states = {
+        "learning": f"retuned_learned_ratio{{{where}}} < bool 1",
+        "waiting": f"retuned_open_incidents{{{where}}} * 0 + 1 unless on (model) retuned_learned_ratio{{{where}}}",
+        "blind": f"2 * retuned_blind_state{{{where}}}",
+        "incident": f"3 * retuned_open_incidents{{{where}}}",
+        "harmful": f"4 * retuned_incident_harmful_state{{{where}}}",
+    }
+    parts = [f'label_replace({expr}, "is", "{name}", "", "")' for name, expr in states.items()]
+    return f"max by (model) ({' or '.join(parts)})"
