@@ -134,8 +134,10 @@ def _sole_owner(data_dir: Path) -> Iterator[None]:
 @contextmanager
 def _bound(settings: Settings) -> Iterator[socket.socket]:
     host, port = settings.http.host, settings.http.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()  # as in a cluster that speaks either
     try:
-        with socket.create_server((host, port), backlog=2048) as listener:
+        with socket.create_server((host, port), family=family, dualstack_ipv6=both, backlog=2048) as listener:
             yield listener
     except OSError as e:
         sys.exit(f"retuned: cannot listen on {host}:{port}: {e.strerror}; choose another http.port")

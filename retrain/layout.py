@@ -16,6 +16,11 @@ class RunFolder:
     root: Path
 
     @property
+    def inputs(self) -> Path:
+        """Copies of the files that the plan names, so that this folder alone is enough to run it, here or elsewhere."""
+        return self.root / "inputs"
+
+    @property
     def dataset(self) -> Path:
         """train, validation, gate, bound, old_domain, reference_pool .parquet."""
         return self.root / "dataset"

@@ -11,8 +11,10 @@ from daemon.act import operate
 from daemon.act.steps.collect import Collecting
 from daemon.store import champions, controls, counters, epochs, outbox, runs
 from daemon.store.ledger import events
+from retrain.dataset.rows import read_rows, write_rows
+from retrain.plan import read_plan
 from retrain.types import Permanent, Reason, Transient
-from tests.acting import MODEL, World
+from tests.acting import MODEL, World, labelled_rows
 
 
 @pytest.fixture
@@ -197,6 +199,24 @@ def test_a_changed_plan_makes_the_run_invalid(world: World) -> None:
     path = world.settings.data_dir / run.folder / "plan.json"
     path.write_text(path.read_text().replace('"alpha": 0.05', '"alpha": 0.5'))
     assert world.until("invalid").state == "invalid"
+
+
+def test_a_runs_folder_holds_copies_of_all_that_its_plan_names(world: World) -> None:
+    assert world.model.retrain is not None
+    old_domain = world.folder / "sealed.parquet"
+    write_rows(old_domain, labelled_rows(30, prefix="old", at=0.0))
+    rules = world.model.retrain.model_copy(update={"old_domain": old_domain})
+    world.model = world.model.model_copy(update={"retrain": rules})
+    world.trigger()
+    run = world.until("collecting")
+    root = world.settings.data_dir / run.folder
+    plan = read_plan(root / "plan.json")
+    named = [plan.champion_adapter, plan.data.old_domain]
+    assert named == ["inputs/champion", "inputs/old_domain.parquet"]
+    old_domain.unlink()
+    assert read_rows(root / "inputs" / "old_domain.parquet").num_rows == 30
+    world.labels()
+    world.until("dataset")
 
 
 def test_a_registry_that_is_down_is_waited_for_and_nothing_is_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,7 +159,7 @@ def test_the_token_comes_from_a_secret(values: Path | None) -> None:
 @every_way
 def test_the_network_policy_lets_in_clients_and_prometheus_and_out_to_what_the_settings_name(values: Path | None) -> None:
     found = rendered(values)
-    policy = found.one("NetworkPolicy")["spec"]
+    policy = found.one("NetworkPolicy", "prod-retuned")["spec"]
     assert policy["podSelector"]["matchLabels"] == found.one("Deployment")["spec"]["selector"]["matchLabels"]
     (ingress,) = policy["ingress"]
     assert {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}} in ingress["from"]
@@ -169,6 +169,14 @@ def test_the_network_policy_lets_in_clients_and_prometheus_and_out_to_what_the_s
     api = [443, 6443]
     expected = {None: [], WATCH: [], CLAIM: [5000, *api], S3: [443, 9000, *api], EVERYTHING: [5000, 5432, 443, *api, 587]}
     assert [port["port"] for rule in others for port in rule["ports"]] == expected[values]
+
+
+def test_the_network_policy_of_jobs_lets_nobody_in_and_out_to_the_store_alone() -> None:
+    for values, expected in ((CLAIM, [53, 53]), (S3, [53, 53, 9000]), (EVERYTHING, [53, 53, 443, 443])):
+        policy = rendered(values).one("NetworkPolicy", "prod-retuned-training")["spec"]
+        assert policy["ingress"] == []
+        assert [port["port"] for rule in policy["egress"] for port in rule["ports"]] == expected
+    assert len(rendered(WATCH).all("NetworkPolicy")) == 1
 
 
 def test_the_pod_has_longer_to_end_than_the_service_takes() -> None:

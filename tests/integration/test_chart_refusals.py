@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import socket
+
 import pytest
 
+from daemon import service
+from daemon.settings import Settings
 from tests.charts import CHART, OPERATOR, refusal
 
 CLAIM, S3, EVERYTHING = (CHART / "ci" / f"{name}.yaml" for name in ("jobs-claim", "jobs-s3", "everything"))
@@ -70,3 +75,11 @@ def test_s3_needs_a_secret_or_an_identity_of_both_accounts() -> None:
 def test_what_is_scraped_must_let_prometheus_in() -> None:
     words = refusal("--values", EVERYTHING, *OPERATOR, "--set-json", "networkPolicy.prometheus=[]")
     assert "at '/networkPolicy/prometheus': minItems: got 0, want 1" in words
+
+
+def test_every_address_that_is_accepted_can_be_listened_on() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    for host in schema["properties"]["config"]["properties"]["http"]["properties"]["host"]["enum"]:
+        settings = Settings.model_validate({"http": {"host": host, "port": 0}, "models": [{"name": "m", "task": "text-generation"}]})
+        with service._bound(settings) as listener, socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=10):
+            pass

@@ -1,4 +1,4 @@
-"""Jobs as real processes: once a key, found again after the service is gone, ended by deadline, cancel and SIGKILL."""
+"""What only processes of this machine can do; what every executor does is in tests/contract/test_executors.py."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
 from daemon.act.executors.local import LocalExecutor
 from daemon.act.executors.port import JobSpec, JobState, JobStatus
-from retrain.types import Permanent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,24 +32,6 @@ def job(folder: Path, code: str, key: str = "run-1.training-0", **settings: floa
 def ended(executor: LocalExecutor, handle: str) -> JobStatus:
     until(lambda: executor.poll(handle).state is not JobState.RUNNING)
     return executor.poll(handle)
-
-
-def test_a_job_ends_with_its_exit_code_and_its_log(tmp_path: Path) -> None:
-    executor = LocalExecutor()
-    handle = executor.submit(job(tmp_path, "print('hello'); raise SystemExit(75)"))
-    status = ended(executor, handle)
-    assert (status.state, status.code, status.stopped) == (JobState.DONE, 75, None)
-    assert "hello" in executor.logs(handle)
-
-
-def test_a_key_runs_once_however_often_it_is_submitted(tmp_path: Path) -> None:
-    code = "import time; open('ran', 'a').write('x'); time.sleep(0.3)"
-    handles = {LocalExecutor().submit(job(tmp_path, code)) for _ in range(3)}
-    assert len(handles) == 1
-    handle = handles.pop()
-    ended(LocalExecutor(), handle)
-    assert LocalExecutor().submit(job(tmp_path, code)) == handle
-    assert (tmp_path / "run-1.training-0" / "ran").read_text() == "x"
 
 
 def test_a_job_outlives_the_killed_service_and_its_result_is_found(tmp_path: Path) -> None:
@@ -120,17 +99,3 @@ def test_a_job_whose_wrapper_was_killed_still_counts_as_running_and_can_be_cance
         return executor.poll(handle).state is JobState.LOST
 
     until(is_gone_when_asked_again)
-
-
-def test_secrets_of_the_service_do_not_reach_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RETUNED_TOKEN", "hush-hush")
-    executor = LocalExecutor()
-    handle = executor.submit(job(tmp_path, "import os; print(os.environ.get('RETUNED_TOKEN'))"))
-    ended(executor, handle)
-    assert executor.logs(handle).strip() == "None"
-    assert "hush-hush" not in (tmp_path / "run-1.training-0" / "job.json").read_text()
-
-
-def test_a_key_cannot_leave_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(Permanent):
-        LocalExecutor().submit(job(tmp_path, "pass", key="../elsewhere"))

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from retrain.types import Reason
+
 
 class JobState(StrEnum):
     """What became of a job."""
@@ -18,7 +20,7 @@ class JobState(StrEnum):
     DONE = "done"
     """Ended; `JobStatus.code` says how."""
     LOST = "lost"
-    """Nobody runs it and nobody wrote how it ended (the machine went down): submit it again."""
+    """Nobody runs it and nobody wrote how it ended (the machine went down): submitting it again starts it again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,8 @@ class JobSpec:
     command: tuple[str, ...]
     folder: Path
     """Where the job keeps its state and log; survives the service."""
+    workspace: Path | None = None
+    """All files that the command reads and writes lie in it, so that it can run on another machine. None = on this one only."""
     env: Mapping[str, str] = field(default_factory=dict)
     """On top of the service's environment."""
     deadline_s: float = 6 * 3600.0
@@ -50,6 +54,10 @@ class JobStatus:
     """"deadline" or "cancelled" when we ended it."""
     seconds: float = 0.0
     """How long it ran."""
+    reason: Reason | None = None
+    """What the executor knows about a failure that the exit code does not tell; None = nothing."""
+    because: str = ""
+    """For a person: why it failed, or what a job that is not at work yet waits for."""
 
 
 class Executor(Protocol):

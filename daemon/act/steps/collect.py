@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +20,11 @@ from retrain.gates.power import PLANNED_DISCORDANT_RATIO, smallest_gain
 from retrain.plan import DataPart, GatePart, Plan, TrainingPart, Trigger, read_plan
 from retrain.types import Permanent, Reason
 from retrain.weights import base_folder, weights_digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from retrain.layout import RunFolder
 
 _POWER = 0.8
 _LOOK_RATIO = 10.0
@@ -53,7 +59,7 @@ class Collecting:
             return None
         table = self._labelled(task)
         known = table.filter(pc.is_in(table["label"], pa.array(plan.training.labels)))  # as the data set will leave them out
-        exclude, train_only = self._left_out(run.id, plan)
+        exclude, train_only = self._left_out(run.id, self._ports.folder(run).root, plan)
         counts = progress(known, plan.data, moment(plan.created_at), exclude=exclude, train_only=train_only)
         self._keep(task, counts)
         ended = time.monotonic()
@@ -86,12 +92,12 @@ class Collecting:
         self._next_look.pop(task.run.id, None)
         self._known.pop(task.run.id, None)
 
-    def _left_out(self, run_id: str, plan: Plan) -> tuple[frozenset[str], frozenset[str]]:
+    def _left_out(self, run_id: str, root: Path, plan: Plan) -> tuple[frozenset[str], frozenset[str]]:
         """(text digests that the data set leaves out, clusters that may only train), so that they are not counted as collected."""
         if run_id not in self._known:
-            replay = [read_rows(Path(plan.data.replay))] if plan.data.replay else []
+            replay = [read_rows(root / plan.data.replay)] if plan.data.replay else []
             files = [*plan.data.sealed, *([plan.data.old_domain] if plan.data.old_domain else [])]
-            tables = [*replay, *(read_rows(Path(name)) for name in files)]
+            tables = [*replay, *(read_rows(root / name) for name in files)]
             digests = frozenset(digest for table in tables for digest in text_digests(table))
             clusters = frozenset(c for table in replay for c in table["cluster"].to_pylist() if c is not None)
             self._known[run_id] = (digests, clusters)
@@ -105,11 +111,12 @@ def _plan(ports: Ports, task: Task) -> Plan:
     if ports.versions.find(run.model, run.champion_version) is None:
         raise Permanent(Reason.NOT_FOUND, f"version {run.champion_version} of {run.model} is not in the registry: nothing to compare with")
     adapter = ports.versions.fetch(run.model, run.champion_version, (ports.data_dir / "adapters").resolve())
+    folder = ports.folder(run)
     return Plan(
         run_id=run.id,
         model=run.model,
         champion_version=run.champion_version,
-        champion_adapter=str(adapter),
+        champion_adapter=copied(adapter, folder, "champion"),
         trigger=_trigger(run),
         data=_data(ports, task),
         training=TrainingPart(
@@ -143,13 +150,13 @@ def _trigger(run: runs.Run) -> Trigger:
 
 
 def _data(ports: Ports, task: Task) -> DataPart:
-    rules, n = task.settings, task.settings.data
+    rules, n, folder = task.settings, task.settings.data, ports.folder(task.run)
     return DataPart(
         collected="collected.parquet",
         unlabelled="unlabelled.parquet",
-        replay=str(rules.replay.resolve()) if rules.replay and n.replay_n else None,
-        old_domain=str(rules.old_domain.resolve()) if rules.old_domain else None,
-        sealed=tuple(str(path) for path in _sealed_files(ports, task)),
+        replay=copied(rules.replay, folder, "replay") if rules.replay and n.replay_n else None,
+        old_domain=copied(rules.old_domain, folder, "old_domain") if rules.old_domain else None,
+        sealed=tuple(copied(path, folder, f"sealed-{i}") for i, path in enumerate(_sealed_files(ports, task))),
         train_n=n.train_n,
         validation_n=n.validation_n,
         gate_n=n.gate_n,
@@ -172,8 +179,23 @@ def _sealed_files(ports: Ports, task: Task) -> list[Path]:
             read_rows(path)
         except Permanent:
             continue
-        found.append(path.resolve())
+        found.append(path)
     return found
+
+
+def copied(source: Path, folder: RunFolder, name: str) -> str:
+    """A file or folder that the plan names, copied into the run's folder as it is now; its path there, relative."""
+    target = folder.inputs / (name if source.is_dir() else f"{name}{source.suffix}")
+    part = target.with_name(f".{target.name}.part")
+    folder.inputs.mkdir(parents=True, exist_ok=True)
+    for old in (part, target):  # of an attempt that was killed
+        shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, part)
+    else:
+        shutil.copyfile(source, part)
+    part.rename(target)
+    return str(target.relative_to(folder.root))
 
 
 def _iso(at: float) -> str:

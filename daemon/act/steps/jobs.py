@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.act.executors.port import JobSpec, JobState, JobStatus
 from daemon.act.step import Move, Ports, Task
+from daemon.decide.retry import again
 from daemon.decide.run import State
 from daemon.store import runs
 from retrain.types import Reason
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from retrain.layout import RunFolder
 
-MOST_ATTEMPTS = 4
-_WAIT_S = 5.0
-"""Before the second attempt; doubles."""
 _EXIT_PERMANENT = 65
 _LOG_BYTES = 2_000
 
@@ -56,13 +54,16 @@ def stage(ports: Ports, task: Task) -> Move | None:
     status = job(ports, task, spec)
     if status is None or status.state is JobState.RUNNING:
         return None
-    spent = {"train_s": run.detail.get("train_s", 0.0) + status.seconds, "retry_at": 0.0}
+    spent = {"train_s": run.detail.get("train_s", 0.0) + status.seconds, "retry_at": 0.0, "failures": {}}
     if status.state is JobState.DONE and status.code == 0 and what.done(folder).exists():
         return Move(state=what.following, because=f"{state.value} took {status.seconds:.0f} s", detail=spent)
-    reason, detail, is_permanent = _failure(ports, spec, status, folder)
-    if is_permanent or run.attempt + 1 >= MOST_ATTEMPTS:
+    reason, detail, is_permanent = _failure(ports, task, spec, status)
+    failures = {**run.detail.get("failures", {})}
+    failures[reason.value] = failures.get(reason.value, 0) + 1
+    wait_s = None if is_permanent else again(reason, failures[reason.value])
+    if wait_s is None:
         return Move(state=_end_of(state, reason), because=f"{state.value}: {reason}: {detail}"[:1000], detail=spent, tell=True)
-    retry = {**spent, "retry_at": task.now + _WAIT_S * 2.0**run.attempt, "last_failure": f"{reason}: {detail}"[:1000]}
+    retry = {**spent, "failures": failures, "retry_at": task.now + wait_s, "last_failure": f"{reason}: {detail}"[:1000]}
     with ports.ledger.begin() as tx:
         runs.keep(tx, run.id, expected=run.state, detail=retry, attempt=run.attempt + 1)
     return None
@@ -75,6 +76,7 @@ def job_spec(run_id: str, name: str, command: tuple[str, ...], folder: RunFolder
         key=f"{run_id}.{name}",
         command=(sys.executable, "-P", *command),
         folder=folder.root / "jobs",
+        workspace=folder.root,
         env=env,
         deadline_s=deadline_s,
     )
@@ -87,27 +89,35 @@ def job(ports: Ports, task: Task, spec: JobSpec) -> JobStatus | None:
     """
     known = task.run.detail.get("job")
     if known is not None and known["key"] == spec.key:
-        return ports.executor.poll(known["handle"])
+        status = ports.executor.poll(known["handle"])
+        if status.state is JobState.RUNNING and status.because != known.get("waits", ""):
+            _keep(ports, task, {**known, "waits": status.because})
+        return status
     handle = ports.executor.submit(spec)
-    with ports.ledger.begin() as tx:
-        runs.keep(tx, task.run.id, expected=task.run.state, detail={"job": {"key": spec.key, "handle": handle}})
+    _keep(ports, task, {"key": spec.key, "handle": handle})
     return None
 
 
-def _failure(ports: Ports, spec: JobSpec, status: JobStatus, folder: RunFolder) -> tuple[Reason, str, bool]:
+def _keep(ports: Ports, task: Task, job: dict[str, str]) -> None:
+    with ports.ledger.begin() as tx:
+        runs.keep(tx, task.run.id, expected=task.run.state, detail={"job": job})
+
+
+def _failure(ports: Ports, task: Task, spec: JobSpec, status: JobStatus) -> tuple[Reason, str, bool]:
     """(reason, detail, whether another attempt is in vain)."""
-    if status.state is JobState.LOST:
-        return Reason.INTERRUPTED, "the process is gone and left no word", False
     if status.stopped == "deadline":
         return Reason.TIMEOUT, f"ended at its deadline of {spec.deadline_s:.0f} s", True
     if status.stopped == "cancelled":
         return Reason.INTERRUPTED, "cancelled", True
-    told = _told(folder.failure)
+    if status.state is JobState.LOST or status.reason is not None:
+        because = status.because or "the process is gone and left no word"
+        return status.reason or Reason.INTERRUPTED, because, status.reason is Reason.REFUSED
+    told = _told(ports.folder(task.run).failure)
     if status.code == _EXIT_PERMANENT and told is not None:
         return told[0], told[1], True
     if status.code is not None and status.code < 0:
         return Reason.CRASHED, f"ended by signal {-status.code}; the kernel kills so when memory is short", False
-    end = ports.executor.logs(str(spec.folder / spec.key), most_bytes=_LOG_BYTES).strip()
+    end = ports.executor.logs(task.run.detail["job"]["handle"], most_bytes=_LOG_BYTES).strip()
     return (told[0] if told else Reason.CRASHED), f"exit code {status.code}: {told[1] if told else end[-500:]}", False
 
 

@@ -18,8 +18,9 @@ from sqlalchemy import update
 
 from daemon.act.executors.port import JobState
 from daemon.act.step import Move, Ports, Task
-from daemon.act.steps.jobs import MOST_ATTEMPTS, job, job_spec
+from daemon.act.steps.jobs import job, job_spec
 from daemon.decide.policy import Hold, Keep, Rollback, after_promotion
+from daemon.decide.retry import MOST_ATTEMPTS
 from daemon.decide.run import State
 from daemon.store import champions, codec, incidents, runs, tables
 from detectors.sequential.paired import PairedState, start_paired, step_paired
@@ -126,7 +127,14 @@ def _score(ports: Ports, task: Task, fold: dict[str, Any]) -> dict[str, Any] | N
     if plan.champion_adapter is None:
         raise Permanent(Reason.NOT_FOUND, "the plan names no adapter of the predecessor")
     where = ("--rows", str(rows.resolve()), "--out", str(scored.resolve()))
-    what = ("--base", plan.training.base_model, "--adapter", plan.champion_adapter, "--labels", ",".join(plan.training.labels))
+    what = (
+        "--base",
+        plan.training.base_model,
+        "--adapter",
+        str((folder.root / plan.champion_adapter).resolve()),
+        "--labels",
+        ",".join(plan.training.labels),
+    )
     how = ("--max-tokens", str(plan.training.max_tokens), *(("--threads", str(plan.training.threads)) if plan.training.threads else ()))
     command = ("-m", "retrain", "score", *what, *where, *how)
     status = job(ports, task, job_spec(run.id, f"watch-{number:04d}-{run.attempt}", command, folder, deadline_s=_DEADLINE_S))

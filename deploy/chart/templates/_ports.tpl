@@ -5,14 +5,17 @@
 {{- range $for, $url := $urls }}
   {{- with include "retuned.portOf" ($url | default "") }}{{ $found = append $found (dict "for" $for "port" (int .)) }}{{ end }}
 {{- end }}
-{{- with (include "retuned.store" . | fromJson).url }}
-  {{- $endpoint := dig "executor" "store" "endpoint" "" $.Values.config | default "https://s3" }}
-  {{- $found = append $found (dict "for" "S3" "port" (include "retuned.portOf" $endpoint | int)) }}
-{{- end }}
+{{- with include "retuned.s3Port" . }}{{ $found = append $found (dict "for" "S3" "port" (int .)) }}{{ end }}
 {{- if eq (include "retuned.usesJobs" .) "true" }}
   {{- $found = concat $found (list (dict "for" "Kubernetes API, by its service" "port" 443) (dict "for" "Kubernetes API, by its endpoint" "port" 6443)) }}
 {{- end }}
 {{- toJson $found }}
+{{- end }}
+
+{{- /* empty when the store is no S3 */ -}}
+{{- define "retuned.s3Port" -}}
+{{- $store := include "retuned.store" . | fromJson }}
+{{- if $store.url }}{{ include "retuned.portOf" ($store.endpoint | default "https://s3") }}{{ end }}
 {{- end }}
 
 {{- define "retuned.portOf" -}}

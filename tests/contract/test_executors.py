@@ -1,0 +1,204 @@
+"""One contract for every executor: what `daemon.act.executors.port` promises, on this machine and on a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from daemon.act.executors.kubernetes import KubernetesExecutor
+from daemon.act.executors.local import LocalExecutor
+from daemon.act.executors.port import Executor, JobSpec, JobState, JobStatus
+from daemon.settings_executor import ExecutorSettings
+from retrain.types import Permanent, Reason
+from tests.fake_kubernetes import FakeKubernetes, cluster
+
+UP = "import sys, time; print('up', flush=True); "
+
+
+def until(found: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < end, "not within the deadline"
+        time.sleep(0.02)  # between two looks at the condition
+
+
+@dataclass
+class Local:
+    """Processes of this machine."""
+
+    folder: Path
+    knows_memory: bool = False
+
+    def executor(self) -> Executor:
+        """A new one, as after a restart of the service."""
+        return LocalExecutor()
+
+    def lose(self, handle: str) -> None:
+        """The machine goes down: nobody is left to say anything."""
+        os.killpg(json.loads((Path(handle) / "pid.json").read_text())["pgid"], signal.SIGKILL)
+
+    def eat(self) -> str:
+        """Code that is killed for its memory: as the kernel does it, by SIGKILL."""
+        return "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+@dataclass
+class Kubernetes:
+    """Jobs of a cluster, their files on a shared claim."""
+
+    folder: Path
+    fake: FakeKubernetes
+    url: str
+    knows_memory: bool = True
+    made: list[KubernetesExecutor] = field(default_factory=list)
+
+    def executor(self) -> Executor:
+        (self.folder / "token").write_text(self.fake.token)
+        wanted = ExecutorSettings.model_validate(
+            {
+                "kind": "kubernetes",
+                "image": "retuned-training:test",
+                "namespace": "ml",
+                "store": {"claim": "shared", "mount": self.folder / "shared"},
+                "resources": {"memory": "300Mi"},
+                "api_url": self.url,
+                "token_file": self.folder / "token",
+            }
+        )
+        self.made.append(KubernetesExecutor(wanted, data_dir=self.folder / "data"))
+        return self.made[-1]
+
+    def lose(self, handle: str) -> None:
+        """Job, pod and machine are gone."""
+        name = json.loads((Path(handle) / "job.json").read_text())["name"]
+        os.killpg(self.fake.kubelet.processes[self.fake.kubelet.pod_of(name)].pid, signal.SIGKILL)
+        self.fake.delete_job(name, {"propagationPolicy": "Background"})
+
+    def eat(self) -> str:
+        return "import time; hold = [b'x' * 2**20 for _ in range(400)]; time.sleep(60)"
+
+
+@pytest.fixture(params=["local", "kubernetes"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Local | Kubernetes]:
+    if request.param == "local":
+        yield Local(tmp_path)
+        return
+    with cluster(tmp_path / "cluster") as (fake, url):
+        found = Kubernetes(tmp_path, fake, url)
+        yield found
+        for executor in found.made:
+            executor.close()
+
+
+def job(bench: Local | Kubernetes, code: str, key: str = "20260101T000000-ab12.training-0", **settings: float) -> JobSpec:
+    root = bench.folder / "data" / "runs" / "m" / "20260101T000000-ab12"
+    root.mkdir(parents=True, exist_ok=True)
+    command = (sys.executable, "-I", "-S", "-c", code)
+    return JobSpec(key=key, command=command, folder=root / "jobs", workspace=root, **settings)  # type: ignore[arg-type]  # figures by name
+
+
+def ended(executor: Executor, handle: str) -> JobStatus:
+    until(lambda: executor.poll(handle).state is not JobState.RUNNING)
+    return executor.poll(handle)
+
+
+def is_up(executor: Executor, handle: str) -> None:
+    until(lambda: "up" in executor.logs(handle))
+
+
+def test_a_job_ends_with_its_exit_code_and_its_log_for_whoever_asks_later(bench: Local | Kubernetes) -> None:
+    executor = bench.executor()
+    handle = executor.submit(job(bench, "print('hello'); raise SystemExit(75)"))
+    status = ended(executor, handle)
+    assert (status.state, status.code, status.stopped) == (JobState.DONE, 75, None)
+    again = bench.executor()
+    assert again.poll(handle) == status
+    assert "hello" in again.logs(handle)
+    assert again.logs(handle, most_bytes=3) == executor.logs(handle)[-3:]
+
+
+def test_a_key_runs_once_however_often_and_by_whomever_it_is_submitted(bench: Local | Kubernetes) -> None:
+    spec = job(bench, UP + "time.sleep(0.3)")
+    handles = {bench.executor().submit(spec) for _ in range(3)}
+    assert len(handles) == 1
+    handle = handles.pop()
+    assert ended(bench.executor(), handle).code == 0
+    assert bench.executor().submit(spec) == handle
+    assert bench.executor().logs(handle).count("up") == 1
+
+
+def test_a_job_outlives_the_service_that_submitted_it(bench: Local | Kubernetes) -> None:
+    first = bench.executor()
+    handle = first.submit(job(bench, UP + "time.sleep(1.0); raise SystemExit(7)"))
+    del first
+    second = bench.executor()
+    is_up(second, handle)
+    assert ended(second, handle).code == 7
+
+
+def test_a_deadline_asks_first_and_kills_then(bench: Local | Kubernetes) -> None:
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\nwhile 1: time.sleep(.05)"
+    executor = bench.executor()
+    handle = executor.submit(job(bench, stubborn, deadline_s=4.0, grace_s=1.0))
+    status = ended(executor, handle)
+    assert (status.state, status.stopped) == (JobState.DONE, "deadline")
+    assert executor.logs(handle).count("asked") == 1
+
+
+def test_cancel_ends_a_job_and_is_harmless_afterwards(bench: Local | Kubernetes) -> None:
+    executor = bench.executor()
+    handle = executor.submit(job(bench, UP + "time.sleep(60)", grace_s=5.0))
+    is_up(executor, handle)
+    executor.cancel(handle)
+    status = ended(executor, handle)
+    assert (status.state, status.stopped) == (JobState.DONE, "cancelled")
+    executor.cancel(handle)
+    assert bench.executor().poll(handle) == status
+
+
+def test_a_job_that_is_lost_is_told_as_lost_and_starts_again(bench: Local | Kubernetes) -> None:
+    executor = bench.executor()
+    handle = executor.submit(job(bench, UP + "time.sleep(60)", grace_s=1.0))
+    is_up(executor, handle)
+    bench.lose(handle)
+    until(lambda: executor.poll(handle).state is JobState.LOST)
+    until(lambda: _is_gone(bench))
+    assert executor.submit(job(bench, "print('second')")) == handle
+    assert ended(executor, handle).code == 0
+    assert "second" in executor.logs(handle)
+
+
+def _is_gone(bench: Local | Kubernetes) -> bool:
+    return isinstance(bench, Local) or not bench.fake.all("pods")
+
+
+def test_a_job_that_was_killed_for_its_memory_is_no_success(bench: Local | Kubernetes) -> None:
+    executor = bench.executor()
+    status = ended(executor, executor.submit(job(bench, bench.eat())))
+    assert (status.state, status.code, status.stopped) == (JobState.DONE, -signal.SIGKILL, None)
+    assert (status.reason is Reason.OUT_OF_MEMORY) is bench.knows_memory
+
+
+def test_secrets_of_the_service_do_not_reach_jobs(bench: Local | Kubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETUNED_TOKEN", "hush-hush")
+    executor = bench.executor()
+    handle = executor.submit(job(bench, "import os; print(os.environ.get('RETUNED_TOKEN'))"))
+    ended(executor, handle)
+    assert executor.logs(handle).strip() == "None"
+    assert not [p for p in bench.folder.rglob("*.json") if "hush-hush" in p.read_text()]
+
+
+def test_a_key_cannot_leave_its_folder(bench: Local | Kubernetes) -> None:
+    with pytest.raises(Permanent):
+        bench.executor().submit(job(bench, "pass", key="../elsewhere"))
+    with contextlib.suppress(AttributeError):
+        assert not bench.fake.all("jobs")  # type: ignore[union-attr]  # the cluster's only
