@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,22 @@ def test_it_is_refused(changed: str, words: str) -> None:
 )
 def test_jobs_without_what_they_share_with_the_service_are_refused(changed: str, words: str) -> None:
     assert words in refusal("--values", CLAIM, "--set", changed)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("labels: [no, yes]", "at '/config/models/0/labels/0': got boolean, want string"),
+        (
+            "columns: {on: category}",
+            "config has a key that Helm reads as true or false (a bare on, off, yes, no, y or n): put it in quotes",
+        ),
+    ],
+)
+def test_words_that_yaml_takes_for_true_are_refused(model: str, words: str, tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(f"config:\n  models:\n    - name: m\n      task: text-classification\n      {model}\n")
+    assert words in refusal("--values", values)
 
 
 def test_s3_needs_a_secret_or_an_identity_of_both_accounts() -> None:

@@ -20,5 +20,8 @@
     {{- $no = append $no "serviceMonitor and prometheusRule need monitoring.coreos.com/v1, which this cluster does not know: install the Prometheus operator's CRDs first, or leave them off (`helm template` knows no cluster: --api-versions monitoring.coreos.com/v1)" }}
   {{- end }}
 {{- end }}
+{{- if regexMatch "(?m)^[ -]*\"(true|false)\":" (include "retuned.config" .) }}
+  {{- $no = append $no "config has a key that Helm reads as true or false (a bare on, off, yes, no, y or n): put it in quotes" }}
+{{- end }}
 {{- if $no }}{{ fail (printf "\n  - %s" (join "\n  - " $no)) }}{{ end }}
 {{- end }}
