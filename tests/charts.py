@@ -10,6 +10,9 @@ from typing import Any
 
 import yaml
 
+from daemon.check import load_settings
+from daemon.settings import Settings
+
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "deploy" / "chart"
 HELM = ROOT / ".cache" / "helm" / "helm" / "helm"
@@ -82,8 +85,14 @@ class Rendered:
         (found,) = self.pod["containers"]
         return dict(found)
 
+    def settings(self, folder: Path) -> Settings:
+        """The retuned.yaml that the service gets, as it reads it."""
+        file = folder / "retuned.yaml"
+        file.write_text(self.settings_text())
+        return load_settings(file)
+
     def settings_text(self) -> str:
-        """The retuned.yaml that the service gets."""
+        """The same as text."""
         (volume,) = [v for v in self.pod["volumes"] if v["name"] == "config"]
         if "secret" in volume:
             return str(self.one("Secret", volume["secret"]["secretName"])["stringData"]["retuned.yaml"])

@@ -101,7 +101,7 @@ def test_only_a_service_that_starts_jobs_may_speak_to_the_api(values: Path | Non
 @every_way
 def test_what_the_settings_name_is_mounted_and_reachable(values: Path | None, tmp_path: Path) -> None:
     found = rendered(values)
-    settings = _settings(found, tmp_path)
+    settings = found.settings(tmp_path)
     mounts = {mount["name"]: mount["mountPath"] for mount in found.container["volumeMounts"]}
     claims = {v["name"]: v["persistentVolumeClaim"]["claimName"] for v in found.pod["volumes"] if "persistentVolumeClaim" in v}
     assert mounts["data"] == str(settings.data_dir)
@@ -118,19 +118,6 @@ def test_what_the_settings_name_is_mounted_and_reachable(values: Path | None, tm
     assert found.one("Service")["spec"]["selector"].items() <= found.one("Deployment")["spec"]["template"]["metadata"]["labels"].items()
 
 
-def test_jobs_get_the_training_image_and_an_account_without_rights(tmp_path: Path) -> None:
-    for values in (CLAIM, S3, EVERYTHING):
-        found = rendered(values)
-        executor = _settings(found, tmp_path).executor
-        (binding,) = found.all("RoleBinding")
-        assert executor.image is not None
-        assert "training" in executor.image
-        assert found.one("ServiceAccount", executor.service_account)
-        assert [s["name"] for s in binding["subjects"]] == [found.pod["serviceAccountName"]] != [executor.service_account]
-        assert binding["roleRef"]["name"] == found.one("Role")["metadata"]["name"]
-    assert executor.image_pull_secret == "registry"
-
-
 def test_the_service_trains_by_itself_only_with_the_training_image(tmp_path: Path) -> None:
     values = tmp_path / "values.yaml"
     values.write_text(
@@ -139,11 +126,6 @@ def test_the_service_trains_by_itself_only_with_the_training_image(tmp_path: Pat
     assert rendered(values).container["image"] == "retuned-training:0.1.0"
     assert rendered(CLAIM).container["image"] == rendered(WATCH).container["image"] == "retuned-monitoring:0.1.0"
     assert rendered(EVERYTHING).container["image"].startswith("registry.example.com/retuned-monitoring@sha256:00")
-
-
-def test_the_service_reads_s3_with_the_jobs_own_secret() -> None:
-    assert rendered(S3).container["envFrom"] == [{"secretRef": {"name": "retuned-s3"}}]
-    assert "envFrom" not in rendered(CLAIM).container
 
 
 @every_way
@@ -169,14 +151,6 @@ def test_the_network_policy_lets_in_clients_and_prometheus_and_out_to_what_the_s
     api = [443, 6443]
     expected = {None: [], WATCH: [], CLAIM: [5000, *api], S3: [443, 9000, *api], EVERYTHING: [5000, 5432, 443, *api, 587]}
     assert [port["port"] for rule in others for port in rule["ports"]] == expected[values]
-
-
-def test_the_network_policy_of_jobs_lets_nobody_in_and_out_to_the_store_alone() -> None:
-    for values, expected in ((CLAIM, [53, 53]), (S3, [53, 53, 9000]), (EVERYTHING, [53, 53, 443, 443])):
-        policy = rendered(values).one("NetworkPolicy", "prod-retuned-training")["spec"]
-        assert policy["ingress"] == []
-        assert [port["port"] for rule in policy["egress"] for port in rule["ports"]] == expected
-    assert len(rendered(WATCH).all("NetworkPolicy")) == 1
 
 
 def test_the_pod_has_longer_to_end_than_the_service_takes() -> None:
@@ -269,12 +243,6 @@ def test_every_value_has_a_default_and_every_default_is_known_to_the_schema() ->
 def _but_for_the_token(found: Rendered) -> list[Object]:
     """A token that is made is a new one without a cluster to look the old one up in."""
     return [{k: v for k, v in o.items() if o["kind"] != "Secret" or k != "data"} for o in found.objects]
-
-
-def _settings(found: Rendered, folder: Path) -> Any:
-    file = folder / "retuned.yaml"
-    file.write_text(found.settings_text())
-    return load_settings(file)
 
 
 def _owned(schema: Object, at: str = "") -> Iterator[str]:
