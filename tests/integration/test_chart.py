@@ -153,6 +153,16 @@ def test_the_network_policy_lets_in_clients_and_prometheus_and_out_to_what_the_s
     assert [port["port"] for rule in others for port in rule["ports"]] == expected[values]
 
 
+def test_helm_test_is_let_in_while_it_runs() -> None:
+    found = rendered(EVERYTHING)
+    policy, pod = found.one("NetworkPolicy", "prod-retuned-ready"), found.one("Pod")
+    (ingress,) = policy["spec"]["ingress"]
+    assert ingress["from"][0]["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert policy["spec"]["podSelector"] == found.one("NetworkPolicy", "prod-retuned")["spec"]["podSelector"]
+    assert policy["metadata"]["annotations"]["helm.sh/hook"] == pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert int(policy["metadata"]["annotations"]["helm.sh/hook-weight"]) < 0
+
+
 def test_the_pod_has_longer_to_end_than_the_service_takes() -> None:
     assert rendered().pod["terminationGracePeriodSeconds"] > 2 * service._SHUTDOWN_S
     assert rendered().one("Deployment")["spec"]["strategy"] == {"type": "Recreate"}
