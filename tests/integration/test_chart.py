@@ -123,7 +123,7 @@ def test_the_service_trains_by_itself_only_with_the_training_image(tmp_path: Pat
     values.write_text(
         CLAIM.read_text().replace("kind: kubernetes\n", "kind: local\n").replace("    store:", "#").replace("storeClaim", "#")
     )
-    assert rendered(values).container["image"] == "retuned-training:0.1.0"
+    assert [pod["containers"][0]["image"] for pod in rendered(values).pods()] == ["retuned-training:0.1.0"] * 2
     assert rendered(CLAIM).container["image"] == rendered(WATCH).container["image"] == "retuned-monitoring:0.1.0"
     assert rendered(EVERYTHING).container["image"].startswith("registry.example.com/retuned-monitoring@sha256:00")
 
