@@ -92,7 +92,10 @@ class _Player:
 
     def play(self, recording: Recording) -> dict[str, Any]:
         """From the first record to the last pane."""
-        first_at, last_at = self._run(recording.lines())
+        try:
+            first_at, last_at = self._run(recording.lines())
+        finally:
+            self._pipeline.intake.close()
         if first_at is None:
             detail = recording.first_error or "the file is empty"
             raise Permanent(Reason.BAD_DATA, f"no usable record: {detail}")

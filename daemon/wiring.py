@@ -53,7 +53,8 @@ class Wired:
     spool: Spool
 
     def close(self) -> None:
-        """The port is closed and no tick runs: end the spool, then the ledger."""
+        """The port is closed and no tick runs: end the intake and the spool, then the ledger."""
+        self.pipeline.intake.close()
         self.spool.close()
         self.ledger.close()
 

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
 from daemon.capture.lines import as_lines, slices
 from daemon.capture.rejection import Rejected, Rejection, of_error, refused
+from daemon.store.ports import SpooledRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -67,18 +68,6 @@ class _QuickRecord(Record, frozen=True, gc=False, forbid_unknown_fields=True):
     output: _QuickOutput
     inputs: Annotated[dict[str, _Input], Meta(max_length=256)] = {}
     segments: Annotated[dict[str, _Segment], Meta(max_length=64)] = {}
-
-
-class SpooledRecord(Struct, frozen=True, gc=False):
-    """A record as it is read back: what places it is decoded, the JSON of the rest stays as it was sent (and is a view of the payload)."""
-
-    id: str
-    model: str
-    version: str
-    at: datetime
-    output: Raw
-    inputs: Raw = Raw(b"{}")
-    segments: Raw = Raw(b"{}")
 
 
 class Label(Struct, frozen=True, gc=False, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -19,19 +19,25 @@ class TooLarge(ValueError):  # noqa: N818 (a domain failure, not a bug: house st
 
 def strings(values: Sequence[str | None]) -> pa.Array:
     """A string array; None = null."""
-    found = [None if v is None else v.encode() for v in values]
-    return utf8([b"" if v is None else v for v in found], np.array([v is not None for v in found], dtype=bool))
+    found = [v or "" for v in values]
+    valid = np.array([v is not None for v in values], dtype=bool) if None in values else None
+    joined = "".join(found)
+    if joined.isascii():  # then a character is a byte
+        return _text(joined.encode(), map(len, found), len(found), valid)
+    return utf8([v.encode() for v in found], valid)
 
 
 def utf8(values: Sequence[bytes], valid: NDArray[np.bool_] | None = None) -> pa.Array:
     """A string array of UTF-8 bytes, `TooLarge` above 2 GiB; `valid` False = null, None = all are valid."""
-    n = len(values)
+    return _text(b"".join(values), map(len, values), len(values), valid)
+
+
+def _text(data: bytes, sizes: Iterable[int], n: int, valid: NDArray[np.bool_] | None) -> pa.Array:
     offsets = np.zeros(n + 1, dtype=np.int64)  # (n + 1,), bytes
-    np.cumsum(np.fromiter(map(len, values), dtype=np.int64, count=n), out=offsets[1:])
+    np.cumsum(np.fromiter(sizes, dtype=np.int64, count=n), out=offsets[1:])
     if offsets[-1] > np.iinfo(np.int32).max:
         raise TooLarge(f"{offsets[-1]} bytes of text do not fit into one Arrow array")
-    buffers = [_bitmap(valid), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(b"".join(values))]
-    return pa.Array.from_buffers(pa.string(), n, buffers)
+    return pa.Array.from_buffers(pa.string(), n, [_bitmap(valid), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)])
 
 
 def floats(values: Sequence[float | None] | NDArray[np.float64]) -> pa.Array:

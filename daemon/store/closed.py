@@ -10,8 +10,6 @@ from detectors.sketches.confusion import Confusion
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pyarrow as pa
-
     from daemon.store.pending import HeldLabel
     from detectors.types import Increment
 
@@ -27,8 +25,6 @@ class Part:
     """0, then 1, 2, … for late additions to the same [start, end)."""
     path: str | None
     """Parquet of the sampled records, relative to data_dir; None = no record (labels of earlier ones only)."""
-    table: pa.Table | None
-    """The same rows, in the shape of `columns.LOG_SCHEMA`."""
     n_seen: int
     n_pairs: int
     summary: Mapping[str, Mapping[str, Any]]
@@ -36,7 +32,7 @@ class Part:
     confusion: Confusion = field(default_factory=Confusion)
     """Of the labelled pairs that were joined with this pane."""
     keys: list[bytes] = field(default_factory=list)
-    """Of the sampled records, in the table's order."""
+    """Of the sampled records, in the order of the Parquet's rows."""
     ats: list[float] = field(default_factory=list)
 
     @property

@@ -12,11 +12,10 @@ from sqlalchemy import func, select
 
 from daemon.store import tables
 from daemon.store.closed import ClosedPane, Join, Part
-from daemon.store.columns import log_table
 from daemon.store.joining import Joiner, Own, is_pair, pairs_of, waited
 from daemon.store.record_log import RecordLog, log_path
 from detectors.sketches.confusion import Confusion
-from detectors.sketches.summary import summarise
+from detectors.sketches.summary import summary_from_bytes
 from detectors.types import Increment
 
 if TYPE_CHECKING:
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings
-    from daemon.store.columns import Reader
+    from daemon.store.builder import Builder
     from daemon.store.pending import Buffer, HeldLabel, Pending
-    from daemon.store.ports import Record
+    from daemon.store.ports import SpooledRecord
 
 Columns = dict[str, "NDArray[Any]"]
 
@@ -36,8 +35,8 @@ Columns = dict[str, "NDArray[Any]"]
 class Closing:
     """One pane of one model while it is being closed."""
 
-    def __init__(self, tx: Connection, model: ModelSettings, reader: Reader, log: RecordLog, champion: tuple[str, float] | None) -> None:
-        self._tx, self._model, self._reader, self._log = tx, model, reader, log
+    def __init__(self, tx: Connection, model: ModelSettings, builder: Builder, log: RecordLog, champion: tuple[str, float] | None) -> None:
+        self._tx, self._model, self._builder, self._log = tx, model, builder, log
         self._version, self._since = champion or ("", 0.0)
         self._parts: list[Part] = []
         self._own: dict[bytes, Own] = {}
@@ -81,16 +80,14 @@ class Closing:
                 at, pi = len(self._parts) - 1, self._model.sample_ratio
                 self._own |= {buffer.keys[i]: (at, row, buffer.records[i], ats[row], pi) for row, i in enumerate(rows)}
 
-    def _add(self, part: Part, records: list[Record]) -> None:
+    def _add(self, part: Part, records: list[SpooledRecord]) -> None:
         """One part: its Parquet is durable and its sketches are made when this returns."""
         if records:
-            frame = self._reader.frame(records)
-            table = log_table(records, frame, part.ats, self._model.sample_ratio)
             path = log_path(self._model.name, part.version, part.start, part.seq)
-            self._log.write(path, table)
-            part = replace(part, path=path, table=table, summary=summarise(frame.watched, self._model.subjects()))
+            built = self._builder.build(self._model.name, records, path)
+            part = replace(part, path=path, summary=summary_from_bytes(built.summary))
             if part.version == self._version:
-                self._fresh.append(_since(frame.watched, part.ats, self._since))
+                self._fresh.append(_since(built.columns, part.ats, self._since))
         self._parts.append(part)
 
     def _part(self, version: str, start: float, *, n_seen: int) -> Part:
@@ -99,7 +96,7 @@ class Closing:
         seq = self._tx.execute(query).scalar()
         seq = 0 if seq is None else seq + 1
         end = start + self._model.monitors.pane_s
-        return Part(version=version, start=start, end=end, seq=seq, path=None, table=None, n_seen=n_seen, n_pairs=0, summary={})
+        return Part(version=version, start=start, end=end, seq=seq, path=None, n_seen=n_seen, n_pairs=0, summary={})
 
     def _joins(self, pending: Pending, labels: Sequence[HeldLabel], unsampled: set[bytes]) -> list[Join]:
         joiner = Joiner(self._tx, self._model, self._log, self._own, unsampled)

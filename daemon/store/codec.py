@@ -73,12 +73,18 @@ def _pack(value: Any) -> Any:  # noqa: ANN401 (any state)
     raise TypeError(msg)
 
 
+def _are_texts(items: list[Any]) -> bool:
+    """Whether all are str or None, which stand for themselves: most columns are."""
+    return {*map(type, items)} <= {str, type(None)}
+
+
 def _pack_array(value: NDArray[Any]) -> list[Any]:
     if value.dtype.kind in _ARRAY_KINDS:
         array = np.ascontiguousarray(value)
         return ["a", array.dtype.newbyteorder("<").str, list(value.shape), array.astype(array.dtype.newbyteorder("<")).tobytes()]
     if value.dtype == object:
-        return ["o", list(value.shape), [_pack(x) for x in value.ravel().tolist()]]
+        items = value.ravel().tolist()
+        return ["o", list(value.shape), items if _are_texts(items) else [_pack(x) for x in items]]
     msg = f"a detector's state cannot hold an array of {value.dtype}; use numbers, bool or object (str)"
     raise TypeError(msg)
 
@@ -142,6 +148,6 @@ _BUILDERS: dict[str, Callable[[list[Any], str], Any]] = {
     "l": _unpack_all,
     "d": lambda rest, package: {_unpack(k, package): _unpack(v, package) for k, v in rest},
     "a": lambda rest, _: _unpack_array(*rest),
-    "o": lambda rest, package: _unpack_objects(rest[0], _unpack_all(rest[1], package)),
+    "o": lambda rest, package: _unpack_objects(rest[0], rest[1] if _are_texts(rest[1]) else _unpack_all(rest[1], package)),
     "i": lambda rest, _: int(rest[0]),
 }

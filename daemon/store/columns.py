@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from daemon.settings import ModelSettings
-    from daemon.store.ports import Record
+    from daemon.store.ports import SpooledRecord
 
 LOG_SCHEMA = pa.schema(
     [
@@ -63,6 +63,8 @@ class Frame:
     """The column that a text model is trained on."""
     predicted: NDArray[np.object_]
     score: NDArray[np.float64]
+    output: list[bytes]
+    """What is read of the answer, as JSON."""
 
 
 _OUTPUT = Decoder(Output)
@@ -79,7 +81,7 @@ class Reader:
         self._text = next(texts, None)  # the first one is what a text model is trained on
         self._decode, self._value = _fields(model.columns)
 
-    def frame(self, records: Sequence[Record]) -> Frame:
+    def frame(self, records: Sequence[SpooledRecord]) -> Frame:
         """Everything that is watched, and what the log keeps beside the JSON. One record at least."""
         parts = [self._slice(records[i : i + _SLICE_N]) for i in range(0, len(records), _SLICE_N)]
         if len(parts) == 1:
@@ -89,9 +91,10 @@ class Reader:
             text=None if self._text is None else np.concatenate([part.text for part in parts if part.text is not None]),
             predicted=np.concatenate([part.predicted for part in parts]),
             score=np.concatenate([part.score for part in parts]),
+            output=[output for part in parts for output in part.output],
         )
 
-    def _slice(self, records: Sequence[Record]) -> Frame:
+    def _slice(self, records: Sequence[SpooledRecord]) -> Frame:
         rows = self._decode(b"\n".join([r.inputs for r in records]))
         outputs = _OUTPUT.decode_lines(b"\n".join([r.output for r in records]))
         label = objects([o.label for o in outputs])
@@ -110,7 +113,8 @@ class Reader:
                 segments = segments or self._decode(b"\n".join([r.segments for r in records]))
                 watched[subject] = _values(kind, [self._value[name](s) if v is None else v for v, s in zip(found, segments, strict=True)])
         text = None if self._text is None else watched[self._text]
-        return Frame(watched={s: watched[s] for s in self._subjects}, text=text, predicted=label, score=score)
+        kept = [_json.encode(o) for o in outputs]
+        return Frame(watched={s: watched[s] for s in self._subjects}, text=text, predicted=label, score=score, output=kept)
 
 
 def _fields(names: Iterable[str]) -> tuple[Callable[[bytes], list[Any]], dict[str, Callable[[Any], Any]]]:
@@ -123,32 +127,32 @@ def _fields(names: Iterable[str]) -> tuple[Callable[[bytes], list[Any]], dict[st
     return Decoder(row).decode_lines, {name: operator.attrgetter(field) for field, name in fields.items()}
 
 
-def log_table(records: Sequence[Record], frame: Frame, ats: Sequence[float], pi: float) -> pa.Table:
+def log_table(records: Sequence[SpooledRecord], frame: Frame, pi: float) -> pa.Table:
     """Rows of the record log, in the shape of `LOG_SCHEMA`, in the order in which the records came."""
     slices = [slice(i, i + _LOG_SLICE_N) for i in range(0, len(records), _LOG_SLICE_N)]
-    return pa.concat_tables([part for rows in slices for part in _log_slices(records, frame, ats, pi, rows)])
+    return pa.concat_tables([part for rows in slices for part in _log_slices(records, frame, pi, rows)])
 
 
-def _log_slices(records: Sequence[Record], frame: Frame, ats: Sequence[float], pi: float, rows: slice) -> list[pa.Table]:
+def _log_slices(records: Sequence[SpooledRecord], frame: Frame, pi: float, rows: slice) -> list[pa.Table]:
     try:
-        return [_log_slice(records[rows], frame, ats, pi, rows)]
+        return [_log_slice(records[rows], frame, pi, rows)]
     except TooLarge:
         middle = (rows.start + min(rows.stop, len(records))) // 2
         if middle == rows.start:
             raise
         halves = (slice(rows.start, middle), slice(middle, rows.stop))
-        return [part for half in halves for part in _log_slices(records, frame, ats, pi, half)]
+        return [part for half in halves for part in _log_slices(records, frame, pi, half)]
 
 
-def _log_slice(records: Sequence[Record], frame: Frame, ats: Sequence[float], pi: float, rows: slice) -> pa.Table:
+def _log_slice(records: Sequence[SpooledRecord], frame: Frame, pi: float, rows: slice) -> pa.Table:
     texts = [None] * len(records) if frame.text is None else frame.text[rows].tolist()
     return pa.Table.from_arrays(
         [
             strings([r.id for r in records]),
-            floats(ats[rows]),
+            floats([r.at.timestamp() for r in records]),
             strings([r.version for r in records]),
             utf8([bytes(r.inputs) for r in records]),
-            utf8([_json.encode(o) for o in _OUTPUT.decode_lines(b"\n".join([r.output for r in records]))]),  # what is not read is not kept
+            utf8(frame.output[rows]),
             utf8([bytes(r.segments) for r in records]),
             strings(texts),
             strings(frame.predicted[rows].tolist()),
@@ -159,7 +163,7 @@ def _log_slice(records: Sequence[Record], frame: Frame, ats: Sequence[float], pi
     )
 
 
-def predicted_of(record: Record) -> str | None:
+def predicted_of(record: SpooledRecord) -> str | None:
     """The class that was answered."""
     return _OUTPUT.decode(record.output).label
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from daemon.store import counters, keys, tables
+from daemon.store.builder import Builder
 from daemon.store.closed import ClosedPane
 from daemon.store.closing import Closing
-from daemon.store.columns import Reader
 from daemon.store.commit import commit_pane
 from daemon.store.delays import delays
 from daemon.store.marks import marks_of, n_waiting, newest_pane
@@ -64,7 +64,7 @@ class Intake:
 
     def __init__(self, settings: Settings, ledger: Ledger, feed: Feed, data_dir: Path) -> None:
         self._models = {model.name: model for model in settings.models}
-        self._readers = {model.name: Reader(model) for model in settings.models}
+        self._builder = Builder(settings.models, data_dir)
         self._ledger, self._feed = ledger, feed
         self.log = RecordLog(data_dir)
         self._pending: dict[str, Pending] = {}
@@ -154,6 +154,10 @@ class Intake:
         firsts = [first for pending in self._pending.values() for first in pending.firsts()]
         self._commits += 1
         self._write_marks(tx, min([*firsts, self._mark]))
+
+    def close(self) -> None:
+        """No tick follows."""
+        self._builder.close()
 
     def release(self) -> None:
         """After the panes of a tick: counters and mark of what gave no pane, then the spool may delete what is in the ledger."""
@@ -252,7 +256,7 @@ class Intake:
             close_at = (index + 1) * model.monitors.pane_s + model.monitors.watermark_s
             labels = self._labels_due(pending, close_at, {i for i in (*late, index) if i in pending.buffers})
             with self._ledger.read() as tx:
-                pane = Closing(tx, model, self._readers[name], self.log, champions.get(name)).close(pending, index, late, labels)
+                pane = Closing(tx, model, self._builder, self.log, champions.get(name)).close(pending, index, late, labels)
             yield pane
 
     def _closable(self, model: ModelSettings, until: float) -> Iterator[tuple[int, tuple[int, ...]]]:

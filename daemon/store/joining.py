@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings
-    from daemon.store.ports import Record
+    from daemon.store.ports import SpooledRecord
     from daemon.store.record_log import RecordLog
 
-Own = tuple[int, int, "Record", float, float]
+Own = tuple[int, int, "SpooledRecord", float, float]
 """A record of the pane that is being closed: (part, row, record, at, pi)."""
 _COLUMNS = ["version", "at", "predicted", "inputs", "segments", "pi"]
 

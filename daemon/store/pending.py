@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from daemon.store.ports import Label, Mark, Record
+    from daemon.store.ports import Label, Mark, SpooledRecord
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Buffer:
 
     first: Mark
     """Before the earliest spool entry that put something here: the ledger's mark may not pass it."""
-    records: list[Record] = field(default_factory=list)
+    records: list[SpooledRecord] = field(default_factory=list)
     """Sampled ones, in the order in which they came."""
     keys: list[bytes] = field(default_factory=list)
     ats: list[float] = field(default_factory=list)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from msgspec import Raw, Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
-
-    from typing_extensions import Buffer
 
 
 class Mark(NamedTuple):
@@ -57,43 +57,16 @@ class Entry(Protocol):
         ...
 
 
-class Record(Protocol):
-    """One production request with its answer, taken apart only as far as it must be to be placed."""
+class SpooledRecord(Struct, frozen=True, gc=False):
+    """A record as it is read back: what places it is decoded, the JSON of the rest stays as it was sent (and is a view of the payload)."""
 
-    @property
-    def id(self) -> str:
-        """The user's, unique within a model and the horizon."""
-        ...
-
-    @property
-    def model(self) -> str:
-        """As in the settings."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """That answered."""
-        ...
-
-    @property
-    def at(self) -> datetime:
-        """With zone."""
-        ...
-
-    @property
-    def inputs(self) -> Buffer:
-        """JSON object: column -> value."""
-        ...
-
-    @property
-    def output(self) -> Buffer:
-        """JSON object: the answer, as in `columns.Output`."""
-        ...
-
-    @property
-    def segments(self) -> Buffer:
-        """JSON object: column -> value."""
-        ...
+    id: str
+    model: str
+    version: str
+    at: datetime
+    output: Raw
+    inputs: Raw = Raw(b"{}")
+    segments: Raw = Raw(b"{}")
 
 
 class Label(Protocol):
@@ -148,7 +121,7 @@ class Feed:
     """Durable entries after a mark, oldest first; ends at the newest. (Any: the spool's own mark type has the fields of ours.)"""
     release: Callable[[Any], None]
     """Everything before a mark is stored elsewhere."""
-    parse_records: Callable[[bytes], Sequence[Record]]
+    parse_records: Callable[[bytes], Sequence[SpooledRecord]]
     parse_labels: Callable[[bytes], Sequence[Label]]
     included: Callable[[str, str, float], bool]
     """(id, model, ratio) -> whether the record is sampled; a keyed hash, so the same for ever."""

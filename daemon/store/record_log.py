@@ -48,17 +48,12 @@ def write_log(path: Path, table: pa.Table) -> None:
 
 
 class RecordLog:
-    """Reads rows back; keeps the newest files in memory (at most 100,000 rows), because labels mostly concern recent records."""
+    """Reads rows back; keeps files in memory once they were wanted (at most 100,000 rows): labels mostly concern recent records."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._cache: OrderedDict[str, pa.Table] = OrderedDict()
         self._cached_n = 0
-
-    def write(self, path: str, table: pa.Table) -> None:
-        """A new file, durable when this returns."""
-        write_log(self._data_dir / path, table)
-        self._keep(path, table)
 
     def rows(self, path: str, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """Some rows of a file, in this order; `Permanent(BAD_DATA)` when the file is gone or is none of ours."""

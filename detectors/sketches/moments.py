@@ -57,11 +57,16 @@ class Moments:
     def add(self, values: NDArray[Any]) -> Self:
         """Take in numbers, shape (n,), NaN = missing."""
         kept, missing = finite(values)
+        return self.merge(type(self).of(kept, missing=missing))
+
+    @classmethod
+    def of(cls, kept: NDArray[np.float64], *, missing: int = 0) -> Self:
+        """Of numbers that are finite, shape (n,), as `finite` gives them."""
         if not len(kept):
-            return self.merge(type(self)(missing=missing))
+            return cls(missing=missing)
         mean = float(kept.mean())
-        m2 = float(np.square(kept - mean).sum())
-        return self.merge(type(self)(n=len(kept), missing=missing, mean=mean, m2=m2, low=float(kept.min()), high=float(kept.max())))
+        apart = kept - mean
+        return cls(n=len(kept), missing=missing, mean=mean, m2=float(np.dot(apart, apart)), low=float(kept.min()), high=float(kept.max()))
 
     def merge(self, other: Self) -> Self:
         """Both together."""

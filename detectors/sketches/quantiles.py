@@ -6,6 +6,7 @@ Karnin, Lang & Liberty, "Optimal quantile approximation in streams" (FOCS 2016, 
 from __future__ import annotations
 
 import struct
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -56,11 +57,14 @@ class Quantiles:
     def add(self, values: NDArray[Any]) -> Self:
         """Take in numbers, shape (n,); NaN and infinities are left out."""
         kept, _ = finite(values)
-        if not len(kept):
-            return self
-        grown = self._copy()
-        grown.update(kept.astype(np.float32))
-        return type(self)(grown)
+        return self.merge(type(self).of(kept))
+
+    @classmethod
+    def of(cls, kept: NDArray[np.float64]) -> Self:
+        """Of numbers that are finite, shape (n,), as `finite` gives them."""
+        fresh = kll_floats_sketch(K)
+        fresh.update(kept.astype(np.float32))
+        return cls(fresh)
 
     def merge(self, other: Self) -> Self:
         """Both together."""
@@ -101,7 +105,7 @@ class Quantiles:
         return cls(kll_floats_sketch.deserialize(data[1:]))
 
     def _copy(self) -> Any:  # noqa: ANN401 (the library ships no types)
-        return kll_floats_sketch.deserialize(self._sketch.serialize())
+        return copy(self._sketch)
 
 
 def _capacity(levels: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 
 from detectors.sketches.counts import Counts
-from detectors.sketches.moments import Moments
+from detectors.sketches.moments import Moments, finite
 from detectors.sketches.quantiles import Quantiles
 from detectors.types import ColumnKind
 
@@ -45,7 +45,8 @@ def _column(values: NDArray[Any], kind: ColumnKind) -> dict[str, AnySketch]:
             numbers = np.fromiter((np.nan if x is None else len(x) for x in values.tolist()), dtype=np.float64, count=len(values))
         case _:
             assert_never(kind)
-    return {"moments": Moments().add(numbers), "quantiles": Quantiles().add(numbers)}
+    kept, missing = finite(numbers)  # once for both
+    return {"moments": Moments.of(kept, missing=missing), "quantiles": Quantiles.of(kept)}
 
 
 def merge_summaries(a: Mapping[str, Mapping[str, AnySketch]], b: Mapping[str, Mapping[str, AnySketch]]) -> Summary:

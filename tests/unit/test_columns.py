@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.capture.wire import SpooledRecord, parse_records
+from daemon.capture.wire import parse_records
 from daemon.settings import ModelSettings
 from daemon.store.columns import LOG_SCHEMA, Reader, log_table
+from daemon.store.ports import SpooledRecord
 
 ODD = 'a "quoted" name'
 COLUMNS = {"text": "text", "age": "numeric", "größe": "numeric", "channel": "category", "band": {"kind": "category", "protected": True}}
@@ -75,10 +76,10 @@ def test_the_log_keeps_inputs_and_segments_as_they_were_sent_and_of_the_output_w
     rng = np.random.default_rng(1)
     items = [item(i, rng, list(COLUMNS)) for i in range(9000)]
     records = spooled(items)
-    table = log_table(records, Reader(model(COLUMNS)).frame(records), [float(i) for i in range(9000)], 0.5)
+    table = log_table(records, Reader(model(COLUMNS)).frame(records), 0.5)
     assert table.schema == LOG_SCHEMA
     assert table["id"].to_pylist() == [found["id"] for found in items]
-    assert table["at"].to_pylist() == list(range(9000))
+    assert table["at"].to_pylist() == [record.at.timestamp() for record in records]
     assert [json.loads(x) for x in table["inputs"].to_pylist()] == [found["inputs"] for found in items]
     assert [json.loads(x) for x in table["segments"].to_pylist()] == [found["segments"] for found in items]
     kept = [{k: v for k, v in json.loads(x).items() if v is not None} for x in table["output"].to_pylist()]

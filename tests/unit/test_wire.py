@@ -11,7 +11,8 @@ import pytest
 
 from daemon.capture.lines import TooMany
 from daemon.capture.rejection import Rejected, Rejection
-from daemon.capture.wire import Batch, SpooledRecord, decode_labels, decode_records, parse_labels, parse_records, schemas
+from daemon.capture.wire import Batch, decode_labels, decode_records, parse_labels, parse_records, schemas
+from daemon.store.ports import SpooledRecord
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 GOOD: dict[str, Any] = {

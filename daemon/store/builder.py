@@ -1,0 +1,113 @@
+"""Large panes are built in a process of their own: until the tick has its answer, the port has the interpreter for itself.
+
+The process is this file, started with the first large pane. It ends when its pipe closes, so never later than the service. It only saves
+time: when it dies, its pane is built here.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from daemon.settings import ModelSettings
+from daemon.store import codec
+from daemon.store.building import Building, Built
+from daemon.store.ports import SpooledRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+log = structlog.get_logger()
+
+LARGE_N = 5000
+"""Records of a pane; fewer are built faster than they are sent."""
+_ANSWER_S = 120.0  # a process that takes longer for a pane hangs
+_END_S = 5.0
+_lines = msgspec.json.Encoder()
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One pane to be built."""
+
+    model: str
+    path: str
+    records: bytes
+    """NDJSON."""
+
+
+class Builder:
+    """Used by one thread; `close` it."""
+
+    def __init__(self, models: Sequence[ModelSettings], data_dir: Path) -> None:
+        self._models, self._data_dir = models, data_dir
+        self._here = {model.name: Building(model) for model in models}
+        self._there: _Process | None = None
+
+    def build(self, model: str, records: Sequence[SpooledRecord], path: str) -> Built:
+        """One record at least; `path` is relative to the data folder."""
+        file = self._data_dir / path
+        if len(records) >= LARGE_N:
+            try:
+                self._there = self._there or _Process(self._models)
+                return self._there.build(Asked(model, str(file), _lines.encode_lines(records)))
+            except (OSError, EOFError, ValueError) as error:
+                log.warning("builder.lost", model=model, error=f"{type(error).__name__}: {error}"[:200])
+                self.close()
+        return self._here[model].build(records, file)
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        if self._there is not None:
+            self._there.close()
+            self._there = None
+
+
+class _Process:
+    """The process, from the service's side."""
+
+    def __init__(self, models: Sequence[ModelSettings]) -> None:
+        self._pipe, theirs = Pipe()
+        with theirs:
+            command = [sys.executable, "-m", "daemon.store.builder", str(theirs.fileno())]
+            # a session of its own: a terminal's Ctrl-C is not for it
+            self._child = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)  # noqa: S603 (our own file)
+        self._pipe.send_bytes(msgspec.json.encode([model.model_dump(mode="json") for model in models]))
+
+    def build(self, asked: Asked) -> Built:
+        self._pipe.send_bytes(msgspec.msgpack.encode(asked))
+        if not self._pipe.poll(_ANSWER_S):
+            raise TimeoutError(f"no answer within {_ANSWER_S:.0f} s")
+        return codec.decode(self._pipe.recv_bytes(), Built)
+
+    def close(self) -> None:
+        self._pipe.close()
+        try:
+            self._child.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+
+def answer(pipe: Connection) -> None:
+    """The process, from its own side: until the pipe closes. What goes wrong ends it, and is found again by the service."""
+    models = [ModelSettings.model_validate(found) for found in msgspec.json.decode(pipe.recv_bytes())]
+    building = {model.name: Building(model) for model in models}
+    asked_of, records_of = msgspec.msgpack.Decoder(Asked), msgspec.json.Decoder(SpooledRecord)
+    try:
+        while True:
+            asked = asked_of.decode(pipe.recv_bytes())
+            built = building[asked.model].build(records_of.decode_lines(asked.records), Path(asked.path))
+            pipe.send_bytes(codec.encode(built))
+    except (EOFError, BrokenPipeError):
+        return
+
+
+if __name__ == "__main__":
+    answer(Connection(int(sys.argv[1])))

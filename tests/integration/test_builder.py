@@ -1,0 +1,139 @@
+"""Large panes are built in another process: the same as here, also when it dies, and it outlives nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from daemon.capture.wire import parse_records
+from daemon.settings import ModelSettings
+from daemon.store.builder import LARGE_N, Builder
+from detectors.sketches.summary import Summary, summary_from_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from daemon.store.building import Built
+    from daemon.store.ports import SpooledRecord
+
+MODEL = ModelSettings.model_validate(
+    {
+        "name": "m",
+        "task": "text-classification",
+        "labels": ["no", "yes"],
+        "columns": {"text": "text", "age": "numeric", "band": {"kind": "category", "protected": True}},
+    }
+)
+
+
+def records(n: int) -> list[SpooledRecord]:
+    lines = []
+    for i in range(n):
+        inputs: dict[str, Any] = {"text": f"text {i} ünï", "age": i % 50 if i % 10 else None}
+        output = {"label": ("yes", "no")[i % 2], "scores": {"yes": 0.75, "no": 0.25}}
+        rest = {"id": f"r{i}", "model": "m", "version": "1", "at": f"2026-11-01T00:00:{i % 60:02d}.25Z", "output": output}
+        lines.append(json.dumps({**rest, "inputs": inputs, "segments": {"band": ("old", "young", None)[i % 3]}}).encode())
+    return parse_records(b"\n".join(lines))
+
+
+@pytest.fixture
+def builder(tmp_path: Path) -> Iterator[Builder]:
+    found = Builder([MODEL], tmp_path)
+    yield found
+    found.close()
+
+
+def processes() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "daemon.store.builder" in child.cmdline()]
+
+
+def one_process() -> psutil.Process:
+    (found,) = processes()
+    return found
+
+
+def assert_same(one: Built, other: Built) -> None:
+    assert list(one.columns) == list(other.columns)
+    for subject, values in one.columns.items():
+        np.testing.assert_array_equal(values, other.columns[subject])
+        assert values.dtype == other.columns[subject].dtype
+    a: Summary = summary_from_bytes(one.summary)
+    b: Summary = summary_from_bytes(other.summary)
+    assert a["segment.band"] == b["segment.band"]
+    assert a["input.age"]["moments"] == b["input.age"]["moments"]
+    assert a["input.text"]["quantiles"].n == b["input.text"]["quantiles"].n
+
+
+def test_a_large_pane_is_built_by_another_process_and_is_the_same_as_built_here(
+    builder: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = records(LARGE_N)
+    there = builder.build("m", found, "there.parquet")
+    assert one_process().pid != os.getpid()
+    monkeypatch.setattr("daemon.store.builder.LARGE_N", LARGE_N + 1)
+    builder.close()
+    here = builder.build("m", found, "here.parquet")
+    assert processes() == []
+    assert_same(there, here)
+    assert pq.read_table(tmp_path / "there.parquet").equals(pq.read_table(tmp_path / "here.parquet"))
+
+
+def test_small_panes_need_no_other_process(builder: Builder) -> None:
+    builder.build("m", records(20), "small.parquet")
+    assert processes() == []
+
+
+def test_when_the_process_dies_its_pane_is_built_all_the_same_and_the_next_one_by_a_new_process(builder: Builder, tmp_path: Path) -> None:
+    found = records(LARGE_N)
+    first = builder.build("m", found, "1.parquet")
+    lost = one_process()
+    lost.send_signal(signal.SIGKILL)
+    lost.wait(30)
+    assert_same(builder.build("m", found, "2.parquet"), first)
+    assert_same(builder.build("m", found, "3.parquet"), first)
+    assert one_process().pid != lost.pid
+    assert pq.read_table(tmp_path / "2.parquet").equals(pq.read_table(tmp_path / "1.parquet"))
+
+
+def test_what_cannot_be_written_is_an_error_here_as_well(builder: Builder, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file"):
+        builder.build("m", records(LARGE_N), "file/1.parquet")
+
+
+_SERVICE = """
+import sys, time
+from pathlib import Path
+from tests.integration.test_builder import MODEL, processes, records
+from daemon.store.builder import LARGE_N, Builder
+builder = Builder([MODEL], Path(sys.argv[1]))
+builder.build("m", records(LARGE_N), "1.parquet")
+print(processes()[0].pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_process_ends_with_a_service_that_was_killed(tmp_path: Path) -> None:
+    service = subprocess.Popen(
+        [sys.executable, "-c", _SERVICE, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert service.stdout is not None
+    with service, service.stdout:
+        process = psutil.Process(int(service.stdout.readline()))
+        service.kill()
+        service.wait()
+        deadline = time.monotonic() + 60
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
