@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
+import uvloop
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from daemon.wiring import build
@@ -44,7 +45,7 @@ def run(settings: Settings) -> None:
     _log_to_stderr()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with _sole_owner(settings.data_dir), _bound(settings) as listener:
-        asyncio.run(_serve(settings, listener))
+        uvloop.run(_serve(settings, listener))
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
@@ -56,6 +57,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             _with_ticks(wired.app, lambda: _ticking(wired, settings.tick_s)),
             log_level="warning",
             access_log=False,
+            proxy_headers=False,
             lifespan="on",
             timeout_graceful_shutdown=int(_SHUTDOWN_S / 2),
         ),

@@ -166,7 +166,7 @@ def _decode(body: bytes, kind: _Kind[T], *, models: Collection[str], limit: date
     errors: list[Rejected] = []
     n = first = 0
     for chunk, size in slices(lines):
-        if _are_good(chunk, size, kind, rules):
+        if size > 1 and _are_good(chunk, size, kind, rules):
             good.append(chunk)
             n += size
             first += size

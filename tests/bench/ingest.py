@@ -269,7 +269,7 @@ def _serve(which: str, folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
         app = _ours(folder) if which == "ours" else _plain()
         print(listening.getsockname()[1], flush=True)
-        uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False)).run([listening])
+        uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, proxy_headers=False)).run([listening])
 
 
 def _main(role: str, *arguments: str) -> None:
