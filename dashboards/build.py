@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from dashboards.fleet import fleet
 from dashboards.model import model
 from dashboards.portable import dashboard_text
+from dashboards.rules import rules_text
 from dashboards.service import service
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ PARTS = (
     Part(file="fleet.json", chart="dashboards/fleet.json", text=lambda: dashboard_text(fleet())),
     Part(file="model.json", chart="dashboards/model.json", text=lambda: dashboard_text(model())),
     Part(file="service.json", chart="dashboards/service.json", text=lambda: dashboard_text(service())),
+    Part(file="rules.yaml", chart="rules.yaml", text=rules_text),
 )
 
 

@@ -16,6 +16,7 @@ from daemon.show.metrics import BY_NAME
 
 HERE = Path(__file__).resolve().parent.parent / "dashboards"
 BOARDS = tuple(sorted(path.stem for path in HERE.glob("*.json")))
+RULES = HERE / "rules.yaml"
 _LABEL_VALUES = re.compile(r"^label_values\((?P<selector>.+), *(?P<label>\w+)\)$")
 _OF_PROMETHEUS = {"up", "ALERTS", "ALERTS_FOR_STATE"}
 _OF_THE_PROCESS = "process_"
@@ -54,11 +55,8 @@ def variables(board: str) -> dict[str, tuple[str, str]]:
 
 
 def rules() -> list[dict[str, Any]]:
-    """The committed rules, none while there is no such file."""
-    path = HERE / "rules.yaml"
-    if not path.exists():
-        return []
-    return [rule for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+    """The committed rules."""
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
 def of_rules() -> Iterator[Expression]:

@@ -113,7 +113,7 @@ def _write(folder: Path, files: dict[str, str]) -> None:
 def _row(rng: np.random.Generator, name: str, *, is_bad: bool) -> tuple[dict[str, Any], str]:
     """(record, its true label): right in 93 of 100 before the shift, in 60 after it; one group is served worse then."""
     truth, group = str(rng.choice(["negative", "positive"])), str(rng.choice(["young", "old"]))
-    p_right = 0.93 if not is_bad else 0.75 if group == "young" else 0.45
+    p_right = 0.93 if not is_bad else 0.9 if group == "young" else 0.3
     answer = truth if rng.random() < p_right else {"negative": "positive", "positive": "negative"}[truth]
     score = float(rng.beta(8, 2))
     other = "positive" if answer == "negative" else "negative"

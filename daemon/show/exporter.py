@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -14,6 +15,7 @@ from daemon.show.metrics import METRICS, MetricType
 from daemon.store import delays
 from daemon.store.champions import Move, Stranger
 from daemon.store.judgements import Judged
+from daemon.store.outbox import Sent
 from daemon.store.retention import Why
 from detectors.types import Outcome
 from retrain.types import Reason
@@ -73,6 +75,10 @@ class Exporter(Collector):
 
 def samples(snapshot: Snapshot) -> Iterator[Sample]:
     """Every sample of a snapshot."""
+    for outcome in Sent:
+        yield "notifications_total", (outcome.value,), snapshot.unassigned.get("notifications", {}).get(outcome.value, 0)
+    waiting = snapshot.notification_oldest_at
+    yield "notification_lag_seconds", (), 0.0 if waiting is None else max(0.0, snapshot.at - waiting)
     yield "service_info", (snapshot.url, snapshot.version), 1.0
     yield from _health(snapshot.health)
     yield from _counted("", snapshot.unassigned)
@@ -177,6 +183,8 @@ def _incidents(model: ModelView, at: float) -> Iterator[Sample]:
     yield "open_incidents", (name,), float(now_open is not None)
     if now_open is not None:
         yield "incident_opened_timestamp_seconds", (name,), now_open.opened_at
+        for detector, n in Counter(subject["detector"] for subject in now_open.subjects.values()).items():
+            yield "incident_subjects", (name, detector), n
     yield "incident_harmful_state", (name,), float(now_open is not None and now_open.is_harmful)
     yield "incident_acknowledged_state", (name,), float(now_open is not None and now_open.acknowledged_by is not None)
     yield "incident_muted_state", (name,), float(now_open is not None and (now_open.muted_until or 0.0) > at)

@@ -94,6 +94,7 @@ METRICS: tuple[Metric, ...] = (
     _counter("alarms", "Alarms: a detector went from quiet to alarm.", "model", "detector"),
     _counter("triggers", "Retrainings started, by what triggered them.", "model", "reason"),
     _counter("alerts", "Alerts: a person was told.", "model", "reason"),
+    _gauge("incident_subjects", "Subjects that have alarmed in the open incident, by detector; absent without one.", "model", "detector"),
     _gauge("open_incidents", "Incidents open now (0 or 1 a model).", "model"),
     _gauge("incident_opened_timestamp_seconds", "When the open incident was opened; no sample without one.", "model"),
     _gauge("incident_harmful_state", "1 while the open incident holds drift and risk, 0 otherwise and without one.", "model"),
@@ -149,6 +150,8 @@ METRICS: tuple[Metric, ...] = (
     _gauge("disk_low_state", "1 while the disk is too full to take in records and labels: they are answered 503."),
     _gauge("kept_bytes", "Bytes of all files kept for the model: record log, runs, references, adapters, reports.", "model"),
     _counter("pruned_bytes", "Bytes of files removed because of their age or of the model's limit of bytes.", "model", "reason"),
+    _counter("notifications", "Messages to people, one a target: sent, failed (tried again), given_up.", "outcome"),
+    _gauge("notification_lag_seconds", "Age of the oldest message to people that no target has taken; 0 = none waits."),
     _counter("failures", "Failures at the service's boundaries since the start, by reason.", "reason"),
 )
 

@@ -47,7 +47,16 @@ _ALPHA = 0.05  # of the interval of the alarms' precision
 def snapshot(tx: Connection, settings: Settings, now: float, health: Health) -> Snapshot:
     """Everything that can be seen at `now`, one transaction's view of the ledger."""
     models = tuple(_model(tx, m, now, health) for m in settings.models)
-    return Snapshot(at=now, health=health, models=models, unassigned=_counters(tx, ""), url=settings.http.url, version=_version())
+    waiting = outbox.pending(tx, kind="send")
+    return Snapshot(
+        at=now,
+        health=health,
+        models=models,
+        unassigned=_counters(tx, ""),
+        notification_oldest_at=waiting[0].created_at if waiting else None,
+        url=settings.http.url,
+        version=_version(),
+    )
 
 
 @cache

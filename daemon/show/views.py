@@ -248,6 +248,8 @@ class Snapshot:
     health: Health
     unassigned: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Counters of what belongs to no model: spool entries that could not be read, say."""
+    notification_oldest_at: float | None = None
+    """Since when a message to people has waited; None = none waits."""
     url: str = ""
     """Where people reach the service."""
     version: str = ""

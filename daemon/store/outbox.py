@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, update
@@ -20,6 +21,15 @@ BACKOFF_FIRST_S = 1.0
 BACKOFF_MOST_S = 300.0
 
 
+class Sent(StrEnum):
+    """What became of an attempt to notify a person; the metric's label."""
+
+    SENT = "sent"
+    FAILED = "failed"
+    """Tried again."""
+    GIVEN_UP = "given_up"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
     """One row of the outbox."""
@@ -28,7 +38,7 @@ class Message:
     key: str
     model: str
     kind: str
-    """aliases | notify | report."""
+    """aliases | notify | send | report."""
     payload: dict[str, Any]
     created_at: float
     done_at: float | None

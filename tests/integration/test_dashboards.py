@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from daemon.show.metrics import BY_NAME
-from tests.expressions import BOARDS, Expression, metrics_of, of_panels, of_rules, replaced, unknown, variables
+from tests.expressions import BOARDS, RULES, Expression, metrics_of, of_panels, of_rules, replaced, unknown, variables
 from tests.integration.conftest import wait_for
 from tests.observing import Prometheus, drive, needs_prometheus, prometheus
 from tests.scene import MODEL, Scene, scene
@@ -31,9 +31,28 @@ RIGHTLY_EMPTY = {
     "service: Moves of champions and aliases: alias {{reason}}": "nobody moves an alias in the scene",
     "service: People told: {{reason}}": "nothing in the scene is told to people by the service itself",
     "service: Kept and removed: removed: {{reason}}": "nothing is old or large enough to go",
+    "rules: RetunedTickLate": "it ticks",
+    "rules: RetunedDiskLow": "the disk has room",
+    "rules: RetunedDiskFilling": "nothing is said before three hours of disk space are known",
+    "rules: RetunedNotificationFailing": "no target is set",
+    "rules: RetunedPerformanceDegradedSlow": "what happens is abrupt: the fast one speaks",
+    "rules: RetunedDrift": "labels come with the records: drift is at once harmful",
+    "rules: RetunedBlind": "verdicts and labels come",
+    "rules: RetunedNoTraffic": "records come",
+    "rules: RetunedRunFailed": "no run ends in the scene",
+    "rules: RetunedRunStuck": "the run of the scene waits for labels, and has a deadline of its own for that",
+    "rules: RetunedRunAwaitingApproval": "the run of the scene waits for labels",
+    "rules: RetunedPromoted": "nothing is promoted in the scene",
+    "rules: RetunedPromotedNotServed": "nothing is promoted in the scene",
+    "rules: RetunedRolledBack": "nothing is rolled back in the scene",
+    "rules: RetunedAliasMoved": "nobody moves an alias in the scene",
+    "rules: RetunedRegistryBehind": "the registry agrees with the ledger",
     "service: Ticks and failures: failure: {{reason}}": "nothing fails in the scene; the query hides reasons without a failure",
 }
 """Owner of an expression without a sample in the scene -> why that is right. Reviewed by hand."""
+
+BY_CHANCE = {"rules: RetunedServiceDown": "on a busy machine a scrape may take longer than its second, which is a moment of silence"}
+"""Owner of an expression that may have a sample in the scene or not -> why."""
 
 USED_ELSEWHERE = {
     "retuned_evidence_distance_ratio": "the figure's value once more (performance: 1 - value) for an own alert on a distance",
@@ -73,13 +92,16 @@ class Observed:
 @pytest.fixture(scope="module")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     folder = tmp_path_factory.mktemp("observed")
-    with scene(folder) as played, prometheus(folder / "prometheus", str(played.service.http.base_url)) as server:
+    with scene(folder) as played, prometheus(folder / "prometheus", str(played.service.http.base_url), rules=[RULES]) as server:
+        wait_for(lambda: server.query("count_over_time(retuned_service_info[1m]) > 2"), seconds=90, message="the first scrapes")
         started_at = time.time()
         drive(played.post, lambda: played.n >= 600 and len(played.verdicts()) > 20, message="verdicts")
         played.is_bad = True
         drive(played.post, lambda: played.is_harmed() and played.is_collecting(), message="a harmful incident and its run")
         seen = f'retuned_runs{{model="{MODEL}", state="collecting"}} == 1'
         drive(played.post, lambda: server.query(seen), message="the scrape of it")
+        for alert in ("RetunedHarmfulDrift", "RetunedPerformanceDegradedFast", "RetunedFairnessBreach"):
+            drive(played.post, lambda name=alert: server.query(f'ALERTS{{alertname="{name}"}}'), message=alert)  # type: ignore[misc]
         played.judge("real")
         wait_for(lambda: server.query("retuned_alarm_precision_ratio"), seconds=90, message="the alarms' precision")
         yield Observed(scene=played, prometheus=server, started_at=started_at)
@@ -96,7 +118,7 @@ def test_every_expression_parses_and_names_only_what_exists() -> None:
 def test_every_expression_gives_something_or_is_rightly_empty(observed: Observed, board: str) -> None:
     choices = observed.choices(board) if board in BOARDS else {}
     found = list(of_panels(board) if board in BOARDS else of_rules())
-    empty = {e.owner for e in found if observed.is_empty(e.text, choices)}
+    empty = {e.owner for e in found if e.owner not in BY_CHANCE and observed.is_empty(e.text, choices)}
     assert empty == {owner for owner in RIGHTLY_EMPTY if owner.startswith(f"{board}: ")}
 
 

@@ -95,8 +95,9 @@ def told(ledger: Ledger, tmp_path: Path) -> Recorded:
         counted = {("accepted", "records"): 93, ("records", "stored"): 90, ("records", "late"): 3, ("labels", "stored"): 40}
         counters.add(tx, MODEL, {**counted, ("joins", "joined"): 38, ("alarms", "text_witness"): 1})
         counters.add(tx, MODEL, {("champion_moves", "promoted"): 1, ("aliases", "undone"): 4, ("ended_runs", "failed"): 2})
-        counters.add(tx, "", {("records", "unreadable"): 6})
+        counters.add(tx, "", {("records", "unreadable"): 6, ("notifications", "given_up"): 3})
         outbox.put(tx, key="report:inc-1", model=MODEL, kind="report", payload={"incident": "inc-1"}, now=NOW - 20.0)
+        outbox.put(tx, key="send:inc-1", model=MODEL, kind="send", payload={}, now=NOW - 15.0)
     return Recorded(ledger, settings(tmp_path))
 
 
@@ -289,7 +290,8 @@ def test_the_exporter_counts_traffic_decisions_and_itself(told: Recorded) -> Non
     assert value("retuned_runs", {**model, "state": "planned"}) == 1
     assert value("retuned_runs", {**model, "state": "kept"}) == 0
     assert value("retuned_open_incidents", model) == 1
-    assert (value("retuned_outbox_queue_messages", model), value("retuned_outbox_lag_seconds", model)) == (1, 20.0)
+    assert value("retuned_incident_subjects", {**model, "detector": "text_witness"}) == 1
+    assert (value("retuned_outbox_queue_messages", model), value("retuned_outbox_lag_seconds", model)) == (2, 20.0)
     assert value("retuned_alias_lag_seconds", model) == 4.0
     assert value("retuned_failures_total", {"reason": "timeout"}) == 5
     assert (value("retuned_tick_seconds"), value("retuned_ticks_total", {"outcome": "ok"})) == (0.25, 7)
@@ -299,6 +301,8 @@ def test_the_exporter_counts_traffic_decisions_and_itself(told: Recorded) -> Non
     assert [value("retuned_alias_moves_total", {**model, "reason": r}) for r in ("undone", "restored")] == [4, 0]
     assert [value("retuned_blind_state", {**model, "reason": r}) for r in ("verdict", "label")] == [0, 1]
     assert value("retuned_served_ratio", model) is None
+    assert value("retuned_notifications_total", {"outcome": "given_up"}) == 3
+    assert value("retuned_notification_lag_seconds") == 15.0
     assert value("process_resident_memory_bytes") > 1e6
     assert value("retuned_service_info", {"external_url": "http://127.0.0.1:8420", "version": version("retuned")}) == 1.0
 

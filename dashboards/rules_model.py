@@ -1,0 +1,213 @@
+"""Rules about a model: is it harmed, is it seen, what became of its retrainings and of its champion.
+
+An incident is one alert of each kind, whatever the number of its subjects, and none while a person has acknowledged or muted it.
+"""
+
+from __future__ import annotations
+
+from dashboards.rule import Alert, Recorded, Severity
+from dashboards.words import OF_MODEL, each, figure, figures, since
+
+_OF = "by (namespace, job, model)"
+_ON = "on (namespace, job, model)"
+
+_FAST = "risk_change|.+_floor"
+_SLOW = "risk"
+_FAIR = "fairness_gap"
+_DRIFT = "conformal_.+|text_witness"
+
+_INCIDENT = {"incident_url": "/models/{{ $labels.model }}/incident"}
+_MODEL = {"model_url": "/models/{{ $labels.model }}"}
+
+
+def _alarmed(detectors: str) -> str:
+    return f'retuned:incident_subjects:unheeded{{detector=~"{detectors}"}}'
+
+
+def _happened(counter: str, window: str) -> str:
+    return f"sum {_OF} (increase({counter}[{window}])) > 0"
+
+
+RECORDED = (
+    Recorded(
+        name="retuned:incident_subjects:unheeded",
+        expr=f"""
+        max by (namespace, job, model, detector) (retuned_incident_subjects)
+        unless {_ON} (max {_OF} (retuned_incident_acknowledged_state) > 0)
+        unless {_ON} (max {_OF} (retuned_incident_muted_state) > 0)
+        """,
+    ),
+    Recorded(
+        name="retuned:alarming_figure:value",
+        expr="""
+        max by (namespace, job, model, detector, subject, bound) (retuned_figure_value)
+        and on (namespace, job, model, detector, subject)
+        (max by (namespace, job, model, detector, subject) (retuned_figure_outcome_state{outcome="alarm"}) > 0)
+        """,
+    ),
+    Recorded(name="retuned:read_records:rate1h", expr=f"sum {_OF} (rate(retuned_read_records_total[1h]))"),
+    Recorded(name="retuned:ended_runs:max", expr="max by (namespace, job, model, state) (retuned_ended_runs_total)"),
+    Recorded(name="retuned:champion_moves:max", expr="max by (namespace, job, model, reason) (retuned_champion_moves_total)"),
+    Recorded(name="retuned:alias_moves:max", expr="max by (namespace, job, model, reason) (retuned_alias_moves_total)"),
+)
+
+HARM = (
+    Alert(
+        name="RetunedHarmfulDrift",
+        severity=Severity.PAGE,
+        expr=f"max {_OF} (retuned_incident_harmful_state) > 0 and {_ON} retuned:incident_subjects:unheeded",
+        summary="{{ $labels.model }}: traffic changed and the model is worse for it",
+        says=f"Drift and a risen loss in one incident.{figures('.+')}{since()}",
+        links=_INCIDENT,
+    ),
+    Alert(
+        name="RetunedPerformanceDegradedFast",
+        severity=Severity.PAGE,
+        expr=f"count {_OF} ({_alarmed(_FAST)}) > 0",
+        summary="{{ $labels.model }} has become worse",
+        says=f"Recent labels say so.{figures(_FAST)}{since()}",
+        links=_INCIDENT,
+    ),
+    Alert(
+        name="RetunedPerformanceDegradedSlow",
+        severity=Severity.TICKET,
+        expr=f"count {_OF} ({_alarmed(_SLOW)}) > 0 unless {_ON} {_alarmed(_FAST)}",
+        summary="{{ $labels.model }} is worse than it was bound to be",
+        says=f"Over all labels of this version together, though no recent stretch stands out.{figures(_SLOW)}{since()}",
+        links=_INCIDENT,
+    ),
+    Alert(
+        name="RetunedFairnessBreach",
+        severity=Severity.PAGE,
+        expr=f"count {_OF} ({_alarmed(_FAIR)}) > 0",
+        summary="{{ $labels.model }} treats groups more unequally than is allowed",
+        says=f"The lower end of the gap's interval is above the limit.{figures(_FAIR)}{since()}",
+        links=_INCIDENT,
+    ),
+    Alert(
+        name="RetunedDrift",
+        severity=Severity.INFO,
+        expr=f'count {_OF} ({_alarmed(_DRIFT)}) > 0 unless {_ON} retuned:incident_subjects:unheeded{{detector!~"{_DRIFT}"}}',
+        summary="{{ $labels.model }}: traffic changed; no label says yet that it hurts",
+        says=f"Compared with the reference.{figures(_DRIFT)}{since()}",
+        links=_INCIDENT,
+    ),
+)
+
+SIGHT = (
+    Alert(
+        name="RetunedBlind",
+        severity=Severity.TICKET,
+        expr=f"max {_OF} (retuned_blind_state) > 0",
+        summary="{{ $labels.model }} is not seen",
+        says=(
+            f"Missing for longer than blind_after_s:{each('retuned_blind_state{} > 0', 'reason')}. "
+            "Without labels nobody knows how good it is."
+        ),
+        links=_MODEL,
+    ),
+    Alert(
+        name="RetunedNoTraffic",
+        severity=Severity.TICKET,
+        lasts="15m",
+        expr=f"""
+        retuned:read_records:rate1h == 0
+        and {_ON}
+        ((retuned:read_records:rate1h offset 1w) or (retuned:read_records:rate1h offset 1d)
+        or avg_over_time(retuned:read_records:rate1h[6h])) > 0
+        """,
+        summary="{{ $labels.model }}: no record for more than an hour",
+        says="At this time a week ago (a day ago for a younger model, in the last six hours for a new one) there were records.",
+        links=_MODEL,
+    ),
+)
+
+RUNS = (
+    Alert(
+        name="RetunedRunFailed",
+        severity=Severity.TICKET,
+        expr=_happened('retuned:ended_runs:max{state=~"failed|invalid"}', "6h"),
+        summary="{{ $labels.model }}: a retraining failed",
+        says="The champion is what it was. The same incident starts no other retraining by itself.",
+        links=_MODEL,
+    ),
+    Alert(
+        name="RetunedRunStuck",
+        severity=Severity.TICKET,
+        expr=f"""
+        max {_OF} (
+        time() - retuned_run_entered_timestamp_seconds{{state=~"planned|dataset|evaluating|gated|registered|promoted"}} > 6 * 3600
+        or
+        time() - retuned_run_entered_timestamp_seconds{{state="training"}} > 24 * 3600
+        ) unless {_ON} (max {_OF} (retuned_paused_state) > 0)
+        """,
+        summary="{{ $labels.model }}: a retraining does not get on",
+        says=f"For {{{{ $value | humanizeDuration }}}} it has been:{each('retuned_run_entered_timestamp_seconds{}', 'state')}.",
+        links=_MODEL,
+    ),
+    Alert(
+        name="RetunedRunAwaitingApproval",
+        severity=Severity.TICKET,
+        expr=f'max {_OF} (retuned_run_entered_timestamp_seconds{{state="awaiting_approval"}}) > 0',
+        summary="{{ $labels.model }}: a retrained version waits for your decision",
+        says="It waits since {{ $value | humanizeTimestamp }}. Until somebody decides, the champion stays.",
+        links=_MODEL,
+    ),
+)
+
+CHAMPION = (
+    Alert(
+        name="RetunedPromoted",
+        severity=Severity.INFO,
+        expr=_happened('retuned:champion_moves:max{reason="promoted"}', "1h"),
+        summary="{{ $labels.model }} has a new champion",
+        says="It is watched against its predecessor on the same records, and rolled back when it proves worse.",
+        links=_MODEL,
+    ),
+    Alert(
+        name="RetunedPromotedNotServed",
+        severity=Severity.TICKET,
+        lasts="15m",
+        expr=f"""
+        max {_OF} (retuned_served_ratio) < 0.5
+        and {_ON} (sum {_OF} (retuned:champion_moves:max{{reason=~"promoted|rolled_back"}}) > 0)
+        """,
+        summary="{{ $labels.model }}: the champion is not what answers",
+        says=(
+            "Only {{ $value | humanizePercentage }} of the newest records name the champion's version."
+            f"{figure('max(retuned_champion_since_timestamp_seconds{})', OF_MODEL, ' It is champion since ', 'humanizeTimestamp', '.')}"
+            " What another version answers is not judged."
+        ),
+        links=_MODEL,
+    ),
+    Alert(
+        name="RetunedRolledBack",
+        severity=Severity.TICKET,
+        expr=_happened('retuned:champion_moves:max{reason="rolled_back"}', "6h"),
+        summary="{{ $labels.model }} was rolled back",
+        says="The former champion answers again; the version that it replaces is barred, and the next retraining needs a person.",
+        links=_MODEL,
+    ),
+    Alert(
+        name="RetunedAliasMoved",
+        severity=Severity.TICKET,
+        expr=_happened("retuned:alias_moves:max", "1h"),
+        summary="{{ $labels.model }}: somebody else moved the champion in the registry",
+        says=f"What was done about it:{each('increase(retuned:alias_moves:max{}[1h]) > 0', 'reason')}.",
+        links=_MODEL,
+    ),
+    Alert(
+        name="RetunedRegistryBehind",
+        severity=Severity.TICKET,
+        lasts="5m",
+        expr=f"max {_OF} (retuned_alias_lag_seconds) > 900",
+        summary="{{ $labels.model }}: the registry does not say who is champion",
+        says=(
+            "For {{ $value | humanizeDuration }} the alias has differed from the ledger. "
+            "Model servers that follow the alias serve another version."
+        ),
+        links=_MODEL,
+    ),
+)
+
+ALERTS = (*HARM, *SIGHT, *RUNS, *CHAMPION)

@@ -1,0 +1,69 @@
+"""The rules for Prometheus: read by the real promtool, each alert seen to fire, not to fire and to resolve."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from daemon.show.metrics import BY_NAME, LABELS
+from dashboards.rule import Severity
+from dashboards.rules import ALERTS
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "dashboards" / "rules.yaml"
+FILES = sorted((ROOT / "dashboards" / "tests").glob("*.yaml"))
+NAMES = sorted(alert.name for alert in ALERTS)
+
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None and os.environ.get("CI") != "true", reason="promtool is not installed (make packages)"
+)
+
+
+def rules(kind: str) -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"] if kind in rule]
+
+
+@needs_promtool
+def test_promtool_reads_the_rules() -> None:
+    checked = subprocess.run(["promtool", "check", "rules", "--lint=all", "--lint-fatal", str(RULES)], capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"{len(rules('alert')) + len(rules('record'))} rules found" in checked.stdout.decode()
+
+
+@needs_promtool
+def test_every_alert_fires_does_not_fire_and_resolves_as_written() -> None:
+    tested = subprocess.run(["promtool", "test", "rules", *map(str, FILES)], capture_output=True, text=True, check=False)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_every_alert_is_tested_on_firing_on_not_firing_and_on_resolving() -> None:
+    assert [file.stem for file in FILES] == NAMES
+    for file in FILES:
+        looks = [[bool(look["exp_alerts"]) for look in test["alert_rule_test"]] for test in yaml.safe_load(file.read_text())["tests"]]
+        assert {look["alertname"] for test in yaml.safe_load(file.read_text())["tests"] for look in test["alert_rule_test"]} == {file.stem}
+        if file.stem != "RetunedWatchdog":  # it always fires
+            assert any(look[0] is False and look[-1] is False and True in look for look in looks), file.stem
+
+
+def test_an_alert_says_how_bad_it_is_by_a_word_of_a_closed_set_and_is_about_a_model_or_the_service_never_about_an_instance() -> None:
+    for alert in ALERTS:
+        assert alert.severity in Severity
+        assert not re.search(r"\b(instance|pod)\b", alert.expr), alert.name
+        assert not re.search(r"\{\{.*\}\}", str(alert.rule()["labels"])), "a label made of text is no closed set"
+
+
+def test_rules_speak_only_of_metrics_and_labels_that_there_are() -> None:
+    recorded = {rule["record"] for rule in rules("record")}
+    for rule in (*rules("record"), *rules("alert")):
+        text = rule["expr"] + " ".join(rule.get("annotations", {}).values())
+        assert set(re.findall(r"\bretuned_[a-z0-9_]+", text)) <= set(BY_NAME), rule
+        assert set(re.findall(r"\bretuned:[a-z0-9_:]+", text)) <= recorded, rule
+        for labels in re.findall(r"by \(([^)]*)\)", text):
+            assert set(labels.split(", ")) <= LABELS | {"namespace", "job"}, rule
