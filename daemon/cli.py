@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from daemon.client import Client
     from daemon.settings import Settings
 
@@ -120,6 +123,49 @@ def replay(
         show_summary(summary, out)
     except Permanent as e:
         typer.echo(f"retuned: {e.detail}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def backup(
+    *,
+    out: Annotated[Path, typer.Argument(help="The file to write, say retuned.tar.zst; it will hold secrets.", show_default=False)],
+    config: Config = _DEFAULT,
+) -> None:
+    """Write all that the service needs to go on elsewhere into one file, while it runs."""
+    settings = _settings(config)
+    from daemon.backup import backup as make  # noqa: PLC0415 (start-up time of every other command)
+    from daemon.wiring import ledger_url  # noqa: PLC0415
+
+    with _told():
+        typer.echo("\n".join(make(settings, config, out, ledger_url=ledger_url(settings)).lines()))
+
+
+@app.command()
+def restore(
+    *,
+    archive: Annotated[Path, typer.Argument(metavar="FROM", help="What `retuned backup` wrote.", show_default=False)],
+    into: Annotated[Path, typer.Option("--into", help="An empty folder: the data_dir of the service that goes on.")],
+    ledger: Annotated[
+        str | None, typer.Option("--ledger", help="An empty database that takes the ledger; without it SQLite.", envvar="RETUNED_LEDGER")
+    ] = None,
+) -> None:
+    """Verify a backup and put it into an empty folder."""
+    from daemon.restore import restore as put  # noqa: PLC0415 (start-up time of every other command)
+
+    with _told():
+        typer.echo("\n".join(put(archive, into, ledger_url=ledger).lines()))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A failure is one sentence and exit code 1."""
+    from retrain.types import Permanent  # noqa: PLC0415 (start-up time of `retuned --help`)
+
+    try:
+        yield
+    except (Permanent, OSError) as e:
+        typer.echo(f"retuned: {e.detail if isinstance(e, Permanent) else e}", err=True)
         raise typer.Exit(1) from None
 
 

@@ -26,6 +26,7 @@ import uvicorn
 import uvloop
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from daemon.restore import WORK
 from daemon.wiring import build
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def run(settings: Settings) -> None:
     _only_ours()
     _log_to_stderr()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    if (settings.data_dir / WORK).exists():
+        sys.exit(f"retuned: a restore into {settings.data_dir} did not come to its end: empty the folder and restore again")
     with _sole_owner(settings.data_dir), _bound(settings) as listener:
         uvloop.run(_serve(settings, listener))
 

@@ -1,4 +1,4 @@
-"""Nothing is deleted while somebody copies: a lock file that the kernel frees when its holder ends, however it ends."""
+"""Nothing is deleted while somebody copies: a lock on the data folder that the kernel frees when its holder ends, however it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Hold:
     """Of one data folder. A copy holds it for as long as it reads; whoever deletes asks first, and leaves it for later when it is held."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / ".hold"
+        self._data_dir = data_dir
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -35,7 +35,7 @@ class Hold:
 
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(self._data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, how)
             yield

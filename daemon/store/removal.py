@@ -89,6 +89,9 @@ def remove_files(data_dir: Path, paths: Sequence[str]) -> list[str]:
     gone = []
     for name in paths:
         path = data_dir / name
+        if ".." in path.parts or not path.is_relative_to(data_dir):
+            log.error("retention.not_ours", path=name)
+            continue
         try:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
