@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from daemon.act.aliases import Aliases
+from daemon.act.executors.kubernetes import KubernetesExecutor
 from daemon.act.executors.local import LocalExecutor
 from daemon.act.keeper import Keeper
 from daemon.act.notify import Notify
@@ -39,6 +40,7 @@ from retrain.versions.mlflow import MlflowVersions
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from daemon.act.executors.port import Executor
     from daemon.settings import Settings
 
 
@@ -100,12 +102,12 @@ def build(settings: Settings) -> Wired:
 
 def _pipeline(settings: Settings, ledger: Ledger, intake: Intake, monitor: Monitor, keeper: Keeper, *, split_salt: bytes) -> Pipeline:
     """Decide and act."""
-    executor = LocalExecutor()
+    executor = executor_of(settings)
     versions = MlflowVersions(settings.registry.tracking_uri, data_dir=settings.data_dir)
     rows = LogRows(settings.data_dir, {m.name: m for m in settings.models})
     ports = Ports(ledger=ledger, versions=versions, executor=executor, rows=rows, data_dir=settings.data_dir)
     aliases = Aliases(settings=settings, ledger=ledger, versions=versions)
-    reporter = Reporter(settings=settings, ledger=ledger, executor=executor)
+    reporter = Reporter(settings=settings, ledger=ledger, executor=LocalExecutor())  # it needs the service's data, and no torch
     handlers = {"aliases": aliases.deliver, "notify": Notify(ledger=ledger).deliver, "report": reporter.deliver}
     runs, outbox = Runs(ports, split_salt=split_salt), Deliverer(ledger=ledger, handlers=handlers)
     judge = Judge(settings, Windows())
@@ -134,6 +136,13 @@ def _release(spool: Spool, hold: Hold, before: Mark) -> None:
     with hold.deleting() as is_free:
         if is_free:
             spool.release(before)
+
+
+def executor_of(settings: Settings) -> Executor:
+    """Where retrainings run."""
+    if settings.executor.kind == "local":
+        return LocalExecutor()
+    return KubernetesExecutor(settings.executor, data_dir=settings.data_dir)
 
 
 def salts_of(data_dir: Path) -> dict[str, bytes]:

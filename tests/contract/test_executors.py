@@ -6,29 +6,19 @@ import contextlib
 import json
 import os
 import signal
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from daemon.act.executors.kubernetes import KubernetesExecutor
 from daemon.act.executors.local import LocalExecutor
-from daemon.act.executors.port import Executor, JobSpec, JobState, JobStatus
-from daemon.settings_executor import ExecutorSettings
+from daemon.act.executors.port import Executor, JobSpec, JobState
 from retrain.types import Permanent, Reason
-from tests.fake_kubernetes import FakeKubernetes, cluster
+from tests.clusters import Bench, bench_of, ended, spec, until
 
 UP = "import sys, time; print('up', flush=True); "
-
-
-def until(found: Callable[[], bool], *, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < end, "not within the deadline"
-        time.sleep(0.02)  # between two looks at the condition
 
 
 @dataclass
@@ -56,32 +46,16 @@ class Kubernetes:
     """Jobs of a cluster, their files on a shared claim."""
 
     folder: Path
-    fake: FakeKubernetes
-    url: str
+    bench: Bench
     knows_memory: bool = True
-    made: list[KubernetesExecutor] = field(default_factory=list)
 
     def executor(self) -> Executor:
-        (self.folder / "token").write_text(self.fake.token)
-        wanted = ExecutorSettings.model_validate(
-            {
-                "kind": "kubernetes",
-                "image": "retuned-training:test",
-                "namespace": "ml",
-                "store": {"claim": "shared", "mount": self.folder / "shared"},
-                "resources": {"memory": "300Mi"},
-                "api_url": self.url,
-                "token_file": self.folder / "token",
-            }
-        )
-        self.made.append(KubernetesExecutor(wanted, data_dir=self.folder / "data"))
-        return self.made[-1]
+        return self.bench.executor(resources={"memory": "300Mi"})
 
     def lose(self, handle: str) -> None:
         """Job, pod and machine are gone."""
-        name = json.loads((Path(handle) / "job.json").read_text())["name"]
-        os.killpg(self.fake.kubelet.processes[self.fake.kubelet.pod_of(name)].pid, signal.SIGKILL)
-        self.fake.delete_job(name, {"propagationPolicy": "Background"})
+        self.bench.kill(handle)
+        self.bench.fake.delete_job(self.bench.job(handle), {"propagationPolicy": "Background"})
 
     def eat(self) -> str:
         return "import time; hold = [b'x' * 2**20 for _ in range(400)]; time.sleep(60)"
@@ -92,23 +66,12 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Local | Ku
     if request.param == "local":
         yield Local(tmp_path)
         return
-    with cluster(tmp_path / "cluster") as (fake, url):
-        found = Kubernetes(tmp_path, fake, url)
-        yield found
-        for executor in found.made:
-            executor.close()
+    with bench_of(tmp_path) as bench:
+        yield Kubernetes(tmp_path, bench)
 
 
-def job(bench: Local | Kubernetes, code: str, key: str = "20260101T000000-ab12.training-0", **settings: float) -> JobSpec:
-    root = bench.folder / "data" / "runs" / "m" / "20260101T000000-ab12"
-    root.mkdir(parents=True, exist_ok=True)
-    command = (sys.executable, "-I", "-S", "-c", code)
-    return JobSpec(key=key, command=command, folder=root / "jobs", workspace=root, **settings)  # type: ignore[arg-type]  # figures by name
-
-
-def ended(executor: Executor, handle: str) -> JobStatus:
-    until(lambda: executor.poll(handle).state is not JobState.RUNNING)
-    return executor.poll(handle)
+def job(bench: Local | Kubernetes, code: str, **settings: Any) -> JobSpec:
+    return spec(bench.folder, code, **settings)
 
 
 def is_up(executor: Executor, handle: str) -> None:
@@ -178,7 +141,7 @@ def test_a_job_that_is_lost_is_told_as_lost_and_starts_again(bench: Local | Kube
 
 
 def _is_gone(bench: Local | Kubernetes) -> bool:
-    return isinstance(bench, Local) or not bench.fake.all("pods")
+    return isinstance(bench, Local) or not bench.bench.fake.all("pods")
 
 
 def test_a_job_that_was_killed_for_its_memory_is_no_success(bench: Local | Kubernetes) -> None:
@@ -201,4 +164,4 @@ def test_a_key_cannot_leave_its_folder(bench: Local | Kubernetes) -> None:
     with pytest.raises(Permanent):
         bench.executor().submit(job(bench, "pass", key="../elsewhere"))
     with contextlib.suppress(AttributeError):
-        assert not bench.fake.all("jobs")  # type: ignore[union-attr]  # the cluster's only
+        assert not bench.bench.fake.all("jobs")  # type: ignore[union-attr]  # the cluster's only
