@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from retrain.store import Store
 
-LOOK_S = 2.0
+LOOK_S = 0.5
 """How often a running command's new checkpoints are looked for."""
 FINAL = frozenset({0, 65})
 """Exit codes after which an attempt is over: done, and permanent. Any other one says that running it again may help."""

@@ -74,11 +74,11 @@ def spec(folder: Path, code: str, key: str = f"{RUN}.training-0", **settings: fl
     return JobSpec(key=key, command=command, folder=root / "jobs", workspace=root, **settings)  # type: ignore[arg-type]  # figures by name
 
 
-def until(found: Callable[[], bool], *, seconds: float = 60.0) -> None:
+def until(found: Callable[[], bool], *, seconds: float = 60.0, every_s: float = 0.02) -> None:
     end = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < end, "not within the deadline"
-        time.sleep(0.02)  # between two looks at the condition
+        time.sleep(every_s)  # between two looks at the condition
 
 
 def ended(executor: Executor, handle: str) -> JobStatus:

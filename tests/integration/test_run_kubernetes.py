@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,19 @@ from retrain.plan import TrainingPart
 from retrain.techniques.find import technique
 from retrain.weights import base_folder, weights_digest
 from tests.acting import LABELS, Registry, World
-from tests.clusters import Bench, bench_of, until
+from tests.clusters import Bench, bench_of
+from tests.clusters import until as until_soon
 from tests.s3 import Bucket, bucket
 from tests.tiny import make_tiny
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 WORDS = {"negative": ["soggy", "rusty", "noisy", "stale"], "positive": ["crisp", "shiny", "quiet", "fresh"]}
+
+
+def until(found: Callable[[], bool]) -> None:
+    """A tick is real work: few of them, the jobs need the machine."""
+    until_soon(found, seconds=180.0, every_s=0.3)
 
 
 def text(label: str, i: int) -> str:
@@ -85,7 +91,7 @@ def goes_to(world: World, *states: str) -> Run:
         assert seen[-1].state in states or seen[-1].state not in {"failed", "invalid", "rejected", "inconclusive"}, seen[-1]
         return seen[-1].state in states
 
-    until(is_there, seconds=180.0)
+    until(is_there)
     return seen[-1]
 
 
@@ -109,7 +115,7 @@ def test_a_run_goes_its_whole_way_on_a_shared_claim_and_on_from_its_checkpoint_w
     bench: Bench, texts: list[str]
 ) -> None:
     base = make_tiny(bench.folder / "shared" / "base", texts)
-    world = world_of(bench, bench.executor(), str(base), epochs=60.0)
+    world = world_of(bench, bench.executor(), str(base), epochs=90.0)
     begin(world)
     run = goes_to(world, "training")
     until(lambda: world.tick(1.0) is not None and list(bench.folder.glob("shared/runs/m/*/*.training-0/checkpoint-*.json")) != [])
