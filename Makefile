@@ -8,12 +8,12 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test check prove bench format data helm checkov packages clean
+.PHONY: demo test check prove bench format data helm image checkov packages clean
 
 demo: $(VENV)/.ready data
 	$(BIN)/retuned demo --out demo-out
 
-test: check packages data helm
+test: check packages data helm image
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest
 
 check: $(VENV)/.ready
@@ -66,8 +66,12 @@ $(CACHE)/checkov/.ready:
 	$(CACHE)/checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
 	touch $@
 
+# what deploy/Dockerfile installs from outside, by its own steps
+image: $(VENV)/.ready
+	$(BIN)/python -m tests.image
+
 # Debian packages that tests need; never skipped when CI=true
-DEBIAN := prometheus prometheus-alertmanager postgresql chromium strace
+DEBIAN := prometheus prometheus-alertmanager postgresql chromium strace tini
 packages:
 	@missing="$$(for p in $(DEBIAN); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done)"; \
 	if [ -z "$$missing" ]; then :; \

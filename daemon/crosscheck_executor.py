@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from daemon.settings_executor import ExecutorSettings
 
 _AT = ("executor",)
+TRAINING = ("torch", "transformers", "peft", "safetensors")
+"""What the extra `train` brings."""
 _S3 = re.compile(r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?$")
 _HTTP = re.compile(r"^https?://[^/@\s]+/?$")
 
@@ -25,7 +27,7 @@ _HTTP = re.compile(r"^https?://[^/@\s]+/?$")
 def findings(settings: Settings) -> list[Finding]:
     """Every rule that is not kept."""
     if settings.executor.kind == "local":
-        return list(_unused(settings.executor))
+        return [*_unused(settings.executor), *_trainers(settings)]
     return [*_image(settings.executor), *_store(settings), *_registry(settings), *_bases(settings), *_api(settings.executor)]
 
 
@@ -35,6 +37,16 @@ def _unused(wanted: ExecutorSettings) -> Iterator[Finding]:
         if name != "kind" and value != type(wanted).model_fields[name].get_default():
             remedy = "add `kind: kubernetes`, or remove it"
             yield Finding((*_AT, name), None, "is used with kind: kubernetes only", remedy)
+
+
+def _trainers(settings: Settings) -> Iterator[Finding]:
+    """Watching does without torch; a training beside the service does not."""
+    missing = [name for name in TRAINING if importlib.util.find_spec(name) is None]
+    for i, model in enumerate(settings.models):
+        if model.retrain is not None and missing:
+            rule = f"needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed here"
+            remedy = "pip install 'retuned[train]', take the training image, or let a cluster train: `executor: {kind: kubernetes, …}`"
+            yield Finding(("models", i, "retrain"), None, rule, remedy)
 
 
 def _image(wanted: ExecutorSettings) -> Iterator[Finding]:

@@ -109,9 +109,10 @@ def _named(by: str) -> None:
 
 
 def _approved(tx: Connection, run: Run, by: str) -> Run:
-    """Keep who approved; the first name stands."""
+    """Keep who approved: one name, so a second click or a second person is told."""
     table = tables.run
-    tx.execute(update(table).where(table.c.id == run.id, table.c.approved_by.is_(None)).values(approved_by=by[:128]))
+    if tx.execute(update(table).where(table.c.id == run.id, table.c.approved_by.is_(None)).values(approved_by=by[:128])).rowcount != 1:
+        raise Permanent(Reason.CONFLICT, f"run {run.id} is approved already, by {run.approved_by}")
     found = runs.run(tx, run.id)
     assert found is not None
     return found

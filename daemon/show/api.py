@@ -17,6 +17,7 @@ from daemon.show.exporter import CONTENT_TYPE, Exporter
 from daemon.show.guard import Guard
 from daemon.show.ingest_schema import add_ingest
 from daemon.show.operations import Done, Operations
+from daemon.show.pages.build import add_pages
 from daemon.show.snapshot import incident_view
 from daemon.show.timeline import timeline
 from daemon.show.views import ModelView
@@ -31,7 +32,11 @@ STUCK_S = 60.0
 """/healthz says so when no tick has ended for ten periods plus this."""
 
 _STATUS = {Reason.NOT_FOUND: 404, Reason.CONFLICT: 409, Reason.REFUSED: 409, Reason.NOT_ENOUGH_LABELS: 409}
-_SANDBOX = {"Content-Security-Policy": "sandbox allow-scripts", "X-Content-Type-Options": "nosniff"}
+_SANDBOX = {
+    "Content-Security-Policy": "sandbox allow-scripts; frame-ancestors 'self'",
+    "X-Frame-Options": "SAMEORIGIN",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def create_api(
@@ -52,6 +57,7 @@ def create_api(
     app.include_router(of_incidents(operations, guard))
     app.add_exception_handler(Permanent, _permanent)
     app.add_exception_handler(Transient, _transient)
+    add_pages(app, operations, settings, ledger, guard=guard, now=now)
     add_ingest(app, ingest or {})
     return app
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.store.incidents import StoredIncident
+    from daemon.store.runs import Run
 
 _t = tables.event
 _MOST = 500
@@ -29,9 +30,18 @@ def timeline(tx: Connection, kept: StoredIncident) -> tuple[EventView, ...]:
     found = []
     for row in tx.execute(query.order_by(_t.c.id).limit(_MOST)):
         is_named = row.data.get("incident") == kept.id or row.data.get("run") in runs
-        if is_named or (row.kind in _DURING and row.at <= end):
+        is_loud = row.kind in _DURING and row.data.get("decision") != "hold"
+        if is_named or (is_loud and row.at <= end):
             found.append(EventView(id=row.id, at=row.at, kind=row.kind, data=row.data))
     return tuple(found)
+
+
+def states_of(tx: Connection, run: Run) -> tuple[EventView, ...]:
+    """Each state that a run entered, oldest first."""
+    query = select(_t).where(_t.c.model == run.model, _t.c.at >= run.created_at, _t.c.kind == "run.entered").order_by(_t.c.id).limit(_MOST)
+    return tuple(
+        EventView(id=row.id, at=row.at, kind=row.kind, data=row.data) for row in tx.execute(query) if row.data.get("run") == run.id
+    )
 
 
 def _runs(tx: Connection, kept: StoredIncident) -> frozenset[str]:

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,6 +30,12 @@ def wait_for(what: Callable[[], Any], *, seconds: float = 30.0, message: str = "
             return found
         time.sleep(0.05)  # a poll with a deadline, not a wait for luck
     pytest.fail(f"{message} did not come about within {seconds} s")
+
+
+def free_port() -> int:
+    """One that nobody listens on just now."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return int(held.getsockname()[1])
 
 
 @dataclass

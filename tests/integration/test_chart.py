@@ -123,7 +123,7 @@ def test_the_service_trains_by_itself_only_with_the_training_image(tmp_path: Pat
     values.write_text(
         CLAIM.read_text().replace("kind: kubernetes\n", "kind: local\n").replace("    store:", "#").replace("storeClaim", "#")
     )
-    assert rendered(values).container["image"] == "retuned-training:0.1.0"
+    assert [pod["containers"][0]["image"] for pod in rendered(values).pods()] == ["retuned-training:0.1.0"] * 2
     assert rendered(CLAIM).container["image"] == rendered(WATCH).container["image"] == "retuned-monitoring:0.1.0"
     assert rendered(EVERYTHING).container["image"].startswith("registry.example.com/retuned-monitoring@sha256:00")
 
@@ -151,6 +151,16 @@ def test_the_network_policy_lets_in_clients_and_prometheus_and_out_to_what_the_s
     api = [443, 6443]
     expected = {None: [], WATCH: [], CLAIM: [5000, *api], S3: [443, 9000, *api], EVERYTHING: [5000, 5432, 443, *api, 587]}
     assert [port["port"] for rule in others for port in rule["ports"]] == expected[values]
+
+
+def test_helm_test_is_let_in_while_it_runs() -> None:
+    found = rendered(EVERYTHING)
+    policy, pod = found.one("NetworkPolicy", "prod-retuned-ready"), found.one("Pod")
+    (ingress,) = policy["spec"]["ingress"]
+    assert ingress["from"][0]["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert policy["spec"]["podSelector"] == found.one("NetworkPolicy", "prod-retuned")["spec"]["podSelector"]
+    assert policy["metadata"]["annotations"]["helm.sh/hook"] == pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert int(policy["metadata"]["annotations"]["helm.sh/hook-weight"]) < 0
 
 
 def test_the_pod_has_longer_to_end_than_the_service_takes() -> None:

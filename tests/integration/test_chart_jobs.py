@@ -76,7 +76,7 @@ def test_no_selector_of_the_service_finds_a_job() -> None:
     found = rendered(CLAIM)
     for selector in (found.one("Deployment")["spec"]["selector"]["matchLabels"], found.one("Service")["spec"]["selector"]):
         assert not selector.items() <= kubernetes_manifest.LABELS.items()
-    assert len(rendered(WATCH).all("NetworkPolicy")) == 1
+    assert [p["metadata"]["name"] for p in rendered(WATCH).all("NetworkPolicy")] == ["prod-retuned", "prod-retuned-ready"]
 
 
 @pytest.mark.parametrize("version", KUBERNETES)

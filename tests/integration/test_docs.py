@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.docs_blocks import ROOT, Block, blocks, blocks_in, documents, fault
+from tests.integration.conftest import free_port
 
 _README = ROOT / "README.md"
 _DAY_S = 86400.0
@@ -52,7 +52,7 @@ def test_a_block_that_fails_in_the_middle_fails_and_tells_what_it_printed(tmp_pa
 
 def test_the_readme_puts_the_service_in_front_of_ones_own_model(doc_blocks: list[Block], tmp_path: Path) -> None:
     used = next(found for found in re.findall(r"```yaml\n(.*?)```", _README.read_text(), re.DOTALL) if "# retuned.yaml" in found)
-    port = _free_port()
+    port = free_port()
     (tmp_path / "retuned.yaml").write_text(f"http: {{port: {port}}}\n{used}")
     _write_rows(tmp_path)
     path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
@@ -90,8 +90,3 @@ def _row(name: str, at: float) -> dict[str, Any]:
         "inputs": {"text": f"it is {label} number {name}", "channel": "mail"},
         "output": {"label": label, "scores": {"negative": 0.5, "positive": 0.5}},
     }
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])

@@ -1,0 +1,48 @@
+"""Templates to answers: everything escaped, nothing cached, nothing from elsewhere, never inside another page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from daemon.show.pages import draw, words
+
+if TYPE_CHECKING:
+    from daemon.show.pages.access import Visitor
+
+HERE = Path(__file__).parent
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # no-referrer would send `Origin: null` with our own forms
+    "Cache-Control": "no-store",
+}
+
+
+class Pages:
+    """The environment, built once."""
+
+    def __init__(self, version: str) -> None:
+        self._jinja = Environment(
+            loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        self._jinja.filters |= words.FILTERS
+        self._jinja.globals |= {"service_version": version, "drawing": draw}
+
+    def answer(self, name: str, visitor: Visitor, *, status: int = 200, **shown: Any) -> HTMLResponse:  # noqa: ANN401 (what a template shows)
+        """A page."""
+        html = self._jinja.get_template(name).render(visitor=visitor, root=visitor.root, **shown)
+        return HTMLResponse(html, status, headers=HEADERS)
+
+
+def go(path: str, said: str | None = None) -> RedirectResponse:
+    """To a page of ours, by GET. `said`: key of a sentence that it shows once."""
+    assert path.startswith("/")
+    assert not path.startswith("//")
+    return RedirectResponse(path if said is None else f"{path}?said={said}", 303, headers=HEADERS)

@@ -1,0 +1,323 @@
+"""What pages say in words: times with age, figures, and what state a model, an incident or a run is in. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from daemon.decide.incident import AlarmKind
+from daemon.decide.run import State, is_ended
+from daemon.show.pages.draw import evidence_share
+from detectors.types import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from daemon.show.views import EventView, EvidenceView, IncidentView, ModelView, RunView, VerdictView
+    from daemon.store.epochs import Epoch
+
+
+class Tone(StrEnum):
+    """How loud a word is shown; the word itself says the same."""
+
+    BAD = "bad"
+    WARN = "warn"
+    GOOD = "good"
+    CALM = "calm"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A state in a word, with a sentence."""
+
+    tone: Tone
+    word: str
+    because: str
+
+
+_HARMS = frozenset({AlarmKind.RISK, AlarmKind.PERFORMANCE, AlarmKind.FAIRNESS})
+_KINDS = {
+    AlarmKind.DRIFT: "its traffic differs from the reference",
+    AlarmKind.RISK: "it is wrong more often than it was made to be",
+    AlarmKind.PERFORMANCE: "its performance is below the limit",
+    AlarmKind.FAIRNESS: "groups are treated differently beyond the limit",
+}
+_RUN_TONES = {State.KEPT: Tone.GOOD, State.PROMOTED: Tone.GOOD, State.AWAITING_APPROVAL: Tone.WARN}
+_RUN_BAD = frozenset({State.FAILED, State.INVALID, State.ROLLED_BACK, State.REJECTED})
+
+
+_WAITING = frozenset({State.REGISTERED, State.AWAITING_APPROVAL})
+_WAY = (
+    State.PLANNED,
+    State.COLLECTING,
+    State.DATASET,
+    State.TRAINING,
+    State.EVALUATING,
+    State.GATED,
+    State.REGISTERED,
+    State.PROMOTED,
+    State.WATCHING,
+    State.KEPT,
+)
+
+
+def when(at: float) -> str:
+    """An instant, UTC, to the minute."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def stamp(at: float) -> str:
+    """An instant, UTC, to the second: for what follows closely."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def iso(at: float) -> str:
+    """An instant for machines."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def age(at: float, now: float) -> str:
+    """How far away, in the largest unit that says enough."""
+    seconds = abs(now - at)
+    for unit, size in (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0), ("s", 1.0)):
+        if seconds >= 2 * size or unit == "s":
+            said = f"{int(seconds / size)} {unit}"
+            break
+    return f"in {said}" if at > now + 1.0 else f"{said} ago"
+
+
+def figure(x: float) -> str:
+    """Three digits that matter."""
+    return f"{x:.0f}" if abs(x) >= 1000 else f"{x:.3g}"  # noqa: PLR2004 (beyond it .3g turns to powers of ten)
+
+
+def of_model(model: ModelView, now: float) -> Word:
+    """The state of a model: the loudest thing that is true of it."""
+    incident = model.open_incident
+    if model.champion is None:
+        return Word(Tone.CALM, "no champion", "No champion yet: it is taken from the registry, or from the first records.")
+    if incident is not None:
+        return of_incident(incident, now)
+    sounding = [v for v in model.verdicts if v.outcome == Outcome.ALARM and v.evidence.kind.startswith("e_")]
+    if sounding:
+        return Word(Tone.CALM, "alarm, closed", f"{len(sounding)} detectors still alarm; a person has closed their incident.")
+    if model.blind:
+        return Word(Tone.WARN, "blind", f"Nothing has come for long: {', '.join(sorted(model.blind))}.")
+    if model.epoch is not None and model.epoch.is_learning:
+        return Word(Tone.CALM, "learning", f"{model.epoch.learned_ratio:.0%} of the reference has been seen; nothing is judged before.")
+    return Word(Tone.GOOD, "quiet", "No detector alarms.")
+
+
+def of_incident(incident: IncidentView, now: float) -> Word:
+    """What an incident is, and whether it hurts."""
+    kinds = sorted({AlarmKind(s["kind"]) for s in incident.subjects.values() if "kind" in s}, key=list(AlarmKind).index)
+    said = "; ".join(_KINDS[kind] for kind in kinds) or "a detector alarmed"
+    because = f"{said[0].upper()}{said[1:]}."
+    if incident.closed_at is not None:
+        return Word(Tone.CALM, f"closed, {incident.judged}" if incident.judged else "closed", because)
+    word = "harmful incident" if incident.is_harmful else "incident"
+    tone = Tone.BAD if incident.is_harmful or _HARMS.intersection(kinds) else Tone.WARN
+    if (incident.muted_until or 0.0) > now:
+        word += ", muted"
+    elif incident.acknowledged_by is not None:
+        word += ", acknowledged"
+    return Word(tone, word, because)
+
+
+def of_run(state: str) -> Word:
+    """A run's state, as a word of people."""
+    known = State(state)
+    tone = Tone.BAD if known in _RUN_BAD else _RUN_TONES.get(known, Tone.CALM)
+    return Word(tone, known.value.replace("_", " "), "ended" if is_ended(known) else "active")
+
+
+def harm(incident: IncidentView) -> str:
+    """Harmful or not, in a sentence that says what that rests on."""
+    kinds = {s.get("kind") for s in incident.subjects.values()}
+    if incident.is_harmful:
+        return "Harmful: traffic has drifted and the model is wrong more often, in one incident."
+    if AlarmKind.RISK in kinds or AlarmKind.PERFORMANCE in kinds:
+        return "The model is worse, without drift that would explain it."
+    if AlarmKind.FAIRNESS in kinds:
+        return "Groups are treated differently; neither drift with loss nor a fall of performance is proven."
+    return "Not known to be harmful: traffic has drifted, no loss is proven. Labels may come late."
+
+
+def outcome(verdict: VerdictView) -> Word:
+    """What a detector says. One look informs; only what may be looked at forever alarms."""
+    if verdict.outcome == Outcome.ALARM:
+        is_sequential = verdict.evidence.kind.startswith("e_")
+        return Word(Tone.BAD if is_sequential else Tone.WARN, "alarm" if is_sequential else "differs", "")
+    if verdict.outcome == Outcome.OK:
+        return Word(Tone.GOOD, "ok", "")
+    return Word(Tone.CALM, "too little data", "")
+
+
+def evidence(held: EvidenceView) -> str:
+    """A detector's evidence beside its limit."""
+    if held.log10_e is not None and held.limit is not None:
+        return f"log10 {held.log10_e:.1f}, alarms at {held.limit:.1f}"
+    if held.p is not None:
+        return f"p {held.p:.2g}, differs at {figure(held.limit or 0.0)}"
+    return f"distance {figure(held.distance or 0.0)}, limit {figure(held.limit or 0.0)}"
+
+
+def ordered(verdicts: Iterable[VerdictView]) -> list[VerdictView]:
+    """Alarms first, then what else says something; by subject."""
+    rank = {"alarm": 0, "ok": 1}
+    return sorted(verdicts, key=lambda v: (rank.get(v.outcome, 2), not v.evidence.kind.startswith("e_"), v.subject, v.detector))
+
+
+def gate_line(record: Mapping[str, Any] | None) -> str:
+    """The gates of a run in a line."""
+    gates = (record or {}).get("gates", [])
+    if not gates:
+        return "not judged yet"
+    n = {name: sum(g.get("outcome") == name for g in gates) for name in ("ok", "alarm", "insufficient")}
+    parts = [f"{n['ok']} passed"]
+    parts += [f"{n['alarm']} missed"] if n["alarm"] else []
+    return ", ".join(parts + ([f"{n['insufficient']} inconclusive"] if n["insufficient"] else []))
+
+
+_EVENTS: dict[str, str] = {
+    "incident.opened": "Incident opened",
+    "incident.extended": "A further subject",
+    "incident.acknowledged": "Acknowledged by {by}",
+    "incident.muted": "Muted by {by}",
+    "incident.judged": "Judged {judged} by {by}",
+    "incident.closed": "Closed",
+    "incident.reopened": "Opened again",
+    "incident.quiet": "Quiet",
+    "champion.moved": "Version {version} is champion",
+    "champion.adopted": "Version {version} adopted as champion",
+    "version.barred": "Version {version} barred",
+    "run.entered": "Run {state}",
+    "paused": "Paused by {by}",
+    "resumed": "Resumed by {by}",
+    "alarm": "Alarm of {detector} on {subject}",
+    "alert": "People told",
+    "decision": "Decision: {decision}",
+}
+
+
+class _Known(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def event(kind: str, data: Mapping[str, Any]) -> str:
+    """What happened, in a few words."""
+    return _EVENTS.get(kind, kind.replace(".", " ")).format_map(_Known(data)).replace("_", " ")
+
+
+def event_because(kind: str, data: Mapping[str, Any]) -> str:
+    """Why it happened, as the ledger has it."""
+    if kind == "incident.extended":
+        return ", ".join(str(key) for key in data.get("added", ())) + ("; harmful now" if data.get("harmful") else "")
+    return str(data.get("because") or "")
+
+
+def decision(model: ModelView) -> str:
+    """The newest decision of the policy, with its reason."""
+    newest = next((e.data for e in model.events if e.kind == "decision"), None)
+    return f"{newest.get('decision')}: {newest.get('because')}" if newest else "nothing is decided yet"
+
+
+def headline(model: ModelView, metric: str | None) -> VerdictView | None:
+    """The performance figure of a model: the metric of its settings, of the label that does worst."""
+    found = [v for v in model.verdicts if v.detector == metric and v.outcome != Outcome.INSUFFICIENT]
+    return min(found, key=lambda v: v.value, default=None)
+
+
+def strongest(model: ModelView) -> VerdictView | None:
+    """The sequential detector that is nearest to its limit, or furthest beyond."""
+    found = [v for v in model.verdicts if v.evidence.kind.startswith("e_") and v.outcome != Outcome.INSUFFICIENT]
+    return max(found, key=lambda v: evidence_share(v.evidence), default=None)
+
+
+def active_run(model: ModelView) -> RunView | None:
+    """At most one."""
+    return next((r for r in model.runs if r.ended_at is None), None)
+
+
+def promotable(model: ModelView, epochs: Iterable[Epoch], barred: Iterable[str]) -> list[str]:
+    """Versions that a person could make champion: one that waits, and those that were it before."""
+    run = active_run(model)
+    waiting = [run.version] if run is not None and run.version and run.state in _WAITING else []
+    known = dict.fromkeys([*waiting, *(e.version for e in epochs)])
+    now = model.champion.version if model.champion else None
+    return [version for version in known if version != now and version not in set(barred)]
+
+
+def by_first_alarm(incident: IncidentView) -> list[tuple[str, Mapping[str, Any]]]:
+    """Its subjects by key, in the order in which they alarmed."""
+    return sorted(incident.subjects.items(), key=lambda item: (item[1].get("first_at", 0.0), item[0]))
+
+
+def subjects(incident: IncidentView) -> list[str]:
+    """What an incident is about."""
+    return sorted({str(s.get("subject", key)) for key, s in incident.subjects.items()})
+
+
+def first_alarm(events: Iterable[EventView], subject: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The figures with which a subject alarmed first."""
+    wanted = (subject.get("detector"), subject.get("subject"))
+    return next((e.data for e in events if e.kind == "alarm" and (e.data.get("detector"), e.data.get("subject")) == wanted), None)
+
+
+def gate_word(outcome_: str) -> Word:
+    """What a gate says."""
+    tones = {"ok": (Tone.GOOD, "passed"), "alarm": (Tone.BAD, "missed")}
+    return Word(*tones.get(outcome_, (Tone.WARN, "inconclusive")), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A state on a run's way."""
+
+    word: str
+    tone: str
+    """done | now | ahead."""
+    is_now: bool
+
+
+def steps(state: str, entered: Iterable[EventView]) -> list[Step]:
+    """The way of a run: the states it was in, then those that would follow if all goes well."""
+    been = list(dict.fromkeys([str(e.data.get("state")) for e in entered] or [state]))
+    if state not in been:
+        been.append(state)
+    last = next((i for i in reversed(range(len(_WAY))) if _WAY[i].value in been), 0)
+    ahead = [] if is_ended(state) else [s.value for s in _WAY[last + 1 :] if s.value not in been]
+    names = [(name, "now" if name == state else "done") for name in been] + [(name, "ahead") for name in ahead]
+    return [Step(name.replace("_", " "), tone, tone == "now") for name, tone in names]
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "when": when,
+    "iso": iso,
+    "stamp": stamp,
+    "event_because": event_because,
+    "decision": decision,
+    "by_first_alarm": by_first_alarm,
+    "age": age,
+    "figure": figure,
+    "of_model": of_model,
+    "of_incident": of_incident,
+    "of_run": of_run,
+    "harm": harm,
+    "outcome": outcome,
+    "evidence": evidence,
+    "ordered": ordered,
+    "gate_line": gate_line,
+    "event": event,
+    "headline": headline,
+    "strongest": strongest,
+    "active_run": active_run,
+    "promotable": promotable,
+    "subjects": subjects,
+    "first_alarm": first_alarm,
+    "gate_word": gate_word,
+    "steps": steps,
+}
