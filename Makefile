@@ -71,7 +71,7 @@ image: $(VENV)/.ready
 	$(BIN)/python -m tests.image
 
 # Debian packages that tests need; never skipped when CI=true
-DEBIAN := prometheus prometheus-alertmanager postgresql chromium strace tini
+DEBIAN := prometheus prometheus-alertmanager postgresql chromium strace tini systemd
 packages:
 	@missing="$$(for p in $(DEBIAN); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done)"; \
 	if [ -z "$$missing" ]; then :; \
