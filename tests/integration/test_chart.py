@@ -19,6 +19,7 @@ from daemon import service
 from daemon.check import load_settings
 from daemon.cli import app
 from tests.charts import CHART, ROOT, VALUES, Object, Rendered, helm, parsed, rendered, template
+from tests.image import DOCKERFILE, stages
 from tests.integration.conftest import running
 
 WATCH, CLAIM, S3, EVERYTHING = (CHART / "ci" / f"{name}.yaml" for name in ("watch", "jobs-claim", "jobs-s3", "everything"))
@@ -128,6 +129,19 @@ def test_the_service_trains_by_itself_only_with_the_training_image(tmp_path: Pat
     assert rendered(EVERYTHING).container["image"].startswith("registry.example.com/retuned-monitoring@sha256:00")
 
 
+def test_the_pod_runs_what_the_dockerfile_builds() -> None:
+    found, built = rendered(), stages(DOCKERFILE.read_text())
+    steps = {step.name: step for name in ("service", "monitoring") for step in built[name].steps}
+    user, group = steps["USER"].value.split(":")
+    assert (found.pod["securityContext"]["runAsUser"], found.pod["securityContext"]["runAsGroup"]) == (int(user), int(group))
+    assert steps["ENTRYPOINT"].words()[-1] == "retuned"
+    assert found.container["args"] == steps["CMD"].words()
+    assert found.container["ports"][0]["containerPort"] == int(steps["EXPOSE"].value)
+    assert {"name": "data", "mountPath": steps["VOLUME"].value} in found.container["volumeMounts"]
+    version = steps["LABEL"].pairs()["org.opencontainers.image.version"]
+    assert found.container["image"] == f"retuned-monitoring:{version}"
+
+
 @every_way
 def test_the_token_comes_from_a_secret(values: Path | None) -> None:
     found = rendered(values)
@@ -197,14 +211,19 @@ def test_prometheus_operator_and_grafana_get_what_they_document() -> None:
     found = rendered(EVERYTHING)
     monitor, rule = found.one("ServiceMonitor"), found.one("PrometheusRule")
     assert monitor["apiVersion"] == rule["apiVersion"] == "monitoring.coreos.com/v1"
-    assert monitor["spec"].keys() <= {"jobLabel", "selector", "endpoints"}
+    assert monitor["spec"].keys() == {"selector", "endpoints"}  # job = the Service's name, so that two releases are two jobs
     assert monitor["spec"]["endpoints"] == [{"port": "http", "path": "/metrics", "interval": "15s"}]
     svc = found.one("Service")
     assert monitor["spec"]["selector"]["matchLabels"].items() <= svc["metadata"]["labels"].items()
     assert monitor["spec"]["endpoints"][0]["port"] == svc["spec"]["ports"][0]["name"]
-    assert svc["metadata"]["labels"][monitor["spec"]["jobLabel"]] == "retuned"
     assert monitor["metadata"]["labels"]["release"] == rule["metadata"]["labels"]["release"] == "prometheus"
+    assert rule["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
+    for group in rule["spec"]["groups"]:
+        assert group.keys() <= {"name", "interval", "rules", "limit"}
+        for one in group["rules"]:
+            assert one.keys() <= {"alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations"}
     files = {file.name: file.read_text() for file in (CHART / "files" / "dashboards").glob("*.json")}
+    assert {"fleet.json", "model.json", "service.json"} <= files.keys()
     shown = [m for m in found.all("ConfigMap") if m["metadata"]["labels"].get("grafana_dashboard") == "1"]
     assert {name: text.strip() for m in shown for name, text in m["data"].items()} == {n: t.strip() for n, t in files.items()}
     assert all(m["metadata"]["annotations"] == {"grafana_folder": "retuned"} for m in shown)
