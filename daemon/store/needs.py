@@ -55,9 +55,9 @@ def _incidents(tx: Connection, name: str, run: Run | None) -> Iterator[StoredInc
 
 
 def _window(incident: StoredIncident, model: ModelSettings) -> Span:
-    """What is compared when somebody looks at an incident: the window before it and the one after it."""
-    window_s = model.monitors.window_s + model.monitors.pane_s
-    return incident.opened_at - window_s, incident.opened_at + window_s
+    """What is compared when somebody looks at an incident: two windows before it and one after it."""
+    window_s, pane_s = model.monitors.window_s, model.monitors.pane_s
+    return incident.opened_at - 2 * window_s - pane_s, incident.opened_at + window_s + pane_s
 
 
 def _around(incident: StoredIncident, model: ModelSettings) -> Iterator[Span]:

@@ -51,7 +51,7 @@ def test_zero_turns_it_off(*, was_low: bool) -> None:
     assert not judged(free(0, f_favail=0), DiskSettings(min_free_bytes=0, min_free_inodes=0), was_low=was_low).is_low
 
 
-def test_a_thousand_questions_in_half_a_second_are_one_look() -> None:
+def test_a_thousand_questions_at_once_are_one_look() -> None:
     now, looks = [0.0], []
 
     def look(folder: Path) -> Space:
@@ -62,7 +62,7 @@ def test_a_thousand_questions_in_half_a_second_are_one_look() -> None:
     for _ in range(1000):
         assert disk.refusal() is not None
     assert len(looks) == 1
-    now[0] = 0.6
+    now[0] = 0.1
     refusal = disk.refusal()
     assert (len(looks), refusal and refusal.retry_after_s) == (2, 10.0)
 
