@@ -31,6 +31,7 @@ _BUDGET_S = 0.05
 _BUDGET_LOW_S = 1.0
 """Of one tick, and of one tick while the disk is low."""
 _STEP_N = 100
+_SCAN_N = 500
 _DAY_S = 86_400.0
 
 
@@ -40,8 +41,8 @@ class _Round:
 
     model: ModelSettings
     by_age: bool
-    folders: list[Item]
-    sketched_until: float = 0.0
+    folders: list[Item] | None = None
+    """None: nothing was looked at yet."""
     gone: Counter[tuple[Kind, Why]] = field(default_factory=Counter)
     n_bytes: int = 0
 
@@ -55,33 +56,40 @@ class Keeper:
         self._sizes = Sizes(settings.data_dir)
         self._rounds: list[_Round] = []
         self._look_at = self._age_at = 0.0
+        self._sketched_until: dict[str, float] = {}  # model -> sketches of earlier panes were looked at since the start
         self.kept: dict[str, int] = {}
 
     def step(self, now: float) -> None:
         """A bounded piece of work; nothing while a backup reads."""
         is_low = self._disk.state().is_low
-        if now >= self._look_at or (is_low and not self._rounds):
-            self._look(now, by_age=is_low or now >= self._age_at)
+        if not self._rounds and (is_low or now >= self._look_at):
+            by_age = is_low or now >= self._age_at
+            self._rounds = [_Round(model=model, by_age=by_age) for model in self._settings.models]
+            self._look_at, self._age_at = now + _LOOK_EVERY_S, now + _AGE_EVERY_S if by_age else self._age_at
         until = time.monotonic() + (_BUDGET_LOW_S if is_low else _BUDGET_S)
         with self._hold.deleting() as is_free:
             while is_free and self._rounds:
-                if not self._remove(self._rounds[0], now):
+                if self._look(self._rounds[0], until) and not self._remove(self._rounds[0], now):
                     self._end(self._rounds.pop(0), now)
                 if time.monotonic() >= until:
                     break
 
-    def _look(self, now: float, *, by_age: bool) -> None:
-        self.kept = {model.name: self._sizes.of_model(model.name) for model in self._settings.models}
+    def _look(self, of: _Round, until: float) -> bool:
+        """What there is, once a round; False: there was no time for all of it."""
+        if of.folders is not None:
+            return True
+        n_bytes = self._sizes.of_model(of.model.name, until=until)
+        if n_bytes is None:
+            return False
+        self.kept[of.model.name] = n_bytes
         with self._ledger.read() as tx:
-            folders = {model.name: stored.folders(tx, self._data_dir, model.name) for model in self._settings.models}
-        self._rounds = [_Round(model=model, by_age=by_age, folders=folders[model.name]) for model in self._settings.models]
-        self._look_at = now + _LOOK_EVERY_S
-        if by_age:
-            self._age_at = now + _AGE_EVERY_S
+            of.folders = stored.folders(tx, self._data_dir, of.model.name)
+        return True
 
     def _remove(self, of: _Round, now: float) -> bool:
         """One transaction and its files; False when nothing was left to do."""
-        name, until = of.model.name, of.sketched_until
+        name = of.model.name
+        sketched_until = self._sketched_until.get(name, 0.0)
         with self._ledger.begin() as tx:
             chosen = self._chosen(tx, of, now)
             gone = removal.remove_rows(tx, name, chosen)
@@ -96,23 +104,23 @@ class Keeper:
         of.n_bytes += n_bytes
         self.kept[name] = max(0, self.kept[name] - n_bytes)
         names = {item.name for item, _ in gone}
-        of.folders = [item for item in of.folders if item.name not in names]
-        return bool(chosen) or n_rows > 0 or of.sketched_until > until
+        of.folders = [item for item in of.folders or () if item.name not in names]
+        return bool(chosen) or n_rows > 0 or self._sketched_until.get(name, 0.0) > sketched_until
 
     def _chosen(self, tx: Connection, of: _Round, now: float) -> list[tuple[Item, Why]]:
         """Panes and folders first, oldest of all first; when none of them has to go, sketches."""
         model, name = of.model, of.model.name
         needed, limits = needs(tx, model, self._data_dir, now), _limits(model, by_age=of.by_age)
         panes = stored.oldest_panes(tx, self._data_dir, name, most_n=_STEP_N)
-        items = [*panes, *of.folders]
+        items = [*panes, *(of.folders or ())]
         if len(panes) == _STEP_N:  # what is younger than these has to wait for the panes that were not read
             items = [item for item in items if item.at <= panes[-1].at]
         chosen = removable(items, needed, limits, kept_bytes=self.kept[name], now=now, most_n=_STEP_N)
         if chosen or not of.by_age:
             return chosen
-        before = now - limits.age_s[Kind.SKETCHES]
-        sketches, of.sketched_until = stored.oldest_sketches(tx, name, after=of.sketched_until, before=before, most_n=_STEP_N)
-        return removable(sketches, needed, limits, kept_bytes=self.kept[name], now=now, most_n=_STEP_N)
+        before, after = now - limits.age_s[Kind.SKETCHES], self._sketched_until.get(name, 0.0)
+        sketches, self._sketched_until[name] = stored.oldest_sketches(tx, name, after=after, before=before, most_n=_SCAN_N)
+        return removable(sketches, needed, limits, kept_bytes=self.kept[name], now=now, most_n=_SCAN_N)
 
     def _remove_rows(self, tx: Connection, model: ModelSettings, now: float) -> int:
         """What is in the ledger and is not its truth: labels without a record, verdicts of earlier epochs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,13 +17,15 @@ class Sizes:
         self._data_dir = data_dir
         self._days: dict[str, tuple[int, int]] = {}  # a day's folder of the record log -> (when it changed, bytes)
 
-    def of_model(self, model: str) -> int:
-        """Everything that is kept for a model in files."""
+    def of_model(self, model: str, *, until: float) -> int | None:
+        """Everything that is kept for a model in files; None when `time.monotonic()` passed `until` on the way: the next call goes on."""
+        records = self._records(f"records/{model}", until)
+        if records is None:
+            return None
         others = sum(tree_bytes(self._data_dir / kind / model) for kind in ("runs", "references", "reports"))
-        adapters = sum(tree_bytes(self._data_dir / name) for name in children(self._data_dir, "adapters", f"{model}-"))
-        return self._records(f"records/{model}") + others + adapters
+        return records + others + sum(tree_bytes(self._data_dir / name) for name in children(self._data_dir, "adapters", f"{model}-"))
 
-    def _records(self, folder: str) -> int:
+    def _records(self, folder: str, until: float) -> int | None:
         days = children(self._data_dir, folder)
         for gone in [day for day in self._days if day.startswith(f"{folder}/") and day not in days]:
             del self._days[gone]
@@ -30,6 +33,8 @@ class Sizes:
             changed = (self._data_dir / day).stat().st_mtime_ns
             if self._days.get(day, (0, 0))[0] != changed:
                 self._days[day] = (changed, tree_bytes(self._data_dir / day))
+                if time.monotonic() >= until:
+                    return None
         return sum(self._days[day][1] for day in days)
 
 
