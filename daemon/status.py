@@ -110,7 +110,9 @@ def _runs(models: list[Body]) -> Table:
     for m in models:
         for r in m["runs"]:
             trigger = f"{r['trigger'].get('detector', '')} on {r['trigger'].get('subject', '')}"
-            table.add_row(*(_cell(x) for x in (m["name"], r["id"], r["state"], r["entered_at"], trigger, r["version"], r["because"])))
+            waits = (r.get("detail", {}).get("job") or {}).get("waits")
+            because = f"waits: {waits}" if waits else r["because"]
+            table.add_row(*(_cell(x) for x in (m["name"], r["id"], r["state"], r["entered_at"], trigger, r["version"], because)))
     return table
 
 

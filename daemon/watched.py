@@ -32,6 +32,10 @@ def show_watched(settings: Settings, file: Path, console: Console | None = None)
     to.print(f"{escape(str(file))}: valid. {len(settings.models)} model(s), data in {escape(str(settings.data_dir))}", highlight=False)
     for model in settings.models:
         _show(to, model)
+    if settings.executor.kind == "kubernetes":
+        store = settings.executor.store
+        where = store.url or f"claim {store.claim} at {store.mount}"
+        to.print(f"Retrainings run as Kubernetes Jobs of {settings.executor.image}; their files go through {where}.", highlight=False)
     if settings.http.token is None and not is_loopback(settings.http.host):
         to.print(f"Nobody can operate the service on {settings.http.host} without a token: set RETUNED_TOKEN.", highlight=False)
 

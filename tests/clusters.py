@@ -58,8 +58,8 @@ class Bench:
 
 
 @contextmanager
-def bench_of(folder: Path) -> Iterator[Bench]:
-    with cluster(folder / "cluster") as (fake, url):
+def bench_of(folder: Path, *, identity: Path | None = None) -> Iterator[Bench]:
+    with cluster(folder / "cluster", identity=identity) as (fake, url):
         bench = Bench(folder, fake, url)
         yield bench
         for executor in bench.made:

@@ -11,6 +11,7 @@ import copy
 import itertools
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -263,16 +264,20 @@ def _chosen(of: Object, query: dict[str, str]) -> bool:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[tuple[FakeKubernetes, str]]:
-    """(the fake, its URL); at the end every process that it runs is killed."""
+def cluster(folder: Path, *, identity: Path | None = None) -> Iterator[tuple[FakeKubernetes, str]]:
+    """(the fake, its URL); at the end every process that it runs is killed. `identity`: PEM of key and certificate, for TLS."""
     fake = FakeKubernetes(folder)
     folder.mkdir(parents=True, exist_ok=True)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": fake}))
     server.daemon_threads = True
+    if identity is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(identity)
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield fake, f"http://127.0.0.1:{server.server_address[1]}"
+        yield fake, f"{'http' if identity is None else 'https'}://127.0.0.1:{server.server_address[1]}"
     finally:
         fake.is_closed = True
         fake.cut()

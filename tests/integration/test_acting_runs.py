@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.act import operate
+from daemon.act.executors.port import JobState, JobStatus
 from daemon.act.steps.collect import Collecting
 from daemon.store import champions, controls, counters, epochs, outbox, runs
 from daemon.store.ledger import events
@@ -190,6 +191,20 @@ def test_a_training_that_fails_for_now_is_tried_again_and_not_for_ever(world: Wo
     run = world.until(state, "failed", step=lambda: world.survive(120.0))
     assert run.state == state
     assert run.detail["train_s"] >= 20.0
+
+
+def test_what_a_job_waits_for_stands_in_the_run_until_it_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.trigger()
+    world.labels()
+    world.until("training")
+    waiting = JobStatus(state=JobState.RUNNING, reason=Reason.QUOTA, because="exceeded quota: compute")
+    with monkeypatch.context() as patch:
+        patch.setattr(world.workers, "poll", lambda _: waiting)
+        for _ in range(3):
+            world.tick()
+        assert world.newest().state == "training"
+        assert world.newest().detail["job"]["waits"] == "exceeded quota: compute"
+    assert world.until("evaluating").detail["job"]["waits"] == ""
 
 
 def test_a_changed_plan_makes_the_run_invalid(world: World) -> None:

@@ -136,6 +136,12 @@ def test_incidents_are_listed_and_a_persons_word_on_one_reaches_the_service(serv
     assert (wrong.exit_code, "judged" in wrong.output) == (1, True)
 
 
+def test_runs_say_what_their_job_waits_for(served: Served) -> None:
+    with served.ledger.begin() as tx:
+        runs.keep(tx, "run-1", expected="planned", detail={"job": {"key": "k", "handle": "h", "waits": "0/3 nodes are available"}})
+    assert "waits: 0/3 nodes are available" in " ".join(run("runs").output.split())
+
+
 @pytest.mark.usefixtures("served")
 def test_runs_are_listed_with_their_reason_as_it_was_written() -> None:
     output = run("runs").output

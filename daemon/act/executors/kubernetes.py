@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,6 @@ class KubernetesExecutor:
         self._store = open_store(where, endpoint=wanted.store.endpoint, region=wanted.store.region)
         self._cluster = Cluster(wanted)
         self._mirrors = {kind: Mirror(self._cluster, kind) for kind in ("jobs", "pods", "events")}
-        self._workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="kubernetes-end")
         self._ends: dict[str, Future[JobStatus]] = {}
         self._failed_at: dict[str, float] = {}
 
@@ -88,7 +88,7 @@ class KubernetesExecutor:
         found = self._look(note)
         if found.state is JobState.RUNNING and not self._is_overdue(note, found):
             return found
-        self._ends[handle] = self._workers.submit(self._end, folder, note, found)
+        self._ends[handle] = self._ending(folder, note, found)
         return JobStatus(state=JobState.RUNNING)
 
     def cancel(self, handle: str) -> None:
@@ -113,7 +113,6 @@ class KubernetesExecutor:
         """Follow the cluster no longer; jobs go on."""
         for mirror in self._mirrors.values():
             mirror.stop()
-        self._workers.shutdown(wait=False, cancel_futures=True)
         self._cluster.close()
 
     def _note(self, spec: JobSpec) -> dict[str, Any]:
@@ -161,6 +160,19 @@ class KubernetesExecutor:
     def _is_overdue(self, note: dict[str, Any], found: JobStatus) -> bool:
         """Whether it should be at work by now and waits for something."""
         return found.reason is not None and time.time() > float(note["submitted_at"]) + self._wanted.start_within_s
+
+    def _ending(self, folder: Path, note: dict[str, Any], found: JobStatus) -> Future[JobStatus]:
+        """`_end` in a thread that a service which ends does not wait for: it is repeated after the restart."""
+        future: Future[JobStatus] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(self._end(folder, note, found))
+            except Exception as e:  # noqa: BLE001 (whoever polls raises it)
+                future.set_exception(e)
+
+        threading.Thread(target=work, name="kubernetes-end", daemon=True).start()
+        return future
 
     def _end(self, folder: Path, note: dict[str, Any], found: JobStatus) -> JobStatus:
         """Bring home what an ended job left, keep how it ended; clear away one that will never run. Repeats safely."""

@@ -90,8 +90,9 @@ def job(ports: Ports, task: Task, spec: JobSpec) -> JobStatus | None:
     known = task.run.detail.get("job")
     if known is not None and known["key"] == spec.key:
         status = ports.executor.poll(known["handle"])
-        if status.state is JobState.RUNNING and status.because != known.get("waits", ""):
-            _keep(ports, task, {**known, "waits": status.because})
+        waits = status.because if status.state is JobState.RUNNING else ""
+        if waits != known.get("waits", ""):
+            _keep(ports, task, {**known, "waits": waits})
         return status
     handle = ports.executor.submit(spec)
     _keep(ports, task, {"key": spec.key, "handle": handle})
