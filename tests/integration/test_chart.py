@@ -177,6 +177,15 @@ def test_helm_test_is_let_in_while_it_runs() -> None:
     assert int(policy["metadata"]["annotations"]["helm.sh/hook-weight"]) < 0
 
 
+def test_the_claim_holds_what_one_model_may_keep_and_what_stays_free(tmp_path: Path) -> None:
+    found = rendered(WATCH)
+    settings = found.settings(tmp_path)
+    asked = found.one("PersistentVolumeClaim")["spec"]["resources"]["requests"]["storage"]
+    kept = settings.models[0].keep.max_bytes
+    assert kept is not None
+    assert int(asked.removesuffix("Gi")) * 2**30 > 1.2 * (kept + settings.disk.min_free_bytes)
+
+
 def test_the_pod_has_longer_to_end_than_the_service_takes() -> None:
     assert rendered().pod["terminationGracePeriodSeconds"] > 2 * service._SHUTDOWN_S
     assert rendered().one("Deployment")["spec"]["strategy"] == {"type": "Recreate"}

@@ -30,6 +30,7 @@ CLAIM, S3, EVERYTHING = (CHART / "ci" / f"{name}.yaml" for name in ("jobs-claim"
         ("token=null", "missing property 'token'"),
         ("config.http.token=x", "config.http.token would be readable in the settings: put the token into a Secret"),
         ("config.ledger=postgresql://u:p@db/x", "config.ledger holds a password, which a ConfigMap shows to everyone: set configAsSecret"),
+        ("config.notify.urls={slack://a/b/c}", "config.notify.urls hold secrets, which a ConfigMap shows to everyone: set configAsSecret"),
         ("terminationGracePeriodSeconds=20", "at '/terminationGracePeriodSeconds': minimum: got 20, want 30"),
         ("podDisruptionBudget.maxUnavailable=2", "at '/podDisruptionBudget/maxUnavailable': value must be one of 0, 1"),
         ("serviceAccount.create=false", "at '/serviceAccount/name': '' does not match"),

@@ -15,6 +15,9 @@
 {{- with dig "http" "token" "" .Values.config }}
   {{- $no = append $no "config.http.token would be readable in the settings: put the token into a Secret and name it in token.existingSecret" }}
 {{- end }}
+{{- if and (dig "notify" "urls" list .Values.config) (not .Values.configAsSecret) }}
+  {{- $no = append $no "config.notify.urls hold secrets, which a ConfigMap shows to everyone: set configAsSecret: true, or give them by extraEnv (RETUNED_NOTIFY_URLS)" }}
+{{- end }}
 {{- if or .Values.serviceMonitor.enabled .Values.prometheusRule.enabled }}
   {{- if not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") }}
     {{- $no = append $no "serviceMonitor and prometheusRule need monitoring.coreos.com/v1, which this cluster does not know: install the Prometheus operator's CRDs first, or leave them off (`helm template` knows no cluster: --api-versions monitoring.coreos.com/v1)" }}
