@@ -66,7 +66,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         ),
     )
     where = settings.data_dir / "service.json"
-    where.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+    beside = where.with_suffix(".tmp")
+    beside.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+    beside.replace(where)  # whoever waits for the file finds it whole
     log.info("service.listening", url=url, models=[m.name for m in settings.models], data_dir=str(settings.data_dir))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises it once more when it has ended: then there is nothing left to stop

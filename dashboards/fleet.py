@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboards.frame import by_label, framed, with_rows
 from dashboards.panels import BLUE, GREEN, ORANGE, RED, Query, Says, band, bars, rows, series
-from dashboards.queries import HEALTH, RATE, evidence, figure, health, score, score_limit
+from dashboards.queries import GAP, HEALTH, RATE, evidence, figure, health, score, score_limit
 
 if TYPE_CHECKING:
     from typing import Any
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _OPEN_MODEL = "/d/retuned-model/retuned-model?var-datasource=${datasource}&var-model=${__value.text}&${__url_time_range}"
 _NO_MODEL = "no model yet: is Prometheus scraping retuned (docs/grafana.md)?"
-_GAP = 'detector="fairness_gap"'
 _TO_ALARM: tuple[tuple[float | None, str], ...] = ((None, GREEN), (0.5, ORANGE), (1.0, RED))
 
 
@@ -34,14 +33,14 @@ def _table() -> Any:  # noqa: ANN401 (the SDK's panels have no common type)
     says = Says(
         title="Models",
         shows="A row a model. Score: the watched metric that stands worst (accuracy where none has a limit), with its interval. "
-        "Evidence: the detector nearest to its alarm, 1 = alarm. Gap: the largest between protected groups.",
+        "Evidence: the detector nearest to its alarm, 1 = alarm. Gap: the largest between protected groups in the window.",
         do="Red or orange: open the model by its name; harmful incident first (drift and loss together), then incident, then blind.",
         empty=_NO_MODEL,
         unit="none",
         width=24,
-        height=9,
+        height=7,
     )
-    return rows(says, "model", *_columns(), extra={"state": "Newest run"}, link=_OPEN_MODEL)
+    return rows(says, "model", *_columns(), link=_OPEN_MODEL)
 
 
 def _columns() -> list[Query]:
@@ -56,16 +55,23 @@ def _columns() -> list[Query]:
         Query(expr=score("low"), name="low", unit="percentunit", decimals=1, width=70),
         Query(expr=score("high"), name="high", unit="percentunit", decimals=1, width=70),
         Query(expr=evidence("model"), name="Evidence", unit="percentunit", decimals=0, colours=_TO_ALARM, is_bar=True, width=170),
-        Query(expr=f"max by (model) ({figure('value', _GAP)})", name="Gap", unit="percentunit", decimals=1, width=70),
+        Query(expr=f"max by (model) ({figure('value', GAP)})", name="Gap", unit="percentunit", decimals=1, width=70),
         Query(
             expr=f"max by (model) ({incident})", name="Incident", texts=incidents, colours=((None, GREEN), (1, RED), (2, ORANGE)), width=115
         ),
         Query(expr="time() - max by (model) (retuned_incident_opened_timestamp_seconds)", name="open for", unit="s", decimals=1, width=100),
         Query(
-            expr="time() - max by (model, state) (retuned_last_run_entered_timestamp_seconds)", name="run entered it", unit="s", decimals=1
+            expr="time() - max by (model, state) (retuned_last_run_entered_timestamp_seconds)",
+            name="in it for",
+            labels=(("state", "Newest run"),),
+            unit="s",
+            decimals=1,
+            width=100,
         ),
         Query(expr="max by (model) (retuned_champion_version_number)", name="Champion", width=95),
-        Query(expr="time() - max by (model) (retuned_champion_since_timestamp_seconds)", name="champion for", unit="s", decimals=1),
+        Query(
+            expr="time() - max by (model) (retuned_champion_since_timestamp_seconds)", name="champion for", unit="s", decimals=1, width=110
+        ),
         Query(
             expr="max by (model) (retuned_paused_state)",
             name="Automatic",
@@ -167,7 +173,7 @@ def _lately() -> list[Any]:
         series(to_alarm, Query(expr=evidence("model"), name="{{model}}"), one, limits=["alarm"], bottom=0.0),
         bars(
             alarms,
-            Query(expr="sum by (model, detector) (increase(retuned_alarms_total[$__range])) > 0", name="{{model}} {{detector}}"),
+            Query(expr="round(sum by (model, detector) (increase(retuned_alarms_total[$__range]))) > 0", name="{{model}} {{detector}}"),
             colours=((None, ORANGE),),
         ),
         series(incidents, Query(expr="max by (model) (retuned_open_incidents)", name="{{model}}"), top=1.0, bottom=0.0),

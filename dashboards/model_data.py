@@ -61,11 +61,13 @@ def drift() -> list[Any]:
         rows(
             table,
             "subject",
-            *(Query(expr=f"{by} ({figure(bound, of)})", name=bound, decimals=3) for bound in ("value", "low", "high")),
+            *(
+                Query(expr=f"{by} ({figure(bound, of)})", name=bound, decimals=3, labels=(("detector", "detector"),))
+                for bound in ("value", "low", "high")
+            ),
             Query(expr=f"{by} (retuned_figure_limit{{{of}}})", name="limit", decimals=2),
             Query(expr=f"{by} (retuned_evidence_pvalue_ratio{{{of}}})", name="p-value", unit="sci"),
             Query(expr=f"{by} (retuned_figure_records{{{of}}})", name="records"),
-            extra={"detector": "detector"},
         ),
     ]
 

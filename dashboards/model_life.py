@@ -130,7 +130,9 @@ def life() -> list[Any]:
     seen, kept, labelled = (Query(expr=f"max(retuned_window_{what}_records{of})", name=what) for what in ("seen", "sampled", "labelled"))
     return [
         series(window, seen, kept, labelled, bottom=0.0),
-        series(alarms, Query(expr=f"sum by (detector) (increase(retuned_alarms_total{of}[1h])) > 0", name="{{detector}}"), bottom=0.0),
+        series(
+            alarms, Query(expr=f"round(sum by (detector) (increase(retuned_alarms_total{of}[1h]))) > 0", name="{{detector}}"), bottom=0.0
+        ),
         series(runs, Query(expr=f"sum by (state) (retuned_runs{of}) > 0", name="{{state}}"), bottom=0.0),
         series(
             moves,

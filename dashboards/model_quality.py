@@ -103,8 +103,7 @@ def fairness() -> list[Any]:
         rows(
             table,
             "group",
-            *(Query(expr=rate.format(of, bound), name=bound, decimals=1) for bound in ("value", "low", "high")),
+            *(Query(expr=rate.format(of, bound), name=bound, decimals=1, labels=(("rate", "rate"),)) for bound in ("value", "low", "high")),
             Query(expr=f"max by (group, rate) (retuned_group_rate_records{{{of}}})", name="labelled", unit="none"),
-            extra={"rate": "rate"},
         ),
     ]

@@ -74,6 +74,8 @@ class Query:
     texts: tuple[tuple[str, str], ...] = ()
     """Value -> text of a table's column."""
     colours: Steps = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    """Labels that are columns of a table themselves, before the value: (label, heading)."""
     is_bar: bool = False
     """A table's cell drawn as a bar from 0 to 1."""
     decimals: int | None = None
@@ -137,13 +139,15 @@ def bars(says: Says, query: Query, *, colours: Steps, top: float | None = None) 
     return panel if top is None else panel.max(top)
 
 
-def rows(says: Says, key: str, *queries: Query, extra: Mapping[str, str] | None = None, link: str | None = None) -> table.Panel:
-    """A row for each value of the label `key`, a column for each query; `extra`: further labels and their headings."""
+def rows(says: Says, key: str, *queries: Query, link: str | None = None) -> table.Panel:
+    """A row for each value of the label `key`, a column for each query."""
     panel = _placed(table.Panel(), says).no_value(says.empty).show_header(show_header=True)
     panel = panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
-    renamed = {f"Value #{ref}": query.name for ref, query in zip(_REFS, queries, strict=False)}
-    order = {name: i for i, name in enumerate(["Time", key, *(extra or {}), *renamed])}
-    options = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": {**(extra or {}), **renamed}}
+    renamed: dict[str, str] = {}
+    for ref, query in zip(_REFS, queries, strict=False):
+        renamed |= {**dict(query.labels), f"Value #{ref}": query.name}
+    order = {name: i for i, name in enumerate(["Time", key, *renamed])}
+    options = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": renamed}
     panel = panel.with_transformation(DataTransformerConfig(id_val="organize", options=options))
     for ref, query in zip(_REFS, queries, strict=False):
         target = prometheus.Dataquery().expr(query.expr).instant().format(PromQueryFormat.TABLE)

@@ -38,8 +38,8 @@ def score_limit(model: str) -> str:
 
 
 def evidence(by: str, where: str = "") -> str:
-    """How far the evidence is on its way to an alarm: 0 = none, 1 = alarm."""
-    return f"max by ({by}) (clamp_min(retuned_evidence_log10{{{where}}} / retuned_evidence_limit_log10{{{where}}}, 0))"
+    """How far the evidence is on its way to an alarm: 0 = none, 1 = alarm, cut at 1.5 (it has no upper end)."""
+    return f"max by ({by}) (clamp(retuned_evidence_log10{{{where}}} / retuned_evidence_limit_log10{{{where}}}, 0, 1.5))"
 
 
 def health(where: str = "") -> str:

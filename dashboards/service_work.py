@@ -83,7 +83,7 @@ def moves() -> list[Any]:
         empty="no figure yet",
         unit="s",
     )
-    hour = "sum by ({}) (increase(retuned_{}_total[1h])) > 0"
+    hour = "round(sum by ({}) (increase(retuned_{}_total[1h]))) > 0"
     told = Says(
         title="People told",
         shows="Alerts in the last hour by what they were about.",

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import promql_parser
 import yaml
 
 from daemon.show.metrics import BY_NAME
+from dashboards.asked import HERE
+from dashboards.asked import board as committed
 
-HERE = Path(__file__).resolve().parent.parent / "dashboards"
 BOARDS = tuple(sorted(path.stem for path in HERE.glob("*.json")))
 RULES = HERE / "rules.yaml"
-_LABEL_VALUES = re.compile(r"^label_values\((?P<selector>.+), *(?P<label>\w+)\)$")
 _OF_PROMETHEUS = {"up", "ALERTS", "ALERTS_FOR_STATE"}
 _OF_THE_PROCESS = "process_"
 _ADDED_LABELS = {"job", "instance", "le"}
@@ -30,15 +29,9 @@ class Expression:
     text: str
 
 
-def replaced(text: str, variables: Mapping[str, str]) -> str:
-    """As Grafana would send it."""
-    known = {"__rate_interval": "10s", "__interval": "1s", "__range": "60s", **variables}
-    return re.sub(r"\$\{?(\w+)(?::\w+)?\}?", lambda found: known[found[1]], text)
-
-
 def of_panels(board: str) -> Iterator[Expression]:
     """Panels and annotations of a committed dashboard."""
-    body = json.loads((HERE / f"{board}.json").read_text())
+    body = committed(board)
     for panel in body["panels"]:
         for target in panel.get("targets", []):
             owner = f"{board}: {panel['title']}: {target['legendFormat']}"
@@ -47,13 +40,7 @@ def of_panels(board: str) -> Iterator[Expression]:
         yield Expression(owner=f"{board}: annotation: {annotation['name']}", text=annotation["expr"])
 
 
-def variables(board: str) -> dict[str, tuple[str, str]]:
-    """Variable -> (selector, label) of its `label_values`."""
-    body = json.loads((HERE / f"{board}.json").read_text())
-    found = {v["name"]: _LABEL_VALUES.match(v["query"]) for v in body["templating"]["list"] if v["type"] == "query"}
-    return {name: (match["selector"], match["label"]) for name, match in found.items() if match is not None}
-
-
+@cache
 def rules() -> list[dict[str, Any]]:
     """The committed rules."""
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]

@@ -17,8 +17,8 @@ import numpy as np
 from retrain.versions.mlflow import MlflowVersions
 from tests.integration.conftest import Service, running
 
-MODEL, QUIET = "support", "billing"
-"""QUIET is watched only and still learning its reference."""
+MODEL, QUIET, STEADY = "support", "billing", "routing"
+"""QUIET is watched only and still learning its reference; STEADY, when asked for, stays good."""
 _WORDS = {
     False: ("the", "delivery", "was", "quick", "and", "parcel", "arrived", "in", "good", "order", "thank", "you", "all", "very", "much"),
     True: ("app", "crashes", "after", "login", "screen", "frozen", "update", "broke", "payment", "error", "again", "please", "refund"),
@@ -26,7 +26,15 @@ _WORDS = {
 _CONFIG = """
 tick_s: 0.3
 models:
-  - name: support
+  - name: billing
+    task: tabular-classification
+    labels: ["no", "yes"]
+    columns: {{amount: numeric}}
+    sample_ratio: 0.5
+    monitors: {{pane_s: 1.0, watermark_s: 0.3}}
+"""
+_WATCHED = """
+  - name: {model}
     task: text-classification
     labels: [negative, positive]
     columns: {{text: text, amount: numeric, channel: category, age_band: {{kind: category, protected: true}}}}
@@ -35,17 +43,13 @@ models:
       drift: {{mean_days_between_false_alarms: 1}}
       performance: {{metric: f1, max_drop: 0.05, mean_days_between_false_alarms: 1}}
       fairness: {{metric: equalized_odds_difference, by: [age_band], maximum: 0.1, min_n: 20}}
-      pane_s: 1.0
+      pane_s: {pane_s}
       watermark_s: 0.3
       window_s: {window_s}
       quiet_s: {quiet_s}
-    retrain: {{base_model: {folder}/base, confirm_ticks: 1}}
-  - name: billing
-    task: tabular-classification
-    labels: ["no", "yes"]
-    columns: {{amount: numeric}}
-    sample_ratio: 0.5
-    monitors: {{pane_s: 1.0, watermark_s: 0.3}}
+"""
+_RETRAINED = """
+    retrain: {{base_model: {folder}/base, confirm_ticks: 1, data: {{train_n: 50000}}}}
 """
 
 
@@ -56,17 +60,23 @@ class Scene:
     service: Service
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
     is_bad: bool = False
+    has_steady: bool = False
     n: int = 0
+    later: list[list[dict[str, Any]]] = field(default_factory=list)
+    """Labels that have not come yet, by batch."""
 
     def post(self, n: int = 40) -> None:
-        """A batch of records and the labels of most of them, a few duplicates, one late and one malformed record."""
+        """A batch of records, a duplicate, a late and a malformed one, and the labels of most of the batch before the last."""
         rows = [_row(self.rng, f"r{self.n + i}", is_bad=self.is_bad) for i in range(n)]
+        if self.has_steady:
+            rows += [_row(self.rng, f"s{self.n + i}", is_bad=False, model=STEADY) for i in range(n // 2)]
         self.n += n
-        labels = [_label(row, truth) for row, truth in rows if self.rng.random() < 0.8]
+        self.later.append([_label(row, truth) for row, truth in rows if self.rng.random() < 0.8])
         records = [row for row, _ in rows]
         self._send("records", [*records, {**records[0]}, {**records[1], "id": f"late{self.n}", "at": _ago(hours=12)}, {"id": "malformed"}])
-        self._send("labels", labels)
         self._send("records", [_quiet(self.rng, f"q{self.n + i}") for i in range(5)])
+        if len(self.later) > 2:
+            self._send("labels", self.later.pop(0))
 
     def verdicts(self) -> list[dict[str, Any]]:
         return list(self.service.model(MODEL)["verdicts"])
@@ -90,7 +100,9 @@ class Scene:
 
 
 @contextmanager
-def scene(folder: Path, *, window_s: float = 30.0, quiet_s: float = 3600.0, more: str = "") -> Iterator[Scene]:
+def scene(
+    folder: Path, *, pane_s: float = 1.0, window_s: float = 30.0, quiet_s: float = 3600.0, more: str = "", has_steady: bool = False
+) -> Iterator[Scene]:
     """The service on a registered champion; `more`: further lines of YAML at the top."""
     rng = np.random.default_rng(1)
     rows = [_row(rng, f"ref{i}", is_bad=False) for i in range(600)]
@@ -100,8 +112,11 @@ def scene(folder: Path, *, window_s: float = 30.0, quiet_s: float = 3600.0, more
     versions = MlflowVersions(data_dir=folder / "data")
     made = versions.stage(MODEL, folder / "adapter", key="first", tags={})
     versions.put_alias(MODEL, "champion", made.version)
-    with running(folder, more + _CONFIG.format(folder=folder, window_s=window_s, quiet_s=quiet_s)) as service:
-        yield Scene(service)
+    names = [MODEL, STEADY] if has_steady else [MODEL]
+    watched = {name: _WATCHED.format(model=name, folder=folder, pane_s=pane_s, window_s=window_s, quiet_s=quiet_s) for name in names}
+    watched[MODEL] += _RETRAINED.format(folder=folder)
+    with running(folder, more + _CONFIG.format() + "".join(watched.values())) as service:
+        yield Scene(service, has_steady=has_steady)
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
@@ -110,7 +125,7 @@ def _write(folder: Path, files: dict[str, str]) -> None:
         (folder / name).write_text(text)
 
 
-def _row(rng: np.random.Generator, name: str, *, is_bad: bool) -> tuple[dict[str, Any], str]:
+def _row(rng: np.random.Generator, name: str, *, is_bad: bool, model: str = MODEL) -> tuple[dict[str, Any], str]:
     """(record, its true label): right in 93 of 100 before the shift, in 60 after it; one group is served worse then."""
     truth, group = str(rng.choice(["negative", "positive"])), str(rng.choice(["young", "old"]))
     p_right = 0.93 if not is_bad else 0.9 if group == "young" else 0.3
@@ -119,7 +134,7 @@ def _row(rng: np.random.Generator, name: str, *, is_bad: bool) -> tuple[dict[str
     other = "positive" if answer == "negative" else "negative"
     record = {
         "id": name,
-        "model": MODEL,
+        "model": model,
         "version": "1",
         "at": _ago(seconds=0),
         "inputs": {
@@ -134,7 +149,7 @@ def _row(rng: np.random.Generator, name: str, *, is_bad: bool) -> tuple[dict[str
 
 
 def _label(record: dict[str, Any], truth: str) -> dict[str, Any]:
-    return {"id": record["id"], "model": MODEL, "at": record["at"], "label": truth, "source": "agent"}
+    return {"id": record["id"], "model": record["model"], "at": record["at"], "label": truth, "source": "agent"}
 
 
 def _quiet(rng: np.random.Generator, name: str) -> dict[str, Any]:

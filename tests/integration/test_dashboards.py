@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
+import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from matplotlib.image import imread
 
 from daemon.show.metrics import BY_NAME
-from tests.expressions import BOARDS, RULES, Expression, metrics_of, of_panels, of_rules, replaced, unknown, variables
+from dashboards.asked import HERE, named_in, replaced, variables
+from tests.docs_blocks import Block
+from tests.expressions import BOARDS, RULES, Expression, metrics_of, of_panels, of_rules, unknown
 from tests.integration.conftest import wait_for
 from tests.observing import Prometheus, drive, needs_prometheus, prometheus
 from tests.scene import MODEL, Scene, scene
@@ -36,7 +42,6 @@ RIGHTLY_EMPTY = {
     "rules: RetunedDiskFilling": "nothing is said before three hours of disk space are known",
     "rules: RetunedNotificationFailing": "no target is set",
     "rules: RetunedPerformanceDegradedSlow": "what happens is abrupt: the fast one speaks",
-    "rules: RetunedDrift": "labels come with the records: drift is at once harmful",
     "rules: RetunedBlind": "verdicts and labels come",
     "rules: RetunedNoTraffic": "records come",
     "rules: RetunedRunFailed": "no run ends in the scene",
@@ -51,7 +56,10 @@ RIGHTLY_EMPTY = {
 }
 """Owner of an expression without a sample in the scene -> why that is right. Reviewed by hand."""
 
-BY_CHANCE = {"rules: RetunedServiceDown": "on a busy machine a scrape may take longer than its second, which is a moment of silence"}
+BY_CHANCE = {
+    "rules: RetunedServiceDown": "on a busy machine a scrape may take longer than its second, which is a moment of silence",
+    "rules: RetunedDrift": "labels come a moment after their records: a drift is harmful at once or a pane later",
+}
 """Owner of an expression that may have a sample in the scene or not -> why."""
 
 USED_ELSEWHERE = {
@@ -73,7 +81,7 @@ class Observed:
         """Without a sample at any moment of the scene, whatever is chosen."""
         end = time.time()
         start = end - math.ceil(end - self.started_at)  # the last step is now
-        names = [name for name in choices if re.search(rf"\$\{{?{name}\b", text)]
+        names = [name for name in choices if name in named_in(text)]
         texts = [replaced(text, dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*(choices[name] for name in names))]
         return not any(self.prometheus.query_range(asked, start=start, end=end) for asked in texts)
 
@@ -126,6 +134,18 @@ def test_every_exported_metric_is_on_a_panel_or_in_a_rule_or_listed() -> None:
     used = {name for e in everything() for name in metrics_of(replaced(e.text, SOME))}
     used |= {name for board in BOARDS for s, _ in variables(board).values() for name in metrics_of(replaced(s, SOME))}
     assert set(BY_NAME) - used == set(USED_ELSEWHERE)
+
+
+def test_the_guide_to_prometheus_and_grafana(observed: Observed, doc_blocks: list[Block], tmp_path: Path) -> None:
+    scraping, asking, drawing = doc_blocks
+    here = {"127.0.0.1:9090": urlsplit(observed.prometheus.url).netloc}
+    scraping.run(cwd=tmp_path)
+    asking.run(cwd=tmp_path, replace=here)
+    env = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(HERE.parent)}
+    drawing.run(cwd=tmp_path, env=env, replace={**here, "--minutes 30": "--minutes 1", "support-sentiment": MODEL})
+    for board in BOARDS:
+        height, width, _ = imread(tmp_path / f"dashboard-{board}.png").shape
+        assert (width, height > 500) == (1305, True)
 
 
 def everything() -> list[Expression]:
