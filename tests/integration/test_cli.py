@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
+    from tests.docs_blocks import Block
+
 ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
 TOKEN = "s3cret"
@@ -140,6 +142,13 @@ def test_runs_say_what_their_job_waits_for(served: Served) -> None:
     with served.ledger.begin() as tx:
         runs.keep(tx, "run-1", expected="planned", detail={"job": {"key": "k", "handle": "h", "waits": "0/3 nodes are available"}})
     assert "waits: 0/3 nodes are available" in " ".join(run("runs").output.split())
+
+
+def test_the_commands_about_incidents_in_the_documentation_work(served: Served, doc_blocks: list[Block], tmp_path: Path) -> None:
+    (block,) = doc_blocks
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    block.run(cwd=tmp_path, env={"PATH": path}, replace={"20261125T033429-47db1e09": "inc-1"})
+    assert [name for name, *_ in served.calls] == ["acknowledge", "mute", "judge"]
 
 
 @pytest.mark.usefixtures("served")

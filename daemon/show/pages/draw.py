@@ -33,8 +33,8 @@ class Bar:
 
 
 def interval(low: float, value: float, high: float) -> Interval:
-    """On a scale of 0 to 1 where they fit it, else on one of their own."""
-    start, end = (0.0, 1.0) if low >= 0.0 and high <= 1.0 else _scale(low, high)
+    """On a scale of 0 to 1 where they fit it, of -1 to 1 for differences, else on one of their own."""
+    start, end = next((s for s in ((0.0, 1.0), (-1.0, 1.0)) if s[0] <= low and high <= s[1]), _scale(low, high))
     x0, x, x1 = (WIDTH * (at - start) / (end - start) for at in (low, value, high))
     tick = min(max(x - _TICK / 2.0, 0.0), WIDTH - _TICK)
     return Interval(x=round(x0, 1), width=round(max(1.0, x1 - x0), 1), tick=round(tick, 1))

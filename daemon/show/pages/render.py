@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from daemon.show.pages import draw, words
+from daemon.show.pages import draw, picks, words
 
 if TYPE_CHECKING:
     from daemon.show.pages.access import Visitor
@@ -32,7 +32,7 @@ class Pages:
         self._jinja = Environment(
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self._jinja.filters |= words.FILTERS
+        self._jinja.filters |= words.FILTERS | picks.FILTERS
         self._jinja.globals |= {"service_version": version, "drawing": draw}
 
     def answer(self, name: str, visitor: Visitor, *, status: int = 200, **shown: Any) -> HTMLResponse:  # noqa: ANN401 (what a template shows)
