@@ -35,6 +35,7 @@ from daemon.store.ledger import Ledger, note
 from daemon.wiring import _release, salts_of
 from retrain.types import Permanent
 from retrain.versions.mlflow import MlflowVersions
+from tests.docs_blocks import Block
 from tests.integration.conftest import Service, running, wait_for
 
 RETUNED = Path(sys.executable).with_name("retuned")
@@ -231,6 +232,15 @@ def made(config: Path, out: Path) -> Path:
     settings = load_settings(config)
     backup(settings, config, out, ledger_url=f"sqlite:///{settings.data_dir}/ledger.db")
     return out
+
+
+def test_the_documented_commands_back_up_and_restore(house: Path, tmp_path: Path, doc_blocks: list[Block]) -> None:
+    env = {"PATH": f"{RETUNED.parent}:/usr/bin:/bin"}
+    shown = [block.run(cwd=tmp_path, env=env) for block in doc_blocks]
+    assert [len(shown), shown[1].endswith(house.read_text())] == [3, True]
+    assert list(tmp_path.glob("retuned-20*.tar.zst"))
+    assert load_settings(tmp_path / "new.yaml").data_dir == tmp_path / "restored"
+    assert (tmp_path / "restored" / "runs" / "m" / "r" / "7.bin").is_file()
 
 
 def test_what_is_half_written_and_what_holds_the_environment_is_left_out(house: Path, tmp_path: Path) -> None:

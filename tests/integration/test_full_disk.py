@@ -22,6 +22,7 @@ from daemon.settings import DiskSettings
 from daemon.store import tables
 from daemon.store.disk import Disk
 from daemon.store.ledger import Ledger
+from tests.docs_blocks import Block
 from tests.integration.conftest import Service, running, wait_for
 from tests.integration.test_store_intake import Service as InMemory
 from tests.integration.test_store_intake import T, record
@@ -114,7 +115,7 @@ def metric(service: Service, name: str) -> float:
     return float(line.split()[1])
 
 
-def test_a_disk_that_fills_up_refuses_in_time_works_on_and_recovers_by_itself(small: Path, tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_refuses_in_time_works_on_and_recovers_by_itself(small: Path, tmp_path: Path, doc_blocks: list[Block]) -> None:
     ballast = small / "somebody elses file"
     ballast.write_bytes(b"x" * 25 * MB)
     with running(tmp_path, CONFIG.format(free=20 * MB)) as service:
@@ -128,6 +129,10 @@ def test_a_disk_that_fills_up_refuses_in_time_works_on_and_recovers_by_itself(sm
         assert (ready.status_code, "the disk is low" in ready.json()["missing"][0]) == (503, True)
         assert metric(service, "retuned_disk_low_state") == 1.0
         assert 0 < metric(service, "retuned_disk_free_bytes") < 22 * MB
+        (block,) = doc_blocks
+        shown = block.run(cwd=tmp_path, replace={"http://127.0.0.1:8420": str(service.http.base_url).rstrip("/")})
+        for name in ('retuned_kept_bytes{model="m"}', 'retuned_pruned_bytes_total{model="m",reason="age"}', "retuned_disk_free_bytes"):
+            assert name in shown
         assert service.http.get("/healthz").status_code == 200
         wait_for(lambda: n_stored(service) == len(client.acknowledged), seconds=60, message="the tick reads on")
         ballast.unlink()
