@@ -200,11 +200,12 @@ def test_new_settings_restart_the_pod_and_nothing_else_does() -> None:
     assert checksum() == checksum("--set", "resources.limits.memory=3Gi") != checksum("--set", "config.tick_s=5")
 
 
-def test_the_settings_run_the_service_and_probes_scrape_and_helm_test_are_answered(tmp_path: Path) -> None:
+def test_the_settings_run_the_service_and_probes_scrape_and_helm_test_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = rendered(WATCH)
     rest = {k: v for k, v in yaml.safe_load(found.settings_text()).items() if k not in ("data_dir", "http")}
     probes = {found.container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
     (scraped,) = rendered(EVERYTHING).one("ServiceMonitor")["spec"]["endpoints"]
+    monkeypatch.setenv("RETUNED_TOKEN", "given-by-the-secret")  # to operate; none of what follows does
     with running(tmp_path, yaml.safe_dump(rest)) as started:
         answers = {path: started.http.get(path).status_code for path in (*probes, scraped["path"])}
         (ready,) = found.one("Pod")["spec"]["containers"]
