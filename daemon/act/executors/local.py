@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _WRAPPER = Path(__file__).with_name("wrapper.py")
 _KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 _START_S = 20.0
-_SECRETS = ("RETUNED_TOKEN",)
+_SECRETS = ("RETUNED_TOKEN", "RETUNED_NOTIFY_URLS", "PGPASSWORD")
 """Not handed to jobs."""
 
 
