@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from daemon.show.timeline import timeline
 from daemon.store import counters, incidents, judgements
 from daemon.store.judgements import Judged
-from daemon.store.ledger import Ledger, events
+from daemon.store.ledger import Ledger, events, note
 from retrain.types import Permanent, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection
 
@@ -21,8 +21,8 @@ ADA = {"by": "ada", "because": "I looked"}
 
 
 @pytest.fixture
-def tx(tmp_path: Path) -> Iterator[Connection]:
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+def tx(new_database: Callable[[], str]) -> Iterator[Connection]:
+    ledger = Ledger(new_database())
     ledger.migrate()
     with ledger.begin() as open_tx:
         _opened(open_tx, "i")
@@ -53,6 +53,23 @@ def test_each_word_is_kept_with_its_person_and_is_an_event(tx: Connection) -> No
     assert [e["kind"] for e in said] == kinds
     assert all(e["data"]["by"] == "ada" for e in said[1:4])
     assert counters.counters(tx, "m")["judged", "false"] == 1
+
+
+def test_a_timeline_holds_what_names_the_incident_and_what_else_happened_while_it_was_open(tx: Connection) -> None:
+    note(tx, 0.5, "m", "alarm", detector="before")
+    note(tx, 2.0, "m", "alarm", detector="ks")
+    note(tx, 2.0, "m", "decision", decision="hold")
+    note(tx, 2.0, "other", "alarm", detector="ks")
+    judgements.judge(tx, "i", Judged.REAL, now=3.0, **ADA)
+    note(tx, 4.0, "m", "alarm", detector="after")
+    judgements.judge(tx, "i", Judged.FALSE, replaces=Judged.REAL, now=5.0, **ADA)
+    assert [e.kind for e in timeline(tx, _kept(tx))] == [
+        "incident.opened",
+        "alarm",
+        "incident.judged",
+        "incident.closed",
+        "incident.judged",
+    ]
 
 
 def test_what_comes_twice_or_too_late_is_a_conflict(tx: Connection) -> None:

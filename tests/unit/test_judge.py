@@ -8,12 +8,14 @@ from daemon.decide import policy
 from daemon.decide.monitors import alpha_per_pane, monitors
 from daemon.judge import Judge
 from daemon.settings import Settings
-from daemon.store import champions
+from daemon.store import champions, incidents, judgements, verdicts
 from daemon.store.ledger import Ledger
 from daemon.store.panes import Windows
-from detectors.types import EDetectorValue, Kind
+from daemon.watch import Watch
+from detectors.types import EDetectorValue, Kind, Outcome, Pairs, Reference, Verdict
 
 DAY = 86_400.0
+NOTHING = Reference(columns={}, kinds={}, sketches={}, bound=Pairs.empty(), digest="")
 
 
 @pytest.fixture
@@ -47,6 +49,38 @@ def test_a_model_whose_first_record_never_comes_is_told_after_a_day(tmp_path: Pa
     told = decision(ledger, judge, settings, 2.1 * DAY)
     assert isinstance(told, policy.Alert)
     assert "nothing is being watched" in told.because
+
+
+def test_what_a_person_closed_starts_no_training_until_another_subject_alarms(tmp_path: Path, ledger: Ledger) -> None:
+    model = {"name": "m", "task": "text-classification", "labels": ["a", "b"], "retrain": {"base_model": "x", "confirm_ticks": 1}}
+    settings = Settings.model_validate({"data_dir": tmp_path, "models": [model]})
+    judge = Judge(settings, Windows())
+    judge._watches["m"] = Watch(model=settings.models[0], version="1", epoch=1, reference=NOTHING, key="k", detectors=[])
+    risk, floor = (_alarm(name) for name in ("risk_change", "f1_floor"))
+    with ledger.begin() as tx:
+        champions.adopt(tx, "m", "1", now=DAY, because="a test")
+        verdicts.save(tx, "m", [risk], at=DAY, epoch=1)
+        judge._incident(tx, judge._watches["m"], [risk], DAY)
+        opened = incidents.open_of(tx, "m")
+        assert opened is not None
+    assert isinstance(decision(ledger, judge, settings, DAY + 1), policy.Retrain)
+    with ledger.begin() as tx:
+        judgements.judge(tx, opened.id, judgements.Judged.FALSE, by="ada", because="", now=DAY + 2)
+        judge._incident(tx, judge._watches["m"], [risk], DAY + 3)
+    assert isinstance(decision(ledger, judge, settings, DAY + 4), policy.Hold)
+    with ledger.begin() as tx:
+        verdicts.save(tx, "m", [floor], at=DAY + 5, epoch=1)
+        judge._incident(tx, judge._watches["m"], [risk, floor], DAY + 5)
+        again = incidents.open_of(tx, "m")
+    assert again is not None
+    assert set(again.subjects) == {"risk_change:s", "f1_floor:s"}
+    assert isinstance(decision(ledger, judge, settings, DAY + 6), policy.Retrain)
+
+
+def _alarm(detector: str) -> Verdict:
+    evidence = EDetectorValue(log10_e=6.0, alpha=1e-5)
+    figures = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 100}
+    return Verdict(detector=detector, subject="s", outcome=Outcome.ALARM, evidence=evidence, because="It alarms.", **figures)  # type: ignore[arg-type]
 
 
 def test_the_monitors_of_a_group_share_the_false_alarms_that_a_user_allows() -> None:
