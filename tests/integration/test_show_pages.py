@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -117,25 +118,41 @@ def _form(http: TestClient, path: str, **fields: str) -> dict[str, str]:
 
 
 class _Tags(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, html: str) -> None:
         super().__init__()
-        self.names: set[str] = set()
+        self.names: Counter[str] = Counter()
         self.attributes: set[str] = set()
+        self.unlabelled: list[str] = []
+        self._in_label = False
+        self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names.add(tag)
+        self.names[tag] += 1
         self.attributes |= {name for name, _ in attrs}
+        self._in_label = self._in_label or tag == "label"
+        if tag in {"input", "select", "textarea"} and not self._in_label and ("type", "hidden") not in attrs:
+            self.unlabelled.append(str(attrs))
+        if tag == "th" and "scope" not in dict(attrs):
+            self.unlabelled.append(f"th {attrs}")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_label = self._in_label and tag != "label"
 
 
 def test_no_text_from_outside_becomes_a_tag_on_any_page(http: TestClient) -> None:
     for path in PATHS:
         page = http.get(path)
         assert page.status_code == 200
-        tags = _Tags()
-        tags.feed(page.text)
-        assert not tags.names & {"script", "img"}, path
+        tags = _Tags(page.text)
+        assert not {"script", "img"} & tags.names.keys(), path
         assert not {name for name in tags.attributes if name.startswith("on") or name == "style"}, path
         assert path == "/" or "&lt;script&gt;" in page.text, f"{path} shows no hostile text: this proves nothing"
+
+
+def test_every_page_can_be_read_by_a_screen_reader(http: TestClient) -> None:
+    for path in (*PATHS, "/signin", "/models/none"):
+        tags = _Tags(http.get(path).text)
+        assert (tags.names["h1"], tags.names["main"], tags.names["nav"], tags.unlabelled) == (1, 1, 1, []), path
 
 
 def test_every_page_forbids_scripts_frames_and_caches(http: TestClient) -> None:

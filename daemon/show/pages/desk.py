@@ -42,7 +42,8 @@ class Desk:
 
     def sentence(self, request: Request, refused: Refused) -> Response:
         """A page that says why not."""
-        return self.page(request, "sentence.html", status=refused.status, sentence=refused.because)
+        title = "Not found" if refused.status == 404 else "Not done"  # noqa: PLR2004 (HTTP's)
+        return self.page(request, "sentence.html", status=refused.status, title=title, sentence=refused.because)
 
     def model(self, name: str) -> ModelView:
         """`Refused(404)` when the settings have no such."""
