@@ -123,7 +123,7 @@ class Kubelet:
         if reason == "Unschedulable":
             status = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": reason, "message": message}]}
         else:
-            status = {"containerStatuses": [{"state": {"waiting": {"reason": reason, "message": message}}}]}
+            status = {"containerStatuses": [{"name": "job", "state": {"waiting": {"reason": reason, "message": message}}}]}
         if pod["status"] != {"phase": "Pending", **status}:
             self._tell(pod, {"phase": "Pending", **status})
 
@@ -131,7 +131,7 @@ class Kubelet:
         name, started = pod["metadata"]["name"], now()
         process = self._process(pod)
         self.processes[name] = process
-        self._tell(pod, {"phase": "Running", "containerStatuses": [{"state": {"running": {"startedAt": started}}}]})
+        self._tell(pod, {"phase": "Running", "containerStatuses": [{"name": "job", "state": {"running": {"startedAt": started}}}]})
         reason, target = self._until_ended(job, pod, process)
         if name in self.disruptions and self.disruptions[name].is_node_gone:
             return  # `_disrupt` has said all that the cluster knows
@@ -140,7 +140,7 @@ class Kubelet:
         cause = reason if reason == "OOMKilled" else ("Completed" if code == 0 else "Error")
         ended = {"exitCode": code, "reason": cause, "startedAt": started, "finishedAt": now()}
         phase = "Succeeded" if code == 0 else "Failed"
-        self._tell(pod, {**pod["status"], "phase": phase, "containerStatuses": [{"state": {"terminated": ended}}]})
+        self._tell(pod, {**pod["status"], "phase": phase, "containerStatuses": [{"name": "job", "state": {"terminated": ended}}]})
         if target is not None:
             self._conclude(job, "Failed", *target)
         elif code == 0:

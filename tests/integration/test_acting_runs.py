@@ -193,6 +193,23 @@ def test_a_training_that_fails_for_now_is_tried_again_and_not_for_ever(world: Wo
     assert run.detail["train_s"] >= 20.0
 
 
+@pytest.mark.parametrize(
+    ("reason", "times", "state", "attempts"),
+    [(Reason.PREEMPTED, 10, "watching", 11), (Reason.OUT_OF_MEMORY, 9, "failed", 2), (Reason.REFUSED, 9, "failed", 1)],
+)
+def test_a_job_is_tried_again_as_often_as_its_cause_deserves(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, reason: Reason, times: int, state: str, attempts: int
+) -> None:
+    ended = JobStatus(state=JobState.DONE, reason=reason, because="as the cluster says")
+    known = world.workers.poll
+    monkeypatch.setattr(world.workers, "poll", lambda h: ended if ".training-" in h and int(h.rpartition("-")[2]) < times else known(h))
+    world.trigger()
+    world.labels()
+    run = world.until(state, step=lambda: world.tick(2000.0))
+    assert sum(".training-" in key for key in world.workers.ran) == attempts
+    assert state == "watching" or f"{reason}: as the cluster says" in run.because
+
+
 def test_what_a_job_waits_for_stands_in_the_run_until_it_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.trigger()
     world.labels()

@@ -106,7 +106,8 @@ def a_pod(phase: str = "Failed", *, state: dict[str, Any] | None = None, gone_s:
     metadata = {"name": "p", "creationTimestamp": "2026-01-01T00:00:00Z"}
     if gone_s is not None:
         metadata["deletionTimestamp"] = datetime.fromtimestamp(NOW - gone_s, UTC).isoformat()
-    containers = [{"state": state}] if state else []
+    sidecar = {"name": "mesh", "state": {"running": {}}}
+    containers = [sidecar, {"name": "job", "state": state}] if state else []
     return {"metadata": metadata, "status": {"phase": phase, "containerStatuses": containers, **told}}
 
 

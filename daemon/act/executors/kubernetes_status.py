@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from daemon.act.executors.kubernetes_manifest import CONTAINER
 from daemon.act.executors.port import JobState, JobStatus
 from retrain.types import Reason
 
@@ -122,7 +123,9 @@ def _condition(of: Object, kind: str) -> Object | None:
 
 
 def _container(pod: Object) -> Object:
-    found: Object = next(iter(pod.get("status", {}).get("containerStatuses") or []), {})
+    """The job's own container; others were added by the cluster (a mesh's sidecar)."""
+    told = pod.get("status", {}).get("containerStatuses") or []
+    found: Object = next((container for container in told if container.get("name") == CONTAINER), {})
     return found
 
 
