@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 _LABEL_VALUES = re.compile(r"^label_values\((?P<selector>.+), *(?P<label>\w+)\)$")
 _VARIABLE = re.compile(r"\$\{?(\w+)(?::\w+)?\}?")
+_SPECIAL = re.compile(r"[$^*{}\[\]'+?.()|]")
 _OF_GRAFANA = {"__rate_interval": "10s", "__interval": "1s", "__range": "10m"}
 """As of a scrape every second; a longer one is given by the caller."""
 
@@ -27,6 +28,16 @@ def variables(name: str) -> dict[str, tuple[str, str]]:
     """Variable -> (selector, label) of its `label_values`, in the dashboard's order."""
     found = {v["name"]: _LABEL_VALUES.match(v["query"]) for v in board(name)["templating"]["list"] if v["type"] == "query"}
     return {key: (match["selector"], match["label"]) for key, match in found.items() if match is not None}
+
+
+def many(name: str) -> set[str]:
+    """Variables that may have several values at once."""
+    return {v["name"] for v in board(name)["templating"]["list"] if v["multi"]}
+
+
+def escaped(value: str) -> str:
+    """As Grafana's data source writes a value of such a variable into an expression: for a regular expression in a PromQL string."""
+    return _SPECIAL.sub(r"\\\\\g<0>", value.replace("\\", "\\" * 4))
 
 
 def replaced(text: str, chosen: Mapping[str, str]) -> str:

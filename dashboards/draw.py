@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from matplotlib.figure import Figure
 
-from dashboards.asked import board, replaced, variables
+from dashboards.asked import board, escaped, many, replaced, variables
 from dashboards.drawn import draw_panel
 
 if TYPE_CHECKING:
@@ -38,10 +38,13 @@ class Shown:
     start: float
     end: float
     chosen: dict[str, str]
+    many: set[str]
+    """Of these, what Grafana escapes."""
 
     def ask(self, expr: str, chosen: dict[str, str], *, is_instant: bool) -> list[dict[str, Any]]:
         """Series with labels and points [(at, value)], oldest first."""
-        text = replaced(expr, {**self.chosen, **_OF_GRAFANA, "__range": f"{round(self.end - self.start)}s", **chosen})
+        chosen = {name: escaped(value) if name in self.many else value for name, value in {**self.chosen, **chosen}.items()}
+        text = replaced(expr, {**_OF_GRAFANA, "__range": f"{round(self.end - self.start)}s", **chosen})
         if is_instant:
             found = self._get("query", query=text, time=self.end)
             return [
@@ -65,12 +68,12 @@ class Shown:
 
 def draw(name: str, shown: Shown, out: Path) -> None:
     """One dashboard as a picture."""
-    body, many = board(name), dict[str, list[str]]()
+    body, values = board(name), dict[str, list[str]]()
     for variable, (selector, label) in variables(name).items():
-        many[variable] = found = shown.values(selector, label)
+        values[variable] = found = shown.values(selector, label)
         if variable not in shown.chosen and found:
             shown.chosen[variable] = found[0]
-    panels = [(panel, at, chosen) for panel in body["panels"] for at, chosen in _places(panel, many)]
+    panels = [(panel, at, chosen) for panel in body["panels"] for at, chosen in _places(panel, values)]
     height = max(at["y"] + at["h"] for _, at, _ in panels) + 1
     figure = Figure(figsize=(_COLUMNS * _CELL_INCH[0], height * _CELL_INCH[1]), facecolor="#f4f5f5")
     figure.text(0.005, 1 - 0.7 / height, body["title"], fontsize=15, weight="bold", va="center")
@@ -86,15 +89,15 @@ def draw(name: str, shown: Shown, out: Path) -> None:
     figure.savefig(out, dpi=80)
 
 
-def _places(panel: dict[str, Any], many: dict[str, list[str]]) -> Iterator[tuple[dict[str, int], dict[str, str]]]:
+def _places(panel: dict[str, Any], values: dict[str, list[str]]) -> Iterator[tuple[dict[str, int], dict[str, str]]]:
     """Where a panel stands, once for each value when it is repeated."""
     at, variable = panel["gridPos"], panel.get("repeat")
     if variable is None:
         yield at, {}
         return
-    values = many[variable][:_REPEATED_AT_MOST]
-    width = _COLUMNS // max(1, len(values))
-    for i, value in enumerate(values):
+    found = values[variable][:_REPEATED_AT_MOST]
+    width = _COLUMNS // max(1, len(found))
+    for i, value in enumerate(found):
         yield {**at, "x": i * width, "w": width}, {variable: value}
 
 
@@ -110,7 +113,7 @@ def main() -> None:
     end = time.time()
     with httpx.Client(base_url=asked.prometheus, timeout=30.0) as http:
         for name in BOARDS:
-            shown = Shown(http=http, start=end - 60.0 * asked.minutes, end=end, chosen={**chosen})
+            shown = Shown(http=http, start=end - 60.0 * asked.minutes, end=end, chosen={**chosen}, many=many(name))
             draw(name, shown, asked.out / f"dashboard-{name}.png")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from dashboards.units import written
@@ -31,9 +31,7 @@ def draw_panel(
 ) -> None:
     """One panel with its title into a box (left, bottom, width, height of the figure); `span`: the time shown."""
     left, bottom, width, height = box
-    frame = figure.add_axes(box)
-    frame.set_axis_off()
-    frame.add_patch(FancyBboxPatch((0, 0), 1, 1, transform=frame.transAxes, boxstyle="square,pad=0", fc="white", ec="#d8d9da", lw=0.8))
+    figure.add_artist(Rectangle((left, bottom), width, height, transform=figure.transFigure, fc="white", ec="#d8d9da", lw=0.8, zorder=-1))
     bar = 0.24 / figure.get_figheight()  # height of the title, in figure units
     figure.text(left + 0.004, bottom + height - bar * 0.62, title, fontsize=9, weight="bold", va="center")
     inner = (left + 0.004, bottom, width - 0.008, height - bar)

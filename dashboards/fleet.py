@@ -133,9 +133,10 @@ def _scores() -> Any:  # noqa: ANN401 (the SDK's panels have no common type)
         unit="percentunit",
         width=24,
     )
-    limit = Query(expr=score_limit("$models"), name="held to")
-    value = Query(expr=score("value", "$models"), name="score")
-    return band(says, value=value, low=score("low", "$models"), high=score("high", "$models"), limit=limit).repeat("models")
+    of = 'model=~"$models"'
+    limit = Query(expr=score_limit(of), name="held to")
+    value = Query(expr=score("value", of), name="score")
+    return band(says, value=value, low=score("low", of), high=score("high", of), limit=limit).repeat("models")
 
 
 def _lately() -> list[Any]:

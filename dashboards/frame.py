@@ -55,7 +55,7 @@ def framed(uid: str, title: str, says: str, *, since: str) -> Dashboard:
 
 
 def by_label(name: str, label: str, query: str, *, is_many: bool = False) -> QueryVariable:
-    """A variable whose values are those of a label; `is_many`: several at once, all at first."""
+    """A variable whose values are those of a label; `is_many`: several at once, all at first (Grafana escapes them: match with =~)."""
     variable = QueryVariable(name).label(label).query(query).datasource(SOURCE).refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
     variable = variable.sort(VariableSort.ALPHABETICAL_ASC)
     return variable.multi(multi=True).include_all(include_all=True) if is_many else variable

@@ -37,7 +37,7 @@ def performance() -> list[Any]:
         empty="nothing of this is watched yet: see `retuned check`",
         unit="percentunit",
     )
-    window, floor = f'{_MODEL}, {PERFORMANCE}, subject="$metric"', f'{_MODEL}, subject="$metric"'
+    window, floor = f'{_MODEL}, {PERFORMANCE}, subject=~"$metric"', f'{_MODEL}, subject=~"$metric"'
     risk = f'{_MODEL}, detector="risk_change"'
     gathered = evidence("subject, detector", f'{_MODEL}, detector=~".+_floor|risk|risk_change|fairness_gap"')
     return [

@@ -21,18 +21,18 @@ def figure(bound: str, where: str) -> str:
     return f'(retuned_figure_value{{bound="{bound}", {where}}} unless on (model, detector, subject) {insufficient})'
 
 
-def score(bound: str, model: str = "") -> str:
+def score(bound: str, where: str = "") -> str:
     """Of each model the watched metric that stands worst; where none has a limit, accuracy."""
-    of = f', model="{model}"' if model else ""
+    of = f", {where}" if where else ""
     worst = f"bottomk by (model) (1, {figure('value', WATCHED + of)})"
     watched = f"max by (model) ({figure(bound, WATCHED + of)} and on (model, detector, subject) {worst})"
     plain = f'detector="accuracy"{of}'
     return f"{watched} or max by (model) ({figure(bound, plain)})"
 
 
-def score_limit(model: str) -> str:
+def score_limit(where: str) -> str:
     """What that metric is held to."""
-    of = f'{WATCHED}, model="{model}"'
+    of = f"{WATCHED}, {where}"
     worst = f"bottomk by (model) (1, {figure('value', of)})"
     return f"max by (model) (retuned_figure_limit{{{of}}} and on (model, detector, subject) {worst})"
 

@@ -6,6 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from dashboards.asked import many
 from dashboards.draw import BOARDS, Shown, draw
 from tests.observing import drive, prometheus
 from tests.scene import MODEL, Scene, scene
@@ -29,7 +30,8 @@ def main() -> None:
             _play(played, 50.0, is_bad=True)
             end = time.time()
             for board in BOARDS:
-                shown = Shown(http=server.http, start=start, end=end, chosen={"model": MODEL, "column": "input.amount"})
+                chosen = {"model": MODEL, "column": "input.amount"}
+                shown = Shown(http=server.http, start=start, end=end, chosen=chosen, many=many(board))
                 draw(board, shown, DOCS / f"dashboard-{board}.png")
 
 

@@ -16,7 +16,7 @@ import pytest
 from matplotlib.image import imread
 
 from daemon.show.metrics import BY_NAME
-from dashboards.asked import HERE, named_in, replaced, variables
+from dashboards.asked import HERE, escaped, many, named_in, replaced, variables
 from tests.docs_blocks import Block
 from tests.expressions import BOARDS, RULES, Expression, metrics_of, of_panels, of_rules, unknown
 from tests.integration.conftest import wait_for
@@ -94,7 +94,7 @@ class Observed:
             values = sorted(series["metric"][label] for series in found)
             assert values, f"{board}: the variable {name} has no value"
             chosen.setdefault(name, values)
-        return chosen
+        return {name: [escaped(v) if name in many(board) else v for v in values] for name, values in chosen.items()}
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_the_guide_to_prometheus_and_grafana(observed: Observed, doc_blocks: lis
     scraping.run(cwd=tmp_path)
     asking.run(cwd=tmp_path, replace=here)
     env = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(HERE.parent)}
-    drawing.run(cwd=tmp_path, env=env, replace={**here, "--minutes 30": "--minutes 1", "support-sentiment": MODEL})
+    drawing.run(cwd=tmp_path, env=env, replace={**here, "--minutes 30": "--minutes 1", "support-sentiment": MODEL}, timeout=280)
     for board in BOARDS:
         height, width, _ = imread(tmp_path / f"dashboard-{board}.png").shape
         assert (width, height > 500) == (1305, True)

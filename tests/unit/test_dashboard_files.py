@@ -9,6 +9,7 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from dashboards.asked import escaped, many
 from dashboards.build import PARTS, files
 from dashboards.fleet import fleet
 from dashboards.model import model
@@ -86,3 +87,15 @@ def every_node(node: Any) -> list[dict[str, Any]]:
     if isinstance(node, dict):
         return [node, *(found for value in node.values() for found in every_node(value))]
     return [found for value in node for found in every_node(value)] if isinstance(node, list) else []
+
+
+def test_a_variable_with_several_values_is_matched_as_a_regular_expression() -> None:
+    """Grafana escapes such values: an equality would find nothing that has a bracket or a dot."""
+    for name in BOARDS:
+        text = "\n".join(target["expr"] for panel in panels(name) for target in panel["targets"])
+        for variable in many(name):
+            assert f'="${variable}' not in text.replace("=~", "~"), variable
+
+
+def test_a_value_is_escaped_as_grafana_does_it() -> None:
+    assert escaped("f1[label=a.b]") == r"f1\\[label=a\\.b\\]"
