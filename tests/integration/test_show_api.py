@@ -25,7 +25,7 @@ from detectors.types import EDetectorValue, EValue, Outcome, PValue, Score, Verd
 from retrain.types import Permanent, Reason, Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 NOW = 1_800_000_000.0
@@ -66,8 +66,8 @@ def verdict(detector: str, evidence: Any, outcome: Outcome = Outcome.OK) -> Verd
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+def ledger(new_database: Callable[[], str]) -> Iterator[Ledger]:
+    opened = Ledger(new_database())
     opened.migrate()
     yield opened
     opened.close()
