@@ -17,7 +17,7 @@ from daemon import crosscheck, crosscheck_executor, yaml_lines
 from daemon.settings import Settings
 
 _SHOWN_CHARS = 80
-_SECRET = ("http", "token")
+_SECRET = {("http", "token"), ("notify", "urls")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,15 +47,12 @@ class SettingsError(Exception):
 
 
 def load_settings(file: Path) -> Settings:
-    """The settings in a YAML file, with RETUNED_TOKEN from the environment; paths in it count from its folder.
+    """The settings in a YAML file, with the secrets that the environment holds; paths in it count from its folder.
 
     `SettingsError` names every problem with line, value, rule and remedy.
     """
     data, lines = _read(file)
-    token = os.environ.get("RETUNED_TOKEN")
-    if token:
-        http = data.get("http")
-        data = {**data, "http": {**(http if isinstance(http, dict) else {}), "token": token}}
+    data = _with_secrets(data)
     try:
         settings = Settings.model_validate(data)
     except ValidationError as e:
@@ -75,6 +72,16 @@ def load_settings(file: Path) -> Settings:
     if found:
         raise SettingsError(file, sorted(found, key=lambda p: p.line))
     return settings
+
+
+def _with_secrets(data: dict[str, Any]) -> dict[str, Any]:
+    """RETUNED_TOKEN and RETUNED_NOTIFY_URLS take the place of what the file says."""
+    token, urls = os.environ.get("RETUNED_TOKEN"), os.environ.get("RETUNED_NOTIFY_URLS", "").split()
+    for part, name, value in (("http", "token", token), ("notify", "urls", urls)):
+        if value:
+            held = data.get(part)
+            data = {**data, part: {**(held if isinstance(held, dict) else {}), name: value}}
+    return data
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[yaml_lines.Path, int]]:
@@ -174,5 +181,5 @@ def _dotted(path: yaml_lines.Path) -> str:
 
 
 def _shown(value: Any, path: yaml_lines.Path) -> str:  # noqa: ANN401 (YAML)
-    text = "(secret)" if path[:2] == _SECRET else repr(value)
+    text = "(secret)" if path[:2] in _SECRET else repr(value)
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"

@@ -125,10 +125,15 @@ class Judge:
             )
             payload = {"incident": after.id, "epoch": after.epoch, "version": watch.version}
             outbox.put(tx, key=f"report:{after.id}", model=name, kind="report", payload=payload, now=now)
+            _tell_incident(tx, "opened", after, found, now=now)
         elif change is incidents_of.Change.CLOSED:
-            incidents.close(tx, after.id, now=now, because="quiet" if after.epoch == watch.epoch else "the epoch ended")
+            because = "quiet" if after.epoch == watch.epoch else "the epoch ended"
+            incidents.close(tx, after.id, now=now, because=because)
+            _tell_incident(tx, "closed", after, found, now=now, because=f"Over: {because}.")
         else:
             incidents.extend(tx, after.id, now=now, subjects=after.subjects, harmful=after.harmful, last_alarm_at=after.last_alarm_at)
+            if after.harmful and before is not None and not before.harmful:
+                _tell_incident(tx, "harmful", after, found, now=now)
 
     def _history(self, tx: Connection, model: ModelSettings, watch: Watch | None, now: float) -> policy.History:
         name = model.name
@@ -160,7 +165,7 @@ class Judge:
         self._last[model] = said
         note(tx, now, model, "decision", decision=kind, because=decision.because)
         if isinstance(decision, policy.Alert):
-            payload = {"what": "alert", "because": decision.because}
+            payload = {"what": "blind" if decision.key.startswith("blind:") else "advice", "because": decision.because}
             outbox.put(tx, key=f"notify:{model}:{decision.key}", model=model, kind="notify", payload=payload, now=now)
 
 
@@ -183,6 +188,25 @@ def _tell_alarms(tx: Connection, pane: ClosedPane, fresh: Iterable[Verdict], *, 
             epoch=epoch,
         )
         counters.add(tx, pane.model, {("alarms", v.detector): 1})
+
+
+def _tell_incident(
+    tx: Connection, what: str, incident: incidents_of.Incident, found: list[Verdict], *, now: float, because: str | None = None
+) -> None:
+    """To a person, once an incident and state."""
+    newest = max(incident.subjects.values(), key=lambda s: float(s["first_at"]))
+    payload = {
+        "what": f"incident.{what}",
+        "incident": incident.id,
+        "harmful": incident.harmful,
+        "kinds": sorted({str(s["kind"]) for s in incident.subjects.values()}),
+        "because": because or newest["because"],
+        "figures": [
+            {"detector": v.detector, "subject": v.subject, "value": v.value, "low": v.low, "high": v.high, "n": v.n}
+            for v in incidents_of.alarms(found)
+        ],
+    }
+    outbox.put(tx, key=f"notify:{incident.id}:{what}", model=incident.model, kind="notify", payload=payload, now=now)
 
 
 def _as_incident(stored: incidents.StoredIncident | None) -> incidents_of.Incident | None:

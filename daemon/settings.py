@@ -283,6 +283,32 @@ class HttpSettings(_Part):
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
+class Topic(StrEnum):
+    """What people can be told of."""
+
+    INCIDENT = "incident"
+    """Opened, become harmful, closed."""
+    RUN = "run"
+    """Failed, waiting for approval, promoted, rolled back, and every other end."""
+    BLIND = "blind"
+    ADVICE = "advice"
+    """What only a person may do: a suggested retraining, a used-up budget."""
+    ALIAS = "alias"
+    """Moved by somebody else in the registry."""
+
+
+class NotifySettings(_Part):
+    """Messages to people by the service itself: for those who have no Prometheus and Alertmanager."""
+
+    urls: list[Annotated[SecretStr, Field(min_length=4)]] = []
+    """Targets as apprise writes them (json://, slack://, mailtos://, …). They hold secrets: better by the environment, RETUNED_NOTIFY_URLS,
+    separated by white space."""
+    on: list[Topic] = list(Topic)
+    """What to tell."""
+    retry_h: Positive = 24.0
+    """A message that a target does not take is tried again for so long: a day outlasts an outage, and what is older is no news."""
+
+
 class RegistrySettings(_Part):
     """MLflow."""
 
@@ -299,6 +325,7 @@ class Settings(_Part):
     """SQLAlchemy URL; None = SQLite in data_dir."""
     http: HttpSettings = HttpSettings()
     registry: RegistrySettings = RegistrySettings()
+    notify: NotifySettings = NotifySettings()
     executor: ExecutorSettings = ExecutorSettings()
     disk: DiskSettings = DiskSettings()
     tick_s: Positive = 10.0

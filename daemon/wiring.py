@@ -18,6 +18,7 @@ from daemon.act.notify import Notify
 from daemon.act.outbox import Deliverer
 from daemon.act.report import Reporter
 from daemon.act.runs import LogRows, Runs
+from daemon.act.send import Sender, targets_of
 from daemon.act.step import Ports
 from daemon.capture.frames import Mark
 from daemon.capture.http import Ingest, IngestPort, Limits
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from daemon.act.executors.port import Executor
     from daemon.settings import Settings
 
+_LAST_MESSAGES_S = 5.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wired:
@@ -53,11 +56,13 @@ class Wired:
     monitor: Monitor
     ledger: Ledger
     spool: Spool
+    sender: Sender
 
     def close(self) -> None:
-        """The port is closed and no tick runs: end the intake and the spool, then the ledger."""
+        """The port is closed and no tick runs: end the intake and the spool, let go what is on its way to people, then the ledger."""
         self.pipeline.intake.close()
         self.spool.close()
+        self.sender.close(_LAST_MESSAGES_S, time.time())
         self.ledger.close()
 
 
@@ -95,12 +100,15 @@ def build(settings: Settings) -> Wired:
     )
     monitor = Monitor(port.counts, spool, intake, disk)
     keeper = Keeper(settings, ledger, disk, hold)
-    pipeline = _pipeline(settings, ledger, intake, monitor, keeper, split_salt=salts["split"])
+    sender = Sender(ledger=ledger, targets=targets_of(settings.notify.urls), retry_s=settings.notify.retry_h * 3600.0)
+    pipeline = _pipeline(settings, ledger, intake, monitor, keeper, sender=sender, split_salt=salts["split"])
     api = create_api(ByPerson(pipeline), settings, ledger, ingest={"/v1/records": Record, "/v1/labels": Label})
-    return Wired(app=Ingest(port, otherwise=api), pipeline=pipeline, monitor=monitor, ledger=ledger, spool=spool)
+    return Wired(app=Ingest(port, otherwise=api), pipeline=pipeline, monitor=monitor, ledger=ledger, spool=spool, sender=sender)
 
 
-def _pipeline(settings: Settings, ledger: Ledger, intake: Intake, monitor: Monitor, keeper: Keeper, *, split_salt: bytes) -> Pipeline:
+def _pipeline(
+    settings: Settings, ledger: Ledger, intake: Intake, monitor: Monitor, keeper: Keeper, *, sender: Sender, split_salt: bytes
+) -> Pipeline:
     """Decide and act."""
     executor = executor_of(settings)
     versions = MlflowVersions(settings.registry.tracking_uri, data_dir=settings.data_dir)
@@ -108,7 +116,8 @@ def _pipeline(settings: Settings, ledger: Ledger, intake: Intake, monitor: Monit
     ports = Ports(ledger=ledger, versions=versions, executor=executor, rows=rows, data_dir=settings.data_dir)
     aliases = Aliases(settings=settings, ledger=ledger, versions=versions)
     reporter = Reporter(settings=settings, ledger=ledger, executor=LocalExecutor())  # it needs the service's data, and no torch
-    handlers = {"aliases": aliases.deliver, "notify": Notify(ledger=ledger).deliver, "report": reporter.deliver}
+    notify = Notify(ledger=ledger, targets=list(sender.targets), topics=settings.notify.on, url=settings.http.url)
+    handlers = {"aliases": aliases.deliver, "notify": notify.deliver, "send": sender.deliver, "report": reporter.deliver}
     runs, outbox = Runs(ports, split_salt=split_salt), Deliverer(ledger=ledger, handlers=handlers)
     judge = Judge(settings, Windows())
     monitor.watch(

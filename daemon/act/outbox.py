@@ -54,7 +54,7 @@ class Deliverer:
             return False
         with self.ledger.begin() as tx:
             if unfinished is not None:
-                outbox.failed(tx, message, now=now, error="goes on", retry_after_s=unfinished.after_s)
+                outbox.later(tx, message.id, at=now + unfinished.after_s)
             else:
                 outbox.done(tx, message.id, now=now)
         return unfinished is None

@@ -187,7 +187,7 @@ class Runs:
                 record=move.record,
             )
             if move.tell:
-                payload = {"what": f"run.{move.state.value}", "run": run.id, "because": move.because}
+                payload = {"what": f"run.{move.state.value}", "run": run.id, "because": move.because, "figures": _figures(record)}
                 outbox.put(tx, key=f"notify:run:{run.id}:{move.state.value}", model=run.model, kind="notify", payload=payload, now=now)
         return entered
 
@@ -217,3 +217,12 @@ class Runs:
         if State.INVALID is end and state in {State.PLANNED, State.COLLECTING, State.REGISTERED, State.AWAITING_APPROVAL}:
             end = State.FAILED
         return self._enter(run, Move(state=end, because=str(e)[:1000], tell=True), now)
+
+
+def _figures(record: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """What the gates measured, for the message."""
+    gates = (record or {}).get("gates", [])
+    return [
+        {"subject": f"gate {g['name']} of {g['subject']}", **{k: g[k] for k in ("value", "low", "high", "n")}, "detector": g["outcome"]}
+        for g in gates
+    ]

@@ -79,6 +79,11 @@ def done(tx: Connection, message_id: int, *, now: float) -> None:
     tx.execute(update(_t).where(_t.c.id == message_id).values(done_at=now, attempts=_t.c.attempts + 1, error=None))
 
 
+def later(tx: Connection, message_id: int, *, at: float) -> None:
+    """Goes on by itself: looked at again then; no attempt has failed."""
+    tx.execute(update(_t).where(_t.c.id == message_id).values(next_at=at))
+
+
 def failed(tx: Connection, message: Message, *, now: float, error: str, retry_after_s: float | None = None) -> float:
     """Not delivered: tried again later (doubling from 1 s to 5 minutes, or as told); gives the time of the next try."""
     wait_s = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** min(message.attempts, 30)) if retry_after_s is None else retry_after_s

@@ -140,7 +140,7 @@ def test_a_second_service_on_the_same_folder_is_refused(serve: Serve, tmp_path: 
     assert "another service uses" in second.stderr
 
 
-@pytest.mark.parametrize("forbidden", [("torch", "transformers", "peft", "evidently", "mlflow", "fairlearn", "kubernetes")])
+@pytest.mark.parametrize("forbidden", [("torch", "transformers", "peft", "evidently", "mlflow", "fairlearn", "kubernetes", "apprise")])
 def test_a_ticking_service_has_loaded_nothing_heavy(tmp_path: Path, forbidden: tuple[str, ...]) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(f"data_dir: {tmp_path / 'data'}\n" + _CONFIG.format(reference=_reference(tmp_path)))

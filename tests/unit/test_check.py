@@ -47,6 +47,22 @@ def fields(part: type[BaseModel]) -> dict[str, Any]:
     return found
 
 
+def test_the_targets_of_messages_come_from_the_environment_and_are_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("notify: {urls: [json://file/], retry_h: 1}\nmodels: [{name: m, task: text-classification}]\n")
+    monkeypatch.setenv("RETUNED_NOTIFY_URLS", "json://u:hidden@one/ \n slack://hidden/two")
+    held = load_settings(file).notify
+    assert [url.get_secret_value() for url in held.urls] == ["json://u:hidden@one/", "slack://hidden/two"]
+    assert held.retry_h == 1
+    assert "hidden" not in repr(held)
+    monkeypatch.delenv("RETUNED_NOTIFY_URLS")
+    file.write_text("notify: {urls: [{hidden: 1}]}\nmodels: [{name: m, task: text-classification}]\n")
+    with pytest.raises(SettingsError) as told:
+        load_settings(file)
+    assert "notify.urls" in str(told.value)
+    assert "hidden" not in str(told.value)
+
+
 def test_the_example_names_every_setting_there_is() -> None:
     text = EXAMPLE.read_text()
     missing = [where for where, name in fields(Settings).items() if not re.search(rf"\b{name}:", text)]
