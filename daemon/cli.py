@@ -160,11 +160,13 @@ def restore(
 @contextmanager
 def _told() -> Iterator[None]:
     """A failure is one sentence and exit code 1."""
-    from retrain.types import Permanent  # noqa: PLC0415 (start-up time of `retuned --help`)
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 (start-up time of `retuned --help`)
+
+    from retrain.types import Permanent  # noqa: PLC0415
 
     try:
         yield
-    except (Permanent, OSError) as e:
+    except (Permanent, OSError, SQLAlchemyError) as e:  # no message of these holds a password
         typer.echo(f"retuned: {e.detail if isinstance(e, Permanent) else e}", err=True)
         raise typer.Exit(1) from None
 

@@ -1,4 +1,4 @@
-"""Nothing is deleted while somebody copies: a lock on the data folder that the kernel frees when its holder ends, however it ends."""
+"""Nothing is deleted while somebody copies: a lock file that the kernel frees when its holder ends, however it ends."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ class Hold:
 
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
-        fd = os.open(self._data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(self._data_dir / ".hold", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # writable: NFS wants it for a lock
         try:
+            if os.geteuid() == 0:  # a backup by root must not shut out the service
+                owner = self._data_dir.stat()
+                os.fchown(fd, owner.st_uid, owner.st_gid)
             fcntl.flock(fd, how)
             yield
         finally:

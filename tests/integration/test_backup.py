@@ -273,7 +273,7 @@ def test_a_backup_never_replaces_another_and_a_folder_that_is_not_empty_is_not_r
 def test_killed_at_random_moments_nothing_stands_under_the_name_or_all_of_it(house: Path, tmp_path: Path) -> None:
     rng, out, kills = random.Random(3), tmp_path / "out", 0
     part = tmp_path / ".out.part" / "archive"
-    for _ in range(5):
+    for _ in range(4):
         with subprocess.Popen([RETUNED, "backup", out, "--config", house], stdout=subprocess.DEVNULL) as process:
             wait_for(lambda process=process: part.exists() or process.poll() is not None, seconds=60, message="the archive's beginning")
             time.sleep(rng.uniform(0.0, 0.1))  # somewhere in its writing
@@ -282,7 +282,7 @@ def test_killed_at_random_moments_nothing_stands_under_the_name_or_all_of_it(hou
         if out.exists():
             restore(out, tmp_path / f"into{kills}")  # whole
             out.unlink()
-    assert kills >= 3
+    assert kills >= 2
     assert not out.exists()
     made(house, out)
     assert not list(tmp_path.glob(".out.part*"))
@@ -332,7 +332,7 @@ def test_a_ledger_of_either_database_is_backed_up_and_put_back_into_either(
     with source.begin() as tx:
         champions.adopt(tx, "m", "1", now=1.0, because="first")
         counters.add(tx, "m", {("records", "stored"): 2**40})
-        for i in range(5000):
+        for i in range(2100):
             note(tx, float(i), "m", "decision", because=f"{i}")
         tx.execute(sa.insert(tables.record_key).values(model="m", key=b"\x00\xff" * 8, at=1.0))
     settings = load_settings(house)

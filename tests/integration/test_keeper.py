@@ -329,6 +329,14 @@ def test_nothing_goes_while_a_backup_reads_and_it_goes_after(house: House) -> No
     assert not house.has(path)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+def test_a_backup_by_root_does_not_shut_out_the_service(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, 12345)
+    with Hold(tmp_path).held():
+        held = (tmp_path / ".hold").stat()
+    assert (held.st_uid, held.st_gid, held.st_mode & 0o777) == (12345, 12345, 0o600)
+
+
 def test_a_low_disk_does_not_wait_for_the_daily_look(house: House) -> None:
     adopt(house, "1", age_days=300)
     house.settle()
@@ -366,7 +374,7 @@ def test_many_panes_go_in_steps_that_keep_a_tick_short(house: House) -> None:
     assert house.rows(tables.pane) == 1
 
 
-PANES = 600
+PANES = 300
 
 
 def _main(folder: Path) -> None:
@@ -390,7 +398,7 @@ def test_killed_at_random_moments_no_row_names_a_file_that_is_gone_and_no_file_s
         with subprocess.Popen([sys.executable, __file__, str(tmp_path)], stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             assert child.stdout.readline() == b"ready\n"
-            if kills < 4:
+            if kills < 3:
                 select.select([child.stdout], [], [], rng.uniform(0.005, 0.1))
                 if child.poll() is None:
                     child.kill()
@@ -404,7 +412,7 @@ def test_killed_at_random_moments_no_row_names_a_file_that_is_gone_and_no_file_s
         assert there - named <= gone, "a file is left that nobody would remove"
         if child.returncode == 0:
             break
-    assert kills == 4
+    assert kills == 3
     assert named == there == young
     assert house.pruned() == {"age": PANES * 1000}
     assert (house.rows(tables.doomed), house.rows(tables.label)) == (0, 40)
