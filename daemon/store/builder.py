@@ -19,7 +19,7 @@ import structlog
 from daemon.settings import ModelSettings
 from daemon.store import codec
 from daemon.store.building import Building, Built
-from daemon.store.ports import SpooledRecord
+from daemon.store.columns import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,6 @@ LARGE_N = 5000
 """Records of a pane; fewer are built faster than they are sent."""
 _ANSWER_S = 120.0  # a process that takes longer for a pane hangs
 _END_S = 5.0
-_lines = msgspec.json.Encoder()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -38,8 +37,7 @@ class Asked(msgspec.Struct, frozen=True):
 
     model: str
     path: str
-    records: bytes
-    """NDJSON."""
+    rows: Rows
 
 
 class Builder:
@@ -50,17 +48,17 @@ class Builder:
         self._here = {model.name: Building(model) for model in models}
         self._there: _Process | None = None
 
-    def build(self, model: str, records: Sequence[SpooledRecord], path: str) -> Built:
-        """One record at least; `path` is relative to the data folder."""
+    def build(self, model: str, rows: Rows, path: str) -> Built:
+        """`path` is relative to the data folder."""
         file = self._data_dir / path
-        if len(records) >= LARGE_N:
+        if len(rows.ids) >= LARGE_N:
             try:
                 self._there = self._there or _Process(self._models)
-                return self._there.build(Asked(model, str(file), _lines.encode_lines(records)))
+                return self._there.build(Asked(model, str(file), rows))
             except (OSError, EOFError, ValueError) as error:
                 log.warning("builder.lost", model=model, error=f"{type(error).__name__}: {error}"[:200])
                 self.close()
-        return self._here[model].build(records, file)
+        return self._here[model].build(rows, file)
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -99,12 +97,11 @@ def answer(pipe: Connection) -> None:
     """The process, from its own side: until the pipe closes. What goes wrong ends it, and is found again by the service."""
     models = [ModelSettings.model_validate(found) for found in msgspec.json.decode(pipe.recv_bytes())]
     building = {model.name: Building(model) for model in models}
-    asked_of, records_of = msgspec.msgpack.Decoder(Asked), msgspec.json.Decoder(SpooledRecord)
+    decoder = msgspec.msgpack.Decoder(Asked)
     try:
         while True:
-            asked = asked_of.decode(pipe.recv_bytes())
-            built = building[asked.model].build(records_of.decode_lines(asked.records), Path(asked.path))
-            pipe.send_bytes(codec.encode(built))
+            asked = decoder.decode(pipe.recv_bytes())
+            pipe.send_bytes(codec.encode(building[asked.model].build(asked.rows, Path(asked.path))))
     except (EOFError, BrokenPipeError):
         return
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from daemon.store.columns import Reader, log_table
+from daemon.store.columns import Reader, Rows, log_table
 from daemon.store.record_log import write_log
 from detectors.sketches.summary import summarise, summary_to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from daemon.settings import ModelSettings
-    from daemon.store.ports import SpooledRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,8 +33,8 @@ class Building:
     def __init__(self, model: ModelSettings) -> None:
         self._reader, self._kinds, self._pi = Reader(model), model.subjects(), model.sample_ratio
 
-    def build(self, records: Sequence[SpooledRecord], path: Path) -> Built:
-        """Of one record at least. The file is durable when this returns."""
-        frame = self._reader.frame(records)
-        write_log(path, log_table(records, frame, self._pi))
+    def build(self, rows: Rows, path: Path) -> Built:
+        """The file is durable when this returns."""
+        frame = self._reader.frame(rows)
+        write_log(path, log_table(rows, frame, self._pi))
         return Built(columns=frame.watched, summary=summary_to_bytes(summarise(frame.watched, self._kinds)))

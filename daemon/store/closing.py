@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from daemon.store import tables
 from daemon.store.closed import ClosedPane, Join, Part
+from daemon.store.columns import rows_of
 from daemon.store.joining import Joiner, Own, is_pair, pairs_of, waited
 from daemon.store.record_log import RecordLog, log_path
 from detectors.sketches.confusion import Confusion
@@ -84,7 +85,7 @@ class Closing:
         """One part: its Parquet is durable and its sketches are made when this returns."""
         if records:
             path = log_path(self._model.name, part.version, part.start, part.seq)
-            built = self._builder.build(self._model.name, records, path)
+            built = self._builder.build(self._model.name, rows_of(records, part.ats), path)
             part = replace(part, path=path, summary=summary_from_bytes(built.summary))
             if part.version == self._version:
                 self._fresh.append(_since(built.columns, part.ats, self._since))

@@ -40,7 +40,8 @@ LOG_SCHEMA = pa.schema(
         pa.field("pi", pa.float64(), nullable=False),  # probability with which the record was sampled
     ]
 )
-_SLICE_N = 1000  # records decoded at once: more leave the processor's cache
+SLICE_N = 1000
+"""Records decoded at once: more leave the processor's cache."""
 _LOG_SLICE_N = 8192  # rows of one Arrow array; halved where their texts are too large for it
 
 
@@ -51,6 +52,30 @@ class Output(msgspec.Struct, frozen=True, gc=False):
     scores: dict[str, float] | None = None
     text: str | None = None
     value: float | None = None
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """One version's records of a pane before they are read; their JSON in lines, `SLICE_N` of them together."""
+
+    version: str
+    ids: list[str]
+    ats: list[float]
+    inputs: list[bytes]
+    output: list[bytes]
+    segments: list[bytes]
+
+
+def rows_of(records: Sequence[SpooledRecord], ats: list[float]) -> Rows:
+    """Of one record at least; all are of one version."""
+    slices = [records[i : i + SLICE_N] for i in range(0, len(records), SLICE_N)]
+    return Rows(
+        version=records[0].version,
+        ids=[r.id for r in records],
+        ats=ats,
+        inputs=[b"\n".join([r.inputs for r in part]) for part in slices],
+        output=[b"\n".join([r.output for r in part]) for part in slices],
+        segments=[b"\n".join([r.segments for r in part]) for part in slices],
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +92,10 @@ class Frame:
     """What is read of the answer, as JSON."""
 
 
+_LOGGED: dict[str, Callable[[Any], pa.Array]] = {
+    field.name: floats if field.type == pa.float64() else utf8 if field.name in {"inputs", "output", "segments"} else strings
+    for field in LOG_SCHEMA
+}
 _OUTPUT = Decoder(Output)
 _OBJECT = Decoder(dict[str, Any])
 _json = msgspec.json.Encoder()
@@ -81,9 +110,9 @@ class Reader:
         self._text = next(texts, None)  # the first one is what a text model is trained on
         self._decode, self._value = _fields(model.columns)
 
-    def frame(self, records: Sequence[SpooledRecord]) -> Frame:
-        """Everything that is watched, and what the log keeps beside the JSON. One record at least."""
-        parts = [self._slice(records[i : i + _SLICE_N]) for i in range(0, len(records), _SLICE_N)]
+    def frame(self, rows: Rows) -> Frame:
+        """Everything that is watched, and what the log keeps beside the JSON."""
+        parts = [self._slice(*lines) for lines in zip(rows.inputs, rows.output, rows.segments, strict=True)]
         if len(parts) == 1:
             return parts[0]
         return Frame(
@@ -94,13 +123,12 @@ class Reader:
             output=[output for part in parts for output in part.output],
         )
 
-    def _slice(self, records: Sequence[SpooledRecord]) -> Frame:
-        rows = self._decode(b"\n".join([r.inputs for r in records]))
-        outputs = _OUTPUT.decode_lines(b"\n".join([r.output for r in records]))
+    def _slice(self, inputs: bytes, output: bytes, segments: bytes) -> Frame:
+        rows, outputs = self._decode(inputs), _OUTPUT.decode_lines(output)
         label = objects([o.label for o in outputs])
         score = numbers([o.scores.get(o.label) if o.scores and o.label is not None else None for o in outputs])
         watched: dict[str, NDArray[Any]] = {"output.label": label, "output.score": score}
-        segments: list[Any] = []
+        others: list[Any] = []
         for subject, kind in self._subjects.items():
             where, name = subject.split(".", 1)
             if where == "output":
@@ -110,8 +138,9 @@ class Reader:
             found = list(map(self._value[name], rows))
             watched[subject] = _values(kind, found)
             if _has_missing(kind, watched[subject]):  # then it may be a segment
-                segments = segments or self._decode(b"\n".join([r.segments for r in records]))
-                watched[subject] = _values(kind, [self._value[name](s) if v is None else v for v, s in zip(found, segments, strict=True)])
+                others = others or self._decode(segments)
+                also = map(self._value[name], others)
+                watched[subject] = _values(kind, [other if value is None else value for value, other in zip(found, also, strict=True)])
         text = None if self._text is None else watched[self._text]
         kept = [_json.encode(o) for o in outputs]
         return Frame(watched={s: watched[s] for s in self._subjects}, text=text, predicted=label, score=score, output=kept)
@@ -127,40 +156,33 @@ def _fields(names: Iterable[str]) -> tuple[Callable[[bytes], list[Any]], dict[st
     return Decoder(row).decode_lines, {name: operator.attrgetter(field) for field, name in fields.items()}
 
 
-def log_table(records: Sequence[SpooledRecord], frame: Frame, pi: float) -> pa.Table:
+def log_table(rows: Rows, frame: Frame, pi: float) -> pa.Table:
     """Rows of the record log, in the shape of `LOG_SCHEMA`, in the order in which the records came."""
-    slices = [slice(i, i + _LOG_SLICE_N) for i in range(0, len(records), _LOG_SLICE_N)]
-    return pa.concat_tables([part for rows in slices for part in _log_slices(records, frame, pi, rows)])
+    n = len(rows.ids)
+    columns: dict[str, Any] = {
+        "id": rows.ids,
+        "at": rows.ats,
+        "version": [rows.version] * n,
+        "inputs": [line for lines in rows.inputs for line in lines.split(b"\n")],
+        "output": frame.output,
+        "segments": [line for lines in rows.segments for line in lines.split(b"\n")],
+        "text": [None] * n if frame.text is None else frame.text.tolist(),
+        "predicted": frame.predicted.tolist(),
+        "score": frame.score,
+        "pi": np.full(n, pi),
+    }
+    slices = [part for i in range(0, n, _LOG_SLICE_N) for part in _log_slices(columns, i, min(i + _LOG_SLICE_N, n))]
+    return pa.concat_tables(slices)
 
 
-def _log_slices(records: Sequence[SpooledRecord], frame: Frame, pi: float, rows: slice) -> list[pa.Table]:
+def _log_slices(columns: Mapping[str, Any], start: int, end: int) -> list[pa.Table]:
     try:
-        return [_log_slice(records[rows], frame, pi, rows)]
+        return [pa.Table.from_arrays([_LOGGED[name](values[start:end]) for name, values in columns.items()], schema=LOG_SCHEMA)]
     except TooLarge:
-        middle = (rows.start + min(rows.stop, len(records))) // 2
-        if middle == rows.start:
+        middle = (start + end) // 2
+        if middle == start:
             raise
-        halves = (slice(rows.start, middle), slice(middle, rows.stop))
-        return [part for half in halves for part in _log_slices(records, frame, pi, half)]
-
-
-def _log_slice(records: Sequence[SpooledRecord], frame: Frame, pi: float, rows: slice) -> pa.Table:
-    texts = [None] * len(records) if frame.text is None else frame.text[rows].tolist()
-    return pa.Table.from_arrays(
-        [
-            strings([r.id for r in records]),
-            floats([r.at.timestamp() for r in records]),
-            strings([r.version for r in records]),
-            utf8([bytes(r.inputs) for r in records]),
-            utf8(frame.output[rows]),
-            utf8([bytes(r.segments) for r in records]),
-            strings(texts),
-            strings(frame.predicted[rows].tolist()),
-            floats(frame.score[rows]),
-            floats(np.full(len(records), pi)),
-        ],
-        schema=LOG_SCHEMA,
-    )
+        return [*_log_slices(columns, start, middle), *_log_slices(columns, middle, end)]
 
 
 def predicted_of(record: SpooledRecord) -> str | None:

@@ -53,7 +53,7 @@ def run() -> dict[str, Any]:
         {"what": "resident at start", "value": f"{at_start:.0f} MB", "target": "< 350 MB"},
         {"what": "resident after 100,000 records of 20 columns", "value": f"{fed:.0f} MB", "target": "< 350 MB"},
     ]
-    return {"rows": rows, "says": "The real service as its own process, one model, 20 numeric columns."}
+    return {"rows": rows, "says": "The real service with the process that builds its large panes, one model, 20 numeric columns."}
 
 
 def _ready(where: Path) -> str:
@@ -91,4 +91,6 @@ def _records(batch: int) -> bytes:
 
 
 def _rss(pid: int) -> float:
-    return float(psutil.Process(pid).memory_info().rss) / 2**20
+    """MB of the service and its processes together; pages that they share count twice."""
+    service = psutil.Process(pid)
+    return float(sum(process.memory_info().rss for process in (service, *service.children(recursive=True)))) / 2**20

@@ -193,12 +193,18 @@ class _Summariser:
         from daemon.capture.wire import parse_records
         from daemon.settings import ModelSettings
         from daemon.store.builder import Builder
+        from daemon.store.columns import rows_of
         from detectors.sketches.summary import merge_summaries, summary_from_bytes
 
         columns = {**dict.fromkeys(_NUMERIC, "numeric"), **dict.fromkeys(["channel", "country", "age_band"], "category")}
         model = ModelSettings.model_validate({"name": _MODEL, "task": "text-classification", "labels": ["no", "yes"], "columns": columns})
         builder = Builder([model], self.folder)
-        builder.build(_MODEL, parse_records(b"\n".join(map(_record, range(_PANE_N)))), "warm.parquet")
+
+        def build(records: Any) -> Any:
+            rows = rows_of(records, [record.at.timestamp() for record in records])
+            return summary_from_bytes(builder.build(_MODEL, rows, "pane.parquet").summary)
+
+        build(parse_records(b"\n".join(map(_record, range(_PANE_N)))))
         self.is_warm.set()
         window: Any = {}
         waiting: list[Any] = []
@@ -210,8 +216,7 @@ class _Summariser:
                 if len(waiting) >= _PANE_N:
                     break
             if waiting:
-                built = builder.build(_MODEL, waiting, "pane.parquet")
-                window = merge_summaries(window, summary_from_bytes(built.summary))
+                window = merge_summaries(window, build(waiting))
                 waiting = []
             self.mark = mark
             self.spool.release(mark)

@@ -19,13 +19,13 @@ import pytest
 from daemon.capture.wire import parse_records
 from daemon.settings import ModelSettings
 from daemon.store.builder import LARGE_N, Builder
+from daemon.store.columns import Rows, rows_of
 from detectors.sketches.summary import Summary, summary_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from daemon.store.building import Built
-    from daemon.store.ports import SpooledRecord
 
 MODEL = ModelSettings.model_validate(
     {
@@ -37,14 +37,15 @@ MODEL = ModelSettings.model_validate(
 )
 
 
-def records(n: int) -> list[SpooledRecord]:
+def rows(n: int) -> Rows:
     lines = []
     for i in range(n):
         inputs: dict[str, Any] = {"text": f"text {i} ünï", "age": i % 50 if i % 10 else None}
         output = {"label": ("yes", "no")[i % 2], "scores": {"yes": 0.75, "no": 0.25}}
         rest = {"id": f"r{i}", "model": "m", "version": "1", "at": f"2026-11-01T00:00:{i % 60:02d}.25Z", "output": output}
         lines.append(json.dumps({**rest, "inputs": inputs, "segments": {"band": ("old", "young", None)[i % 3]}}).encode())
-    return parse_records(b"\n".join(lines))
+    records = parse_records(b"\n".join(lines))
+    return rows_of(records, [record.at.timestamp() for record in records])
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def assert_same(one: Built, other: Built) -> None:
 def test_a_large_pane_is_built_by_another_process_and_is_the_same_as_built_here(
     builder: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = records(LARGE_N)
+    found = rows(LARGE_N)
     there = builder.build("m", found, "there.parquet")
     assert one_process().pid != os.getpid()
     monkeypatch.setattr("daemon.store.builder.LARGE_N", LARGE_N + 1)
@@ -90,12 +91,12 @@ def test_a_large_pane_is_built_by_another_process_and_is_the_same_as_built_here(
 
 
 def test_small_panes_need_no_other_process(builder: Builder) -> None:
-    builder.build("m", records(20), "small.parquet")
+    builder.build("m", rows(20), "small.parquet")
     assert processes() == []
 
 
 def test_when_the_process_dies_its_pane_is_built_all_the_same_and_the_next_one_by_a_new_process(builder: Builder, tmp_path: Path) -> None:
-    found = records(LARGE_N)
+    found = rows(LARGE_N)
     first = builder.build("m", found, "1.parquet")
     lost = one_process()
     lost.send_signal(signal.SIGKILL)
@@ -109,16 +110,16 @@ def test_when_the_process_dies_its_pane_is_built_all_the_same_and_the_next_one_b
 def test_what_cannot_be_written_is_an_error_here_as_well(builder: Builder, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
-        builder.build("m", records(LARGE_N), "file/1.parquet")
+        builder.build("m", rows(LARGE_N), "file/1.parquet")
 
 
 _SERVICE = """
 import sys, time
 from pathlib import Path
-from tests.integration.test_builder import MODEL, processes, records
+from tests.integration.test_builder import MODEL, processes, rows
 from daemon.store.builder import LARGE_N, Builder
 builder = Builder([MODEL], Path(sys.argv[1]))
-builder.build("m", records(LARGE_N), "1.parquet")
+builder.build("m", rows(LARGE_N), "1.parquet")
 print(processes()[0].pid, flush=True)
 time.sleep(600)
 """

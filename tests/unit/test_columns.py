@@ -11,8 +11,7 @@ import pytest
 
 from daemon.capture.wire import parse_records
 from daemon.settings import ModelSettings
-from daemon.store.columns import LOG_SCHEMA, Reader, log_table
-from daemon.store.ports import SpooledRecord
+from daemon.store.columns import LOG_SCHEMA, Reader, Rows, log_table, rows_of
 
 ODD = 'a "quoted" name'
 COLUMNS = {"text": "text", "age": "numeric", "größe": "numeric", "channel": "category", "band": {"kind": "category", "protected": True}}
@@ -22,8 +21,9 @@ def model(columns: dict[str, Any], task: str = "text-classification") -> ModelSe
     return ModelSettings.model_validate({"name": "m", "task": task, "labels": ["no", "yes"], "columns": columns})
 
 
-def spooled(items: list[dict[str, Any]]) -> list[SpooledRecord]:
-    return parse_records(b"\n".join(json.dumps(item).encode() for item in items))
+def spooled(items: list[dict[str, Any]]) -> Rows:
+    records = parse_records(b"\n".join(json.dumps(item).encode() for item in items))
+    return rows_of(records, [record.at.timestamp() + i for i, record in enumerate(records)])
 
 
 def item(i: int, rng: np.random.Generator, names: list[str]) -> dict[str, Any]:
@@ -75,11 +75,11 @@ def test_columns_hold_what_each_record_says_by_itself(task: str, extra: dict[str
 def test_the_log_keeps_inputs_and_segments_as_they_were_sent_and_of_the_output_what_is_read() -> None:
     rng = np.random.default_rng(1)
     items = [item(i, rng, list(COLUMNS)) for i in range(9000)]
-    records = spooled(items)
-    table = log_table(records, Reader(model(COLUMNS)).frame(records), 0.5)
+    rows = spooled(items)
+    table = log_table(rows, Reader(model(COLUMNS)).frame(rows), 0.5)
     assert table.schema == LOG_SCHEMA
     assert table["id"].to_pylist() == [found["id"] for found in items]
-    assert table["at"].to_pylist() == [record.at.timestamp() for record in records]
+    assert table["at"].to_pylist() == rows.ats
     assert [json.loads(x) for x in table["inputs"].to_pylist()] == [found["inputs"] for found in items]
     assert [json.loads(x) for x in table["segments"].to_pylist()] == [found["segments"] for found in items]
     kept = [{k: v for k, v in json.loads(x).items() if v is not None} for x in table["output"].to_pylist()]
