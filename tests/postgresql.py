@@ -7,9 +7,10 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Server:
     """Where it listens, and a place of their own for those who ask."""
 
     socket: Path
+    _control: Callable[..., None]
     _numbers: Iterator[int] = field(default_factory=count)
 
     def new_database(self) -> str:
@@ -34,6 +36,10 @@ class Server:
         with closing(admin), admin.cursor() as cursor:
             cursor.execute(f"CREATE SCHEMA {name}")
         return f"postgresql+psycopg2://postgres@/postgres?host={self.socket}&options=-csearch_path%3D{name}"
+
+    def restart(self) -> None:
+        """Every connection is cut; what was committed is there again."""
+        self._control("-m", "fast", "restart")
 
 
 def installed() -> Path | None:
@@ -57,11 +63,12 @@ def running(bin_: Path) -> Iterator[Server]:
         assert done.returncode == 0, f"{command[0]}: {done.stderr}\n{log.read_text() if log.exists() else ''}"
 
     as_user(bin_ / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-    as_user(bin_ / "pg_ctl", "-D", data, "-l", log, "-w", "-t", "60", "-o", f"{_FAST} -k {folder}", "start")
+    control = partial(as_user, bin_ / "pg_ctl", "-D", data, "-l", log, "-w", "-t", "60")
+    control("-o", f"{_FAST} -k {folder}", "start")
     try:
-        yield Server(folder)
+        yield Server(folder, control)
     finally:
-        as_user(bin_ / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+        control("-m", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)
 
 

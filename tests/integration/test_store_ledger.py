@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from detectors.types import Evidence
+    from tests import postgresql
 
 
 @pytest.fixture
@@ -87,6 +88,23 @@ def test_who_reads_sees_one_moment_although_others_write_meanwhile(ledger: Ledge
 def test_a_reader_cannot_write(ledger: Ledger) -> None:
     with pytest.raises(DBAPIError, match="read-only"), ledger.read() as tx:
         counters.add(tx, "m", {("records", "stored"): 1})
+
+
+@pytest.mark.parametrize("new_database", ["postgresql"], indirect=True)
+def test_a_database_that_goes_away_costs_the_transaction_and_is_found_again(ledger: Ledger, postgresql_server: postgresql.Server) -> None:
+    with ledger.begin() as tx:
+        counters.add(tx, "m", {("records", "stored"): 1})
+
+    def add_twice() -> None:
+        with ledger.begin() as tx:
+            counters.add(tx, "m", {("records", "stored"): 1})
+            postgresql_server.restart()
+            counters.add(tx, "m", {("records", "stored"): 1})
+
+    with pytest.raises(OperationalError):
+        add_twice()
+    with ledger.begin() as tx:
+        assert counters.counters(tx, "m") == {("records", "stored"): 1}
 
 
 def test_a_writer_that_waits_too_long_for_another_fails_instead_of_hanging(
