@@ -18,6 +18,7 @@ from daemon.show.guard import Guard
 from daemon.show.ingest_schema import add_ingest
 from daemon.show.operations import Done, Operations
 from daemon.show.pages.build import add_pages
+from daemon.show.runbooks import runbooks
 from daemon.show.snapshot import incident_view
 from daemon.show.timeline import timeline
 from daemon.show.views import ModelView
@@ -57,6 +58,7 @@ def create_api(
     app.include_router(of_incidents(operations, guard))
     app.add_exception_handler(Permanent, _permanent)
     app.add_exception_handler(Transient, _transient)
+    app.include_router(runbooks())
     add_pages(app, operations, settings, ledger, guard=guard, now=now)
     add_ingest(app, ingest or {})
     return app

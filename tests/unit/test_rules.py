@@ -67,3 +67,26 @@ def test_rules_speak_only_of_metrics_and_labels_that_there_are() -> None:
         assert set(re.findall(r"\bretuned:[a-z0-9_:]+", text)) <= recorded, rule
         for labels in re.findall(r"by \(([^)]*)\)", text):
             assert set(labels.split(", ")) <= LABELS | {"namespace", "job"}, rule
+
+
+def test_every_alert_has_a_runbook_that_names_it_and_says_meaning_check_and_act_and_no_runbook_is_without_an_alert() -> None:
+    books = {path.stem: path.read_text() for path in (ROOT / "docs" / "runbooks").glob("*")}
+    assert sorted(books) == NAMES
+    for name, text in books.items():
+        assert text.startswith(f"# {name}\n")
+        assert re.findall("^## (.*)$", text, re.MULTILINE) == ["What it means", "Check", "Act"], name
+    named = {found for text in books.values() for found in re.findall(r"\bRetuned[A-Z]\w+", text)}
+    assert named <= set(NAMES)
+
+
+def test_messages_and_runbooks_speak_of_commands_and_alerts_that_there_are() -> None:
+    from typer.main import get_command
+
+    from daemon.act import message
+    from daemon.cli import app
+
+    commands = set(get_command(app).commands)  # type: ignore[attr-defined]
+    text = "".join(path.read_text() for path in (ROOT / "docs" / "runbooks").glob("*"))
+    assert set(re.findall(r"\bretuned ([a-z]+)\b(?=[^\n]*(?:`|MODEL|--|$))", "\n".join(re.findall(r"`(retuned [^`]*)`", text)))) <= commands
+    books = {book for _, _, book in message._WHAT.values() if book} | {book for _, book in message._OF_KIND}
+    assert books <= set(NAMES)
