@@ -6,9 +6,11 @@
   {{- with .Values.imagePullSecrets }}{{ $_ := set $known "image_pull_secret" (first .).name }}{{ end }}
   {{- $_ := set $config "executor" (merge (get $config "executor") $known) }}
 {{- end }}
-{{- range $config.models }}
-  {{- /* Helm reads YAML 1.1, where a bare `on` is true: given back to the setting that it means */}}
-  {{- if hasKey (.retrain | default dict) "true" }}{{ $_ := set .retrain "on" (get .retrain "true") }}{{ $_ = unset .retrain "true" }}{{ end }}
+{{- /* Helm reads YAML 1.1, where a bare `on` is true: given back to the two settings that are called so */}}
+{{- $on := list ($config.notify | default dict) }}
+{{- range $config.models }}{{ $on = append $on (.retrain | default dict) }}{{ end }}
+{{- range $on }}
+  {{- if hasKey . "true" }}{{ $_ := set . "on" (get . "true") }}{{ $_ = unset . "true" }}{{ end }}
 {{- end }}
 {{- toYaml $config }}
 {{- end }}
