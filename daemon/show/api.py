@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from daemon.settings import Settings
 from daemon.show.answers import json_answer, model_of
 from daemon.show.asked import of_incidents, of_models
+from daemon.show.bounded import Bounded
 from daemon.show.exporter import CONTENT_TYPE, Exporter
 from daemon.show.guard import Guard
 from daemon.show.ingest_schema import add_ingest
@@ -61,6 +62,7 @@ def create_api(
     app.include_router(runbooks())
     add_pages(app, operations, settings, ledger, guard=guard, now=now)
     add_ingest(app, ingest or {})
+    app.add_middleware(Bounded)
     return app
 
 

@@ -196,8 +196,12 @@ def _precision(tx: Connection, model: str) -> PrecisionView | None:
 
 
 def _runs(tx: Connection, model: str) -> tuple[RunView, ...]:
-    shown = RunView.__dataclass_fields__
-    return tuple(RunView(**{name: getattr(r, name) for name in shown}) for r in runs.runs(tx, model, limit=_NEWEST_RUNS))
+    return tuple(_run(r) for r in runs.runs(tx, model, limit=_NEWEST_RUNS))
+
+
+def _run(run: runs.Run) -> RunView:
+    shown = {name: getattr(run, name) for name in RunView.__dataclass_fields__}
+    return RunView(**{**shown, "detail": {k: v for k, v in run.detail.items() if k != "salt"}})  # the split's salt is a secret
 
 
 def _counters(tx: Connection, model: str) -> dict[str, dict[str, int]]:

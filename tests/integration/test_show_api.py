@@ -123,6 +123,26 @@ def test_a_model_shows_champion_epoch_window_verdicts_incidents_and_runs(told: R
     assert body["counters"]["records"] == {"stored": 90, "late": 3}
 
 
+def test_the_salt_of_a_runs_split_is_not_shown(told: Recorded) -> None:
+    with told.ledger.begin() as tx:
+        run = runs.active(tx, MODEL)
+        assert run is not None
+        runs.keep(tx, run.id, expected=run.state, detail={"salt": "5ec4e7", "smallest_gain": 0.1})
+    answer = client(told).get(f"/v1/models/{MODEL}")
+    assert "5ec4e7" not in answer.text
+    assert answer.json()["runs"][0]["detail"]["smallest_gain"] == 0.1
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+def test_a_body_beyond_every_question_is_not_read(told: Recorded, *, has_length: bool) -> None:
+    body = b'{"by": "Ada", "because": "' + b"x" * 100_000 + b'"}'
+    content = body if has_length else iter([body[:50_000], body[50_000:]])
+    answer = client(told).post(f"/v1/models/{MODEL}/pause", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+    assert "at most 65536 bytes" in answer.json()["detail"]
+    assert not told.calls
+
+
 def test_instants_are_iso_8601_on_the_wire_and_durations_are_numbers(told: Recorded) -> None:
     body = client(told).get(f"/v1/models/{MODEL}").json()
     assert body["at"] == "2027-01-15T08:00:00.000Z"
