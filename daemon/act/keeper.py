@@ -83,7 +83,8 @@ class Keeper:
             return False
         self.kept[of.model.name] = n_bytes
         with self._ledger.read() as tx:
-            of.folders = stored.folders(tx, self._data_dir, of.model.name)
+            going = set(removal.doomed(tx))
+            of.folders = [item for item in stored.folders(tx, self._data_dir, of.model.name) if item.name not in going]
         return True
 
     def _remove(self, of: _Round, now: float) -> bool:
@@ -111,7 +112,7 @@ class Keeper:
         """Panes and folders first, oldest of all first; when none of them has to go, sketches."""
         model, name = of.model, of.model.name
         needed, limits = needs(tx, model, self._data_dir, now), _limits(model, by_age=of.by_age)
-        panes = stored.oldest_panes(tx, self._data_dir, name, most_n=_STEP_N)
+        panes = stored.oldest_panes(tx, self._data_dir, name, outside=(*needed.records, *needed.sketches), most_n=_STEP_N)
         items = [*panes, *(of.folders or ())]
         if len(panes) == _STEP_N:  # what is younger than these has to wait for the panes that were not read
             items = [item for item in items if item.at <= panes[-1].at]

@@ -219,6 +219,18 @@ def test_a_run_an_open_incident_and_learning_keep_their_records(tmp_path: Path) 
     assert kept("running", running, **retrain) == [False, False, True, True, True]
 
 
+def test_what_an_open_incident_holds_does_not_stand_in_the_way_of_what_is_younger(house: House) -> None:
+    adopt(house, "1", age_days=300)
+    with house.ledger.begin() as tx:
+        incidents.open_incident(tx, incident_id="i", model="m", epoch=1, now=NOW - 200 * DAY, subjects={}, harmful=False)
+        held = [house.pane_in(tx, 200 + i / 1440) for i in range(-50, 110)]
+        old = [house.pane_in(tx, days) for days in (250, 150, 100)]
+        house.pane_in(tx, 0)
+    house.settle()
+    assert all(map(house.has, held))
+    assert not any(map(house.has, old))
+
+
 def test_folders_of_the_champion_the_previous_and_the_active_run_stay_others_go(house: House) -> None:
     times = {"1": 900.0, "2": 700.0, "3": 500.0}
     for version, days in times.items():
@@ -353,12 +365,15 @@ def test_a_file_that_cannot_be_removed_is_tried_again_and_counted_once(house: Ho
     adopt(house, "1", age_days=300)
     path = house.pane(100)
     house.pane(0)
+    run = house.run("r", ended_days=200)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(PermissionError(1, "not permitted")))
+        patched.setattr("shutil.rmtree", lambda *_, **__: (_ for _ in ()).throw(PermissionError(1, "not permitted")))
         house.settle()
-    assert (house.has(path), house.rows(tables.doomed), house.pruned()) == (True, 1, {"age": 1000})
-    house.settle(after_days=2)
-    assert (house.has(path), house.rows(tables.doomed), house.pruned()) == (False, 0, {"age": 1000})
+        house.settle(after_days=2)
+    assert (house.has(path), house.has(run), house.rows(tables.doomed), house.pruned()) == (True, True, 4, {"age": 5000})
+    house.settle(after_days=4)
+    assert (house.has(path), house.has(run), house.rows(tables.doomed), house.pruned()) == (False, False, 0, {"age": 5000})
 
 
 def test_many_panes_go_in_steps_that_keep_a_tick_short(house: House) -> None:
