@@ -40,6 +40,8 @@ class _Round:
     """One model from a look to its end."""
 
     model: ModelSettings
+    at: float
+    """When it began: ages are counted up to then, so that it comes to an end."""
     by_age: bool
     folders: list[Item] | None = None
     """None: nothing was looked at yet."""
@@ -64,7 +66,7 @@ class Keeper:
         is_low = self._disk.state().is_low
         if not self._rounds and (is_low or now >= self._look_at):
             by_age = is_low or now >= self._age_at
-            self._rounds = [_Round(model=model, by_age=by_age) for model in self._settings.models]
+            self._rounds = [_Round(model=model, at=now, by_age=by_age) for model in self._settings.models]
             self._look_at, self._age_at = now + _LOOK_EVERY_S, now + _AGE_EVERY_S if by_age else self._age_at
         until = time.monotonic() + (_BUDGET_LOW_S if is_low else _BUDGET_S)
         with self._hold.deleting() as is_free:
@@ -94,7 +96,7 @@ class Keeper:
         with self._ledger.begin() as tx:
             chosen = self._chosen(tx, of, now)
             gone = removal.remove_rows(tx, name, chosen)
-            n_rows = self._remove_rows(tx, of.model, now) if of.by_age else 0
+            n_rows = self._remove_rows(tx, of) if of.by_age else 0
             paths = removal.doomed(tx)
         if paths:
             removed = removal.remove_files(self._data_dir, paths)
@@ -116,19 +118,20 @@ class Keeper:
         items = [*panes, *(of.folders or ())]
         if len(panes) == _STEP_N:  # what is younger than these has to wait for the panes that were not read
             items = [item for item in items if item.at <= panes[-1].at]
-        chosen = removable(items, needed, limits, kept_bytes=self.kept[name], now=now, most_n=_STEP_N)
+        chosen = removable(items, needed, limits, kept_bytes=self.kept[name], now=of.at, most_n=_STEP_N)
         if chosen or not of.by_age:
             return chosen
-        before, after = now - limits.age_s[Kind.SKETCHES], self._sketched_until.get(name, 0.0)
+        before, after = of.at - limits.age_s[Kind.SKETCHES], self._sketched_until.get(name, 0.0)
         sketches, self._sketched_until[name] = stored.oldest_sketches(tx, name, after=after, before=before, most_n=_SCAN_N)
-        return removable(sketches, needed, limits, kept_bytes=self.kept[name], now=now, most_n=_SCAN_N)
+        return removable(sketches, needed, limits, kept_bytes=self.kept[name], now=of.at, most_n=_SCAN_N)
 
-    def _remove_rows(self, tx: Connection, model: ModelSettings, now: float) -> int:
+    def _remove_rows(self, tx: Connection, of: _Round) -> int:
         """What is in the ledger and is not its truth: labels without a record, verdicts of earlier epochs."""
+        model = of.model
         held = champions.champion(tx, model.name)
         if held is not None:
             verdicts.forget(tx, model.name, before_epoch=held.epoch)
-        return removal.remove_unjoined(tx, model.name, before=now - model.keep.records_days * _DAY_S)
+        return removal.remove_unjoined(tx, model.name, before=of.at - model.keep.records_days * _DAY_S)
 
     def _end(self, of: _Round, now: float) -> None:
         """One event a round that removed something."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, or_, select
@@ -24,13 +23,11 @@ _pane = tables.pane.c
 
 
 def oldest_panes(tx: Connection, data_dir: Path, model: str, *, outside: Sequence[Span], most_n: int) -> list[Item]:
-    """Panes in the order of their time, without those that are needed and the newest of the model and of all, which tell the next one's place."""
+    """Panes in the order of their time but for those needed, and for the newest of the model and of all: they tell the next one's place."""
     newest = select(func.max(_pane.start)).where(_pane.model == model).scalar_subquery()
     last = select(func.max(_pane.id)).scalar_subquery()
     query = select(_pane.id, _pane.end, _pane.path).where(_pane.model == model, _pane.start < newest, _pane.id < last)
-    query = query.where(
-        *(or_(_pane.end <= after, _pane.end > until) if isfinite(until) else _pane.end <= after for after, until in outside)
-    )
+    query = query.where(*(or_(_pane.end <= after, _pane.end > until) for after, until in outside))
     rows = tx.execute(query.order_by(_pane.start, _pane.id).limit(most_n))
     return [
         Item(kind=Kind.RECORDS, name=row.path or "", at=row.end, n_bytes=tree_bytes(data_dir / row.path) if row.path else 0, row=row.id)

@@ -376,6 +376,16 @@ def test_a_file_that_cannot_be_removed_is_tried_again_and_counted_once(house: Ho
     assert (house.has(path), house.has(run), house.rows(tables.doomed), house.pruned()) == (False, False, 0, {"age": 5000})
 
 
+def test_a_round_ends_when_each_tick_has_time_for_one_step_only(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    adopt(house, "1", age_days=300)
+    paths = [house.pane(days) for days in (100, 80, 0)]
+    monkeypatch.setattr("daemon.act.keeper._BUDGET_S", 0.0)
+    house.settle()
+    assert [house.has(path) for path in paths] == [False, True, True]
+    with house.ledger.read() as tx:
+        assert len(events(tx, "m", "retention.removed")) == 1
+
+
 def test_many_panes_go_in_steps_that_keep_a_tick_short(house: House) -> None:
     adopt(house, "1", age_days=900)
     with house.ledger.begin() as tx:
