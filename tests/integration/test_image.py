@@ -184,6 +184,7 @@ def test_the_wheel_holds_every_file_of_the_packages(made: Made) -> None:
     packed = set(zipfile.ZipFile(made.wheel).namelist())
     assert [name for name in tracked if name not in packed] == []
     assert "daemon/store/migrations/versions/r0001_first.py" in packed
+    assert "daemon/show/runbooks/RetunedServiceDown.md" in packed
     assert [name for name in packed if not name.startswith(("daemon/", "detectors/", "retrain/", "retuned-"))] == []
 
 
