@@ -61,6 +61,8 @@ class FolderStore:
         """See `Store.put`: written beside under a name that nobody else uses, flushed, renamed."""
         target = self._root / name
         part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+        if not self._root.is_dir():  # made here it would be a folder that nobody shares
+            raise Transient(Reason.UNAVAILABLE, f"store: {self._root} is not there: is the claim mounted?")
         with _calls(name):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:

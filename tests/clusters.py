@@ -61,6 +61,7 @@ class Bench:
 def bench_of(folder: Path, *, identity: Path | None = None) -> Iterator[Bench]:
     with cluster(folder / "cluster", identity=identity) as (fake, url):
         bench = Bench(folder, fake, url)
+        (folder / "shared").mkdir()
         yield bench
         for executor in bench.made:
             executor.close()

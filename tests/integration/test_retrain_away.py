@@ -36,6 +36,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     """Options of `retrain.away` that name the store."""
     if request.param == "folder":
+        (tmp_path / "shared").mkdir()
         return ["--store", str(tmp_path / "shared")]
     found: Bucket = request.getfixturevalue("s3")
     return ["--store", f"{found.url}/{tmp_path.name}", "--endpoint", found.endpoint]
@@ -94,6 +95,9 @@ def test_an_index_can_neither_leave_the_folder_nor_fill_the_disk(tmp_path: Path)
         assert refused.value.reason is Reason.BAD_DATA
     with pytest.raises(Permanent, match="at most"):
         unpack(store, "r", Index(files={"a": Entry(bytes=MOST + 1, sha256="0" * 64)}), tmp_path / "there", most_bytes=MOST)
+    with pytest.raises(Transient, match="is the claim mounted"):
+        store.put("r/k/outcome.json", io.BytesIO(b"x"))
+    (tmp_path / "shared").mkdir()
     store.put("r/k/outcome.json", io.BytesIO(b'{"files": {}, "extra": 1}'))
     with pytest.raises(Permanent, match="extra"):
         read_index(store, "r", "k/outcome")

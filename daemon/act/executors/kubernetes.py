@@ -10,7 +10,6 @@ an end makes necessary (files, log, clearing away) is done by another thread, wh
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 from concurrent.futures import Future
@@ -22,6 +21,7 @@ from daemon.act.executors import kubernetes_status
 from daemon.act.executors.kubernetes_api import Cluster
 from daemon.act.executors.kubernetes_manifest import KEY, job_name, manifest
 from daemon.act.executors.kubernetes_watch import Mirror
+from daemon.act.executors.notes import read_note, write_note
 from daemon.act.executors.port import JobSpec, JobState, JobStatus
 from retrain.away import FINAL, files_of
 from retrain.bundle import Index, pack, read_index, unpack
@@ -58,12 +58,12 @@ class KubernetesExecutor:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "exit.json").exists() or self._is_known(note):
             if not (folder / "job.json").exists():
-                _write(folder / "job.json", note)
+                write_note(folder / "job.json", note)
             return str(folder)
         assert spec.workspace is not None
         root = spec.workspace.resolve()
         pack(self._store, note["prefix"], f"{spec.key}/inputs", root, files_of(root), most_bytes=self._wanted.store.max_bytes)
-        _write(folder / "job.json", note)
+        write_note(folder / "job.json", note)
         body = manifest(spec, self._wanted, namespace=self._cluster.namespace, prefix=note["prefix"])
         made = self._cluster.create(body)
         if made is not None:
@@ -73,10 +73,10 @@ class KubernetesExecutor:
     def poll(self, handle: str) -> JobStatus:
         """How it stands, from what the mirrors know."""
         folder = Path(handle)
-        ended = _read(folder / "exit.json")
+        ended = read_note(folder / "exit.json")
         if ended is not None:
             return _status(ended)
-        note = _read(folder / "job.json")
+        note = read_note(folder / "job.json")
         if note is None:
             return JobStatus(state=JobState.LOST, because="it was never submitted")
         ending = self._ends.get(handle)
@@ -94,10 +94,10 @@ class KubernetesExecutor:
     def cancel(self, handle: str) -> None:
         """The note first: a Job that is gone then counts as cancelled. The pod gets SIGTERM and its grace from the cluster."""
         folder = Path(handle)
-        note = _read(folder / "job.json")
+        note = read_note(folder / "job.json")
         if note is None or (folder / "exit.json").exists():
             return
-        _write(folder / "job.json", {**note, "cancelled": True})
+        write_note(folder / "job.json", {**note, "cancelled": True})
         self._cluster.delete(note["name"])
 
     def logs(self, handle: str, *, most_bytes: int = 65_536) -> str:
@@ -105,7 +105,7 @@ class KubernetesExecutor:
         folder = Path(handle)
         with contextlib.suppress(FileNotFoundError):
             return (folder / "job.log").read_bytes()[-most_bytes:].decode(errors="replace")
-        note = _read(folder / "job.json")
+        note = read_note(folder / "job.json")
         pods = _of(self._cluster.listed("pods")[0], note["key"]) if note is not None else []
         return self._cluster.log(pods[-1]["metadata"]["name"], most_bytes=most_bytes) if pods else ""
 
@@ -190,7 +190,7 @@ class KubernetesExecutor:
             self._cluster.delete(note["name"])
         self._failed_at.pop(note["key"], None)
         if ended.state is not JobState.LOST:
-            _write(folder / "exit.json", asdict(ended))
+            write_note(folder / "exit.json", asdict(ended))
         return ended
 
     def _bring(self, note: dict[str, Any], outcome: Index | None, *, is_good: bool) -> None:
@@ -222,18 +222,3 @@ def _with_outcome(found: JobStatus, outcome: Index | None) -> JobStatus:
 def _status(ended: dict[str, Any]) -> JobStatus:
     reason = Reason(ended["reason"]) if ended["reason"] is not None else None
     return JobStatus(**{**ended, "state": JobState(ended["state"]), "reason": reason})
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    return found
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    """The whole file or none of it."""
-    part = path.with_name(f".{path.name}")
-    part.write_text(json.dumps(data), encoding="utf-8")
-    part.replace(path)

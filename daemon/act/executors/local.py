@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import signal
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from daemon.act.executors.notes import read_note, write_note
 from daemon.act.executors.port import JobSpec, JobState, JobStatus
 from retrain.types import Permanent, Reason, Transient
 
@@ -44,7 +44,7 @@ class LocalExecutor:
             folder.mkdir(parents=True, exist_ok=True)
             with _lock(folder) as held:
                 if held is not None and not (folder / "exit.json").exists():
-                    _write(folder / "job.json", _job(spec))
+                    write_note(folder / "job.json", _job(spec))
                     _start(folder, held)
         except (OSError, subprocess.SubprocessError) as e:
             raise Transient(Reason.UNAVAILABLE, f"cannot start job {spec.key}: {e}") from e
@@ -53,10 +53,10 @@ class LocalExecutor:
     def poll(self, handle: str) -> JobStatus:
         """How it stands, from its folder alone."""
         folder = Path(handle)
-        ended = _read(folder / "exit.json")
+        ended = read_note(folder / "exit.json")
         if ended is None and _is_held(folder):
             return JobStatus(state=JobState.RUNNING)
-        ended = ended or _read(folder / "exit.json")  # it may have ended between the two looks
+        ended = ended or read_note(folder / "exit.json")  # it may have ended between the two looks
         if ended is None:
             return JobStatus(state=JobState.LOST)
         return JobStatus(state=JobState.DONE, code=int(ended["code"]), stopped=ended["stopped"], seconds=float(ended["seconds"]))
@@ -64,7 +64,7 @@ class LocalExecutor:
     def cancel(self, handle: str) -> None:
         """SIGTERM by its wrapper, SIGKILL after the grace; when the wrapper is gone the whole group is killed."""
         folder = Path(handle)
-        who = _read(folder / "pid.json")
+        who = read_note(folder / "pid.json")
         if who is None or not _is_held(folder):
             return
         pid, group = int(who["pid"]), int(who["pgid"])
@@ -147,23 +147,3 @@ def _is_alive(pid: int, group: int) -> bool:
         return os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except (ProcessLookupError, psutil.NoSuchProcess):
         return False
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError as e:
-        raise Permanent(Reason.BAD_DATA, f"{path} is no JSON") from e
-    return found
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    part = path.with_name(f".{path.name}")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # the environment is in it
-    with os.fdopen(fd, "w") as file:
-        json.dump(data, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
