@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from daemon.act.send import is_understood, targets_of
 from daemon.decide.monitors import monitors
 from daemon.show.guard import is_loopback
 from detectors.types import Kind
@@ -36,6 +37,9 @@ def show_watched(settings: Settings, file: Path, console: Console | None = None)
         store = settings.executor.store
         where = store.url or f"claim {store.claim} at {store.mount}"
         to.print(f"Retrainings run as Kubernetes Jobs of {settings.executor.image}; their files go through {where}.", highlight=False)
+    for target in targets_of(settings.notify.urls).values():
+        verdict = "is told" if is_understood(target) else "is not understood by apprise: nobody is told by it"
+        to.print(f"\n{escape(target.name)} {verdict}", highlight=False)
     if settings.http.token is None and not is_loopback(settings.http.host):
         to.print(f"Nobody can operate the service on {settings.http.host} without a token: set RETUNED_TOKEN.", highlight=False)
 

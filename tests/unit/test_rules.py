@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 from daemon.show.metrics import BY_NAME, LABELS
 from dashboards.rule import Severity
 from dashboards.rules import ALERTS
+from tests.docs_blocks import Block
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "dashboards" / "rules.yaml"
@@ -35,6 +37,24 @@ def test_promtool_reads_the_rules() -> None:
     checked = subprocess.run(["promtool", "check", "rules", "--lint=all", "--lint-fatal", str(RULES)], capture_output=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert f"{len(rules('alert')) + len(rules('record'))} rules found" in checked.stdout.decode()
+
+
+@pytest.mark.skipif(shutil.which("amtool") is None and os.environ.get("CI") != "true", reason="amtool is not installed (make packages)")
+@needs_promtool
+def test_the_guide_to_alerts(doc_blocks: list[Block], tmp_path: Path) -> None:
+    rules_block, notify_block = doc_blocks
+    for folder in ("dashboards", "deploy"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    rules_block.run(cwd=tmp_path)
+    env = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    said = notify_block.run(cwd=tmp_path, env=env)
+    assert [line.split()[0] for line in said.splitlines() if line.endswith("is told")] == ["json", "slack", "mailtos"]
+
+
+def test_the_guide_says_each_alerts_severity() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| [^|]* \| ([^|]*) \|$", (ROOT / "docs" / "alerts.md").read_text(), re.MULTILINE)
+    said = {name: severity for severity, names in rows for name in names.split(", ")}
+    assert {name.strip(): severity for name, severity in said.items()} == {alert.name: alert.severity.value for alert in ALERTS}
 
 
 @needs_promtool
