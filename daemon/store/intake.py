@@ -300,7 +300,7 @@ def _keep_record(pending: Pending, model: ModelSettings, feed: Feed, item: _Item
         buffer = pending.buffers[index] = Buffer(first)
     buffer.seen[record.version] += 1
     if model.sample_ratio >= 1.0 or feed.included(record.id, model.name, model.sample_ratio):
-        buffer.records.append(record)
+        buffer.records.append(record if model.sample_ratio >= 1.0 else record.alone())
         buffer.keys.append(key)
         buffer.ats.append(at)
     else:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,6 +68,10 @@ class SpooledRecord(Struct, frozen=True, gc=False):
     output: Raw
     inputs: Raw = Raw(b"{}")
     segments: Raw = Raw(b"{}")
+
+    def alone(self) -> SpooledRecord:
+        """The same without the payload that it is a view of: a few records of many would hold all of it."""
+        return replace(self, output=self.output.copy(), inputs=self.inputs.copy(), segments=self.segments.copy())
 
 
 class Label(Protocol):

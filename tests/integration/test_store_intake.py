@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -274,6 +275,17 @@ def test_sampling_keeps_a_share_counts_all_and_stores_the_probability(tmp_path: 
     service.spool.records(*(record(n, T + 20) for n in names), received_at=T + 20)
     assert service.tick(T + 60) == []
     assert service.counters()["records", "duplicate"] == 1000
+    service.ledger.close()
+
+
+def test_a_sample_does_not_hold_the_payloads_that_it_was_taken_from(tmp_path: Path, new_database: Callable[[], str]) -> None:
+    service = Service(tmp_path, new_database(), ratio=0.3)
+    service.spool.records(*(record(f"r{i}", T) for i in range(100)), received_at=T)
+    payload = service.spool.entries[0].payload
+    before = sys.getrefcount(payload)
+    service.intake.pull(T + 1)
+    assert service.intake.n_pending == 100
+    assert sys.getrefcount(payload) == before
     service.ledger.close()
 
 
