@@ -14,44 +14,46 @@ _MODEL = 'model="$model"'
 _DRIFT = 'detector=~"conformal_.+|text_witness"'
 
 
+_PROOF = Says(
+    title="Evidence by column",
+    shows="How far each column is on its way to a drift alarm; 1 = alarm.",
+    do="Alarms of inputs without one of loss or performance: the world changed, the model copes. Together they are harmful.",
+    empty="drift is not watched, or the reference is still being learned",
+    unit="percentunit",
+)
+_ONE = Says(
+    title="Distance of $column",
+    shows="How far the column is from its reference, with an interval: stability index (numeric), Jensen-Shannon (category), "
+    "what a classifier of texts tells apart (text); dashed: a limit set by hand, if any.",
+    do="This is the size of the change; whether it is one, the evidence says.",
+    empty="too few records in the window to say, or the reference lacks this column",
+    unit="none",
+)
+_TABLE = Says(
+    title="Columns now",
+    shows="Every detector of a column: distance with its interval, limit, p-value of one-look tests, and the records behind it.",
+    do="Sort by value. p-values inform and never alarm: of many columns some are small by chance.",
+    empty="too few records in the window to say",
+    unit="none",
+    width=24,
+    height=10,
+)
+
+
 def drift() -> list[Any]:
     """Evidence and distance by column."""
-    proof = Says(
-        title="Evidence by column",
-        shows="How far each column is on its way to a drift alarm; 1 = alarm.",
-        do="Alarms of inputs without one of loss or performance: the world changed, the model copes. Together they are harmful.",
-        empty="drift is not watched, or the reference is still being learned",
-        unit="percentunit",
-    )
-    one = Says(
-        title="Distance of $column",
-        shows="How far the column is from its reference, with an interval: stability index (numeric), Jensen-Shannon (category), "
-        "what a classifier of texts tells apart (text); dashed: a limit set by hand, if any.",
-        do="This is the size of the change; whether it is one, the evidence says.",
-        empty="too few records in the window to say, or the reference lacks this column",
-        unit="none",
-    )
-    table = Says(
-        title="Columns now",
-        shows="Every detector of a column: distance with its interval, limit, p-value of one-look tests, and the records behind it.",
-        do="Sort by value. p-values inform and never alarm: of many columns some are small by chance.",
-        empty="too few records in the window to say",
-        unit="none",
-        width=24,
-        height=10,
-    )
     at, of = f'{_MODEL}, {DISTANCE}, subject="$column"', f'{_MODEL}, detector=~"psi|jensen_shannon|ks|chi_square|conformal_.+|text_witness"'
     by = "max by (subject, detector)"
     return [
         series(
-            proof,
+            _PROOF,
             Query(expr=evidence("subject", f"{_MODEL}, {_DRIFT}"), name="{{subject}}"),
             Query(expr="vector(1)", name="alarm"),
             limits=["alarm"],
             bottom=0.0,
         ),
         band(
-            one,
+            _ONE,
             value=Query(expr=f"max({figure('value', at)})", name="distance"),
             low=f"max({figure('low', at)})",
             high=f"max({figure('high', at)})",
@@ -59,7 +61,7 @@ def drift() -> list[Any]:
             top=None,
         ),
         rows(
-            table,
+            _TABLE,
             "subject",
             *(
                 Query(expr=f"{by} ({figure(bound, of)})", name=bound, decimals=3, labels=(("detector", "detector"),))
@@ -72,41 +74,43 @@ def drift() -> list[Any]:
     ]
 
 
+_DELAY = Says(
+    title="Label delay",
+    shows="From a record's own time to the arrival of its label, of labels joined in the last hour: half and nine of ten are faster.",
+    do="Performance speaks of the past by this much. Near `label_horizon_s` labels begin to be lost.",
+    empty="no label joined a record in the last hour",
+    unit="s",
+    width=8,
+)
+_COVERAGE = Says(
+    title="Label coverage",
+    shows="Labelled pairs of the window for each record kept in it.",
+    do="Falling: the labels' source lags or has stopped. Labels of a selected part only mislead every figure of performance.",
+    empty="no record in the window",
+    unit="percentunit",
+    width=8,
+)
+_JOINS = Says(
+    title="What became of the labels",
+    shows="Labels a second by state: joined, waiting for their record, of an unsampled record, expired.",
+    do="waiting grows: ids that no record has. expired: `label_horizon_s` is too short for this source.",
+    empty="no label yet: POST /v1/labels",
+    unit="reqps",
+    width=8,
+)
+
+
 def labels() -> list[Any]:
     """Delay and coverage."""
-    delay = Says(
-        title="Label delay",
-        shows="From a record's own time to the arrival of its label, of labels joined in the last hour: half and nine of ten are faster.",
-        do="Performance speaks of the past by this much. Near `label_horizon_s` labels begin to be lost.",
-        empty="no label joined a record in the last hour",
-        unit="s",
-        width=8,
-    )
-    coverage = Says(
-        title="Label coverage",
-        shows="Labelled pairs of the window for each record kept in it.",
-        do="Falling: the labels' source lags or has stopped. Labels of a selected part only mislead every figure of performance.",
-        empty="no record in the window",
-        unit="percentunit",
-        width=8,
-    )
-    joins = Says(
-        title="What became of the labels",
-        shows="Labels a second by state: joined, waiting for their record, of an unsampled record, expired.",
-        do="waiting grows: ids that no record has. expired: `label_horizon_s` is too short for this source.",
-        empty="no label yet: POST /v1/labels",
-        unit="reqps",
-        width=8,
-    )
     bucket = f"sum by (le) (rate(retuned_label_delay_seconds_bucket{{{_MODEL}}}[1h]))"
     labelled, kept = (f"sum(retuned_window_{what}_records{{{_MODEL}}})" for what in ("labelled", "sampled"))
     return [
         series(
-            delay,
+            _DELAY,
             Query(expr=f"histogram_quantile(0.5, {bucket})", name="half within"),
             Query(expr=f"histogram_quantile(0.9, {bucket})", name="9 of 10 within"),
             bottom=0.0,
         ),
-        series(coverage, Query(expr=f"{labelled} / ({kept} > 0)", name="coverage"), colours={"coverage": BLUE}, bottom=0.0),
-        series(joins, Query(expr=f"sum by (state) (rate(retuned_label_joins_total{{{_MODEL}}}{RATE}))", name="{{state}}"), bottom=0.0),
+        series(_COVERAGE, Query(expr=f"{labelled} / ({kept} > 0)", name="coverage"), colours={"coverage": BLUE}, bottom=0.0),
+        series(_JOINS, Query(expr=f"sum by (state) (rate(retuned_label_joins_total{{{_MODEL}}}{RATE}))", name="{{state}}"), bottom=0.0),
     ]

@@ -13,50 +13,52 @@ if TYPE_CHECKING:
 _MODEL = 'model="$model"'
 
 
+_METRIC = Says(
+    title="$metric",
+    shows="The metric among the labelled records of the window, inside its exact 95 % interval; dashed: the floor that is watched.",
+    do="The line below the floor is no alarm by itself: the evidence says when it is. Few labels make the band wide.",
+    empty="too few labelled records in the window to say",
+    unit="percentunit",
+    width=24,
+)
+_LOSS = Says(
+    title="Loss against its bound",
+    shows="Share of wrong answers on the latest labelled records with its interval; dashed: the source's loss bound plus tolerance.",
+    do="The band above the dashed line with drift at the same time is a harmful drift: retraining is due.",
+    empty="no bound: give `reference.bound`, or promote a version once",
+    unit="percentunit",
+)
+_PROOF = Says(
+    title="Evidence: performance, loss, fairness",
+    shows="How far each watched figure is on its way to an alarm; 1 = alarm. It gathers while a figure is too bad, and falls after.",
+    do="At 1 an incident opens. Slow but steady growth is a small loss that will be proven: look for its cause now.",
+    empty="nothing of this is watched yet: see `retuned check`",
+    unit="percentunit",
+)
+
+
 def performance() -> list[Any]:
     """Every metric inside its interval and against its floor; the loss against its bound; the evidence of both."""
-    metric = Says(
-        title="$metric",
-        shows="The metric among the labelled records of the window, inside its exact 95 % interval; dashed: the floor that is watched.",
-        do="The line below the floor is no alarm by itself: the evidence says when it is. Few labels make the band wide.",
-        empty="too few labelled records in the window to say",
-        unit="percentunit",
-        width=24,
-    )
-    loss = Says(
-        title="Loss against its bound",
-        shows="Share of wrong answers on the latest labelled records with its interval; dashed: the source's loss bound plus tolerance.",
-        do="The band above the dashed line with drift at the same time is a harmful drift: retraining is due.",
-        empty="no bound: give `reference.bound`, or promote a version once",
-        unit="percentunit",
-    )
-    proof = Says(
-        title="Evidence: performance, loss, fairness",
-        shows="How far each watched figure is on its way to an alarm; 1 = alarm. It gathers while a figure is too bad, and falls after.",
-        do="At 1 an incident opens. Slow but steady growth is a small loss that will be proven: look for its cause now.",
-        empty="nothing of this is watched yet: see `retuned check`",
-        unit="percentunit",
-    )
     window, floor = f'{_MODEL}, {PERFORMANCE}, subject=~"$metric"', f'{_MODEL}, subject=~"$metric"'
     risk = f'{_MODEL}, detector="risk_change"'
     gathered = evidence("subject, detector", f'{_MODEL}, detector=~".+_floor|risk|risk_change|fairness_gap"')
     return [
         band(
-            metric,
+            _METRIC,
             value=Query(expr=f"max({figure('value', window)})", name="metric"),
             low=f"max({figure('low', window)})",
             high=f"max({figure('high', window)})",
             limit=Query(expr=f"max(retuned_figure_limit{{{floor}}})", name="floor"),
         ).repeat("metric"),
         band(
-            loss,
+            _LOSS,
             value=Query(expr=f"max({figure('value', risk)})", name="loss"),
             low=f"max({figure('low', risk)})",
             high=f"max({figure('high', risk)})",
             limit=Query(expr=f"max(retuned_figure_limit{{{risk}}})", name="bound"),
         ),
         series(
-            proof,
+            _PROOF,
             Query(expr=gathered, name="{{detector}} {{subject}}"),
             Query(expr="vector(1)", name="alarm"),
             limits=["alarm"],
@@ -65,43 +67,45 @@ def performance() -> list[Any]:
     ]
 
 
+_GAP = Says(
+    title="Gap between groups of $protected",
+    shows="The largest difference between two groups (fairlearn's definition) in the window's labelled records; dashed: the maximum.",
+    do="It alarms only when the lower end is above the maximum for good. See which group it is on the right.",
+    empty="fairness is not watched (`monitors.fairness`), or a group has too few labelled records",
+    unit="percentunit",
+)
+_LINES = Says(
+    title="Rates by group of $protected",
+    shows="How often each group gets the favourable answer: where it is right (true positive) and where it is not (false positive).",
+    do="Groups that drift apart: look at their records of this time; labels that come for one group only mislead here.",
+    empty="no labelled record with a group of this column in the window",
+    unit="percentunit",
+)
+_TABLE = Says(
+    title="Groups of $protected now",
+    shows="Each group's rates with exact 95 % intervals and the labelled records behind them. (other): not in the reference.",
+    do="Intervals that overlap prove no gap. A small n: ask for more labels of that group before you judge.",
+    empty="no labelled record with a group of this column in the window",
+    unit="percentunit",
+    width=24,
+)
+
+
 def fairness() -> list[Any]:
     """The gap against its maximum, and the groups behind it."""
-    gap = Says(
-        title="Gap between groups of $protected",
-        shows="The largest difference between two groups (fairlearn's definition) in the window's labelled records; dashed: the maximum.",
-        do="It alarms only when the lower end is above the maximum for good. See which group it is on the right.",
-        empty="fairness is not watched (`monitors.fairness`), or a group has too few labelled records",
-        unit="percentunit",
-    )
-    lines = Says(
-        title="Rates by group of $protected",
-        shows="How often each group gets the favourable answer: where it is right (true positive) and where it is not (false positive).",
-        do="Groups that drift apart: look at their records of this time; labels that come for one group only mislead here.",
-        empty="no labelled record with a group of this column in the window",
-        unit="percentunit",
-    )
-    table = Says(
-        title="Groups of $protected now",
-        shows="Each group's rates with exact 95 % intervals and the labelled records behind them. (other): not in the reference.",
-        do="Intervals that overlap prove no gap. A small n: ask for more labels of that group before you judge.",
-        empty="no labelled record with a group of this column in the window",
-        unit="percentunit",
-        width=24,
-    )
     on, of = f'{_MODEL}, {GAP}, subject=~".+by=$protected]"', f'{_MODEL}, column="$protected"'
     rate = 'max by (group, rate) (retuned_group_rate_ratio{{{}, bound="{}"}})'
     return [
         band(
-            gap,
+            _GAP,
             value=Query(expr=f"max({figure('value', on)})", name="gap"),
             low=f"max({figure('low', on)})",
             high=f"max({figure('high', on)})",
             limit=Query(expr=f"max(retuned_figure_limit{{{on}}})", name="maximum"),
         ),
-        series(lines, Query(expr=rate.format(of + ', rate!="positive"', "value"), name="{{group}} {{rate}}"), top=1.0, bottom=0.0),
+        series(_LINES, Query(expr=rate.format(of + ', rate!="positive"', "value"), name="{{group}} {{rate}}"), top=1.0, bottom=0.0),
         rows(
-            table,
+            _TABLE,
             "group",
             *(Query(expr=rate.format(of, bound), name=bound, decimals=1, labels=(("rate", "rate"),)) for bound in ("value", "low", "high")),
             Query(expr=f"max by (group, rate) (retuned_group_rate_records{{{of}}})", name="labelled", unit="none"),

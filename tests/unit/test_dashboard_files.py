@@ -15,6 +15,7 @@ from dashboards.fleet import fleet
 from dashboards.model import model
 from dashboards.portable import dashboard_text
 from dashboards.service import service
+from dashboards.units import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,3 +100,19 @@ def test_a_variable_with_several_values_is_matched_as_a_regular_expression() -> 
 
 def test_a_value_is_escaped_as_grafana_does_it() -> None:
     assert escaped("f1[label=a.b]") == r"f1\\[label=a\\.b\\]"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "decimals", "text"),
+    [
+        (0.864, "percentunit", None, "86.4 %"),
+        (152.0, "s", None, "2.53 min"),
+        (0.004, "s", None, "4 ms"),
+        (3 * 2**30, "bytes", None, "3 GiB"),
+        (1.3e-170, "sci", None, "1.3e-170"),
+        (12.5, "reqps", None, "12.5/s"),
+        (0.4567, "none", 2, "0.46"),
+    ],
+)
+def test_figures_are_written_with_their_units(value: float, unit: str, decimals: int | None, text: str) -> None:
+    assert written(value, unit, decimals) == text
