@@ -14,8 +14,10 @@ from daemon.show.operations import Done, Operations
 from daemon.show.wire import to_wire
 from daemon.store.judgements import Judged
 
-Person = Annotated[str, Field(min_length=1, max_length=128, description="Name of the person who asks; goes into the ledger.")]
-Because = Annotated[str, Field(max_length=1000, description="That person's reason; goes into the ledger.")]
+_NO_NUL = r"^[^\x00]*$"  # PostgreSQL keeps none
+Person = Annotated[str, Field(min_length=1, max_length=128, pattern=_NO_NUL, description="Who asks; goes into the ledger.")]
+Because = Annotated[str, Field(max_length=1000, pattern=_NO_NUL, description="That person's reason; goes into the ledger.")]
+_Id = Annotated[str, Field(max_length=64, pattern=_NO_NUL)]
 
 
 class _Ask(BaseModel):
@@ -34,7 +36,7 @@ class Approval(_Ask):
 
     by: Person
     because: Because = ""
-    run: Annotated[str, Field(max_length=64)] | None = None
+    run: _Id | None = None
     """None = the one that waits."""
 
 
@@ -43,7 +45,7 @@ class Move(_Ask):
 
     by: Person
     because: Because = ""
-    version: Annotated[str, Field(max_length=64)] | None = None
+    version: _Id | None = None
     """None = the challenger (promote) or the previous champion (rollback)."""
 
 

@@ -1,4 +1,7 @@
-"""No request to the API is read beyond what its largest question needs; the ingest routes have bounds of their own."""
+"""No request to the API is read beyond what its largest question needs, and no path holds what a database cannot.
+
+The ingest routes have bounds of their own.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,12 +20,15 @@ MOST_BYTES = 65_536
 
 @dataclass(frozen=True)
 class Bounded:
-    """ASGI middleware: whoever reads a larger body gets 413."""
+    """ASGI middleware: whoever reads a larger body gets 413; a path with NUL is found nowhere."""
 
     app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Counts what is read."""
+        if "\x00" in scope.get("path", ""):
+            await PlainTextResponse("not found", 404)(scope, receive, send)
+            return
         read = 0
 
         async def counted() -> Message:

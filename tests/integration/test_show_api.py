@@ -143,6 +143,14 @@ def test_a_body_beyond_every_question_is_not_read(told: Recorded, *, has_length:
     assert not told.calls
 
 
+def test_nul_which_postgresql_keeps_nowhere_is_refused_at_the_door(told: Recorded) -> None:
+    for ask in ({"by": "A\0da"}, {"by": "Ada", "because": "\0"}, {"by": "Ada", "version": "1\0"}):
+        assert client(told).post(f"/v1/models/{MODEL}/rollback", json=ask).status_code == 422
+    for path in ("/v1/incidents/a%00b", "/incidents/a%00b", "/runs/%00", "/reports/%00", "/v1/models/%00"):
+        assert client(told).get(path).status_code == 404
+    assert not told.calls
+
+
 def test_instants_are_iso_8601_on_the_wire_and_durations_are_numbers(told: Recorded) -> None:
     body = client(told).get(f"/v1/models/{MODEL}").json()
     assert body["at"] == "2027-01-15T08:00:00.000Z"

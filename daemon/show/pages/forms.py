@@ -43,6 +43,6 @@ def person(fields: Mapping[str, str], signed_in: str | None) -> str:
 def reason(fields: Mapping[str, str]) -> str:
     """Why that person acts."""
     because = fields.get("because", "")
-    if len(because) > 1000:  # noqa: PLR2004 (as the API has it)
-        raise Refused(422, "the reason holds at most 1000 characters; go back and shorten it")
+    if len(because) > 1000 or "\x00" in because:  # noqa: PLR2004 (as the API has it)
+        raise Refused(422, "the reason holds at most 1000 characters, none of them NUL; go back and change it")
     return because
