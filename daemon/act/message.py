@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from daemon.store.outbox import What
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -12,22 +14,22 @@ Tone = Literal["info", "success", "warning", "failure"]
 
 _MOST_FIGURES = 6
 
-_WHAT: dict[str, tuple[str, Tone, str | None]] = {
-    "incident.opened": ("incident", "warning", None),
-    "incident.harmful": ("the incident does harm", "failure", "RetunedHarmfulDrift"),
-    "incident.closed": ("incident closed", "success", None),
-    "run.failed": ("retraining failed", "failure", "RetunedRunFailed"),
-    "run.invalid": ("retraining is invalid", "failure", "RetunedRunFailed"),
-    "run.awaiting_approval": ("a retrained version waits for your decision", "warning", "RetunedRunAwaitingApproval"),
-    "run.promoted": ("new champion", "success", "RetunedPromoted"),
-    "run.rolled_back": ("rolled back", "failure", "RetunedRolledBack"),
-    "run.kept": ("new champion kept", "success", None),
-    "run.rejected": ("retraining rejected by its gates", "warning", None),
-    "run.inconclusive": ("retraining inconclusive", "warning", None),
-    "run.cancelled": ("retraining cancelled", "info", None),
-    "blind": ("not seen", "warning", "RetunedBlind"),
-    "advice": ("needs a person", "warning", None),
-    "alias": ("alias moved by somebody else", "warning", "RetunedAliasMoved"),
+_WHAT: dict[What, tuple[str, Tone, str | None]] = {
+    What.INCIDENT_OPENED: ("incident", "warning", None),
+    What.INCIDENT_HARMFUL: ("the incident does harm", "failure", "RetunedHarmfulDrift"),
+    What.INCIDENT_CLOSED: ("incident closed", "success", None),
+    What.RUN_FAILED: ("retraining failed", "failure", "RetunedRunFailed"),
+    What.RUN_INVALID: ("retraining is invalid", "failure", "RetunedRunFailed"),
+    What.RUN_AWAITING_APPROVAL: ("a retrained version waits for your decision", "warning", "RetunedRunAwaitingApproval"),
+    What.RUN_PROMOTED: ("new champion", "success", "RetunedPromoted"),
+    What.RUN_ROLLED_BACK: ("rolled back", "failure", "RetunedRolledBack"),
+    What.RUN_KEPT: ("new champion kept", "success", None),
+    What.RUN_REJECTED: ("retraining rejected by its gates", "warning", None),
+    What.RUN_INCONCLUSIVE: ("retraining inconclusive", "warning", None),
+    What.RUN_CANCELLED: ("retraining cancelled", "info", None),
+    What.BLIND: ("not seen", "warning", "RetunedBlind"),
+    What.ADVICE: ("needs a person", "warning", None),
+    What.ALIAS: ("alias moved by somebody else", "warning", "RetunedAliasMoved"),
 }
 """What -> words, tone, runbook."""
 
@@ -51,11 +53,11 @@ class Text:
 
 def compose(model: str, payload: Mapping[str, Any], url: str) -> Text:
     """The message of an outbox payload {what, because, incident?, run?, figures?, kinds?, harmful?}; `url` is where links begin."""
-    what = str(payload.get("what", "advice"))
-    words, tone, runbook = _WHAT.get(what, (what, "info", None))
-    if what == "incident.opened" and payload.get("harmful"):
+    what = What.of(payload)
+    words, tone, runbook = _WHAT[what]
+    if what is What.INCIDENT_OPENED and payload.get("harmful"):
         words, tone, runbook = "incident, harmful", "failure", "RetunedHarmfulDrift"
-    elif what == "incident.opened":
+    elif what is What.INCIDENT_OPENED:
         runbook = next((book for kind, book in _OF_KIND if kind in payload.get("kinds", ())), None)
     lines = [str(payload.get("because", "")), *_figures(payload.get("figures", ())), "", f"Look: {url}{_path(model, payload)}"]
     if runbook is not None:

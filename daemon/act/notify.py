@@ -14,6 +14,7 @@ import structlog
 from daemon.act.message import compose
 from daemon.store import counters, incidents, outbox
 from daemon.store.ledger import note
+from daemon.store.outbox import What
 from detectors.types import digest_of
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ class Notify:
 
     def deliver(self, message: Message, now: float) -> None:
         """Repeated after a crash it asks no target twice: the keys of the messages are there already."""
-        what = str(message.payload.get("what", "advice"))
+        what = What.of(message.payload)
         with self.ledger.begin() as tx:
             note(tx, now, message.model, "alert", key=message.key, **{k: v for k, v in message.payload.items() if k != "key"})
-            counters.add(tx, message.model, {("alerts", what[:32]): 1})
-            if what.partition(".")[0] in self.topics and not _is_muted(tx, message.payload, now):
+            counters.add(tx, message.model, {("alerts", what.value): 1})
+            if what.value.partition(".")[0] in self.topics and not _is_muted(tx, message.payload, now):
                 self._ask(tx, message, now)
         log.warning("alert", model=message.model, at=now, **{k: v for k, v in message.payload.items() if k not in _SAID})
 

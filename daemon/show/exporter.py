@@ -15,7 +15,7 @@ from daemon.show.metrics import METRICS, MetricType
 from daemon.store import delays
 from daemon.store.champions import Move, Stranger
 from daemon.store.judgements import Judged
-from daemon.store.outbox import Sent
+from daemon.store.outbox import Sent, What
 from daemon.store.retention import Why
 from detectors.types import Outcome
 from retrain.types import Reason
@@ -140,8 +140,7 @@ def _decisions(model: ModelView) -> Iterator[Sample]:
     watching = {v.detector for v in model.verdicts if v.evidence.log10_e is not None}
     yield from _closed(model, "alarms", "alarms", sorted(watching | set(model.counters.get("alarms", {}))))
     yield from _closed(model, "triggers", "triggers", TriggerKind)
-    for reason, n in model.counters.get("alerts", {}).items():
-        yield "alerts_total", (name, reason), n
+    yield from _closed(model, "alerts", "alerts", What)
     for state in State:
         yield "runs", (name, str(state)), model.runs_by_state.get(str(state), 0)
     for run in model.runs:

@@ -21,6 +21,31 @@ BACKOFF_FIRST_S = 1.0
 BACKOFF_MOST_S = 300.0
 
 
+class What(StrEnum):
+    """What people are told of; the metric's label."""
+
+    INCIDENT_OPENED = "incident.opened"
+    INCIDENT_HARMFUL = "incident.harmful"
+    INCIDENT_CLOSED = "incident.closed"
+    RUN_FAILED = "run.failed"
+    RUN_INVALID = "run.invalid"
+    RUN_AWAITING_APPROVAL = "run.awaiting_approval"
+    RUN_PROMOTED = "run.promoted"
+    RUN_ROLLED_BACK = "run.rolled_back"
+    RUN_KEPT = "run.kept"
+    RUN_REJECTED = "run.rejected"
+    RUN_INCONCLUSIVE = "run.inconclusive"
+    RUN_CANCELLED = "run.cancelled"
+    BLIND = "blind"
+    ADVICE = "advice"
+    ALIAS = "alias"
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> What:
+        """Of a "notify" message; one of an older release that says none of these is advice."""
+        return next((what for what in cls if what == payload.get("what")), cls.ADVICE)
+
+
 class Sent(StrEnum):
     """What became of an attempt to notify a person; the metric's label."""
 

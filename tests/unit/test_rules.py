@@ -104,9 +104,11 @@ def test_messages_and_runbooks_speak_of_commands_and_alerts_that_there_are() -> 
 
     from daemon.act import message
     from daemon.cli import app
+    from daemon.store.outbox import What
 
     commands = set(get_command(app).commands)  # type: ignore[attr-defined]
     text = "".join(path.read_text() for path in (ROOT / "docs" / "runbooks").glob("*"))
     assert set(re.findall(r"\bretuned ([a-z]+)\b(?=[^\n]*(?:`|MODEL|--|$))", "\n".join(re.findall(r"`(retuned [^`]*)`", text)))) <= commands
+    assert set(message._WHAT) == set(What), "each has its words"
     books = {book for _, _, book in message._WHAT.values() if book} | {book for _, book in message._OF_KIND}
     assert books <= set(NAMES)
