@@ -337,4 +337,4 @@ def test_a_made_up_link_says_nothing_in_our_name(http: TestClient) -> None:
 
 def test_the_pages_are_no_part_of_the_api(http: TestClient) -> None:
     paths = http.get("/openapi.json").json()["paths"]
-    assert all(path.startswith(("/v1/", "/reports/")) or path in {"/metrics", "/healthz", "/readyz"} for path in paths)
+    assert all(path.startswith(("/v1/", "/reports/", "/runbooks/")) or path in {"/metrics", "/healthz", "/readyz"} for path in paths)
