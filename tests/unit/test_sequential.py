@@ -13,6 +13,7 @@ from scipy.stats import binomtest
 
 from detectors.combine import e_bh, mean_e_detector
 from detectors.registry import build
+from detectors.sequential import witness
 from detectors.sequential.gap import log_e_gap
 from detectors.sequential.interval import lower_share, share_sequence, upper_share
 from detectors.sequential.paired import PairedOutcome, start_paired, step_paired
@@ -204,13 +205,21 @@ def test_e_detectors_are_averaged_and_never_go_into_e_bh() -> None:
         mean_e_detector(both, alpha=0.01, weights=[0.5, 0.6])
 
 
-def test_a_pane_of_500_texts_takes_well_below_a_second() -> None:
+def test_a_witness_is_learnt_twice_a_pool_and_not_again_while_no_32_texts_have_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt: list[int] = []
+    ridge = witness._ridge
+    monkeypatch.setattr(witness, "_ridge", lambda kernel, n: learnt.append(len(kernel)) or ridge(kernel, n))
+    witness._learnt.cache_clear()
     rng = np.random.default_rng(0)
-    texts = objects(" ".join(f"w{w}" for w in rng.zipf(1.5, size=15) % 5000) for _ in range(2000))
+    texts = objects(" ".join(f"w{w}" for w in rng.zipf(1.5, size=15) % 5000) for _ in range(1100))
     detector = build("text_witness", column="input.x", alpha=1e-6)
-    state, seconds = detector.start(reference(texts[:500])), []
-    for i in range(3):
-        began = datetime.now(UTC)
-        state, _ = detector.step(state, increment(i, x=texts[500 * i + 500 : 500 * i + 1000]))
-        seconds.append((datetime.now(UTC) - began).total_seconds())
-    assert min(seconds[1:]) < 1.0
+    state = detector.start(reference(texts[:500]))
+    sizes = [500, *[3] * 10, 20]  # 30 texts are too few to learn anew from; 50 are enough, for the pane after them
+    bet, at = [], 500
+    for i, n in enumerate([*sizes, 3]):
+        state, verdict = detector.step(state, increment(i, x=texts[at : at + n]))
+        bet.append(verdict.n)
+        at += n
+    assert bet[0] == 0  # nothing to learn from before the first pane
+    assert min(bet[1:]) > 0
+    assert learnt == [250 + 128, 250 + 500, 250 + 128, 250 + 512]  # half the reference with the last 128 and 512 texts, for two pools
