@@ -6,19 +6,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from daemon.settings_executor import ExecutorSettings
+from daemon.settings_monitors import Monitors
+from daemon.settings_part import Name, Part, Positive, Ratio, Word
 from detectors.types import ColumnKind
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-Word = Annotated[str, Field(min_length=1, max_length=128)]  # becomes part of a subject, of which the ledger keeps 256 characters
-Ratio = Annotated[float, Field(gt=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Autonomy(StrEnum):
@@ -30,7 +23,7 @@ class Autonomy(StrEnum):
     PROMOTE = "promote"
 
 
-class ColumnSettings(_Part):
+class ColumnSettings(Part):
     """One column of a model's inputs or segments."""
 
     kind: ColumnKind
@@ -39,7 +32,7 @@ class ColumnSettings(_Part):
     """True: fairness is judged by this column, and the gate by each of its groups."""
 
 
-class ReferenceSettings(_Part):
+class ReferenceSettings(Part):
     """What production is compared with."""
 
     kind: Literal["file", "learn"] = "learn"
@@ -57,68 +50,7 @@ class ReferenceSettings(_Part):
     """Rows kept of a larger reference (a uniform sample): bounds memory."""
 
 
-class DriftSettings(_Part):
-    """Drift of columns."""
-
-    columns: Literal["all"] | list[str] = "all"
-    """Which columns; "all" includes the model's own output."""
-    mean_days_between_false_alarms: Positive = 90.0
-    """Of all of this model's drift monitors together; 90 = at most four a year on average."""
-
-
-class PerformanceSettings(_Part):
-    """Performance by labels that come late."""
-
-    metric: Literal["f1", "precision", "recall", "accuracy"] = "f1"
-    """Per class of the model's labels; accuracy is one for all."""
-    minimum: Ratio | None = None
-    """Alarm when the metric is below this."""
-    max_drop: Ratio | None = 0.05
-    """Alarm when the metric is further below what the model had on the bound rows. Ignored when `minimum` is given."""
-    tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
-    """Risk: extra loss above the source bound that is still no harm."""
-    mean_days_between_false_alarms: Positive = 90.0
-    """Of all performance and risk monitors of this model together."""
-
-
-class FairnessSettings(_Part):
-    """Fairness between the groups of protected columns."""
-
-    metric: Literal["equalized_odds_difference", "demographic_parity_difference"] = "equalized_odds_difference"
-    """fairlearn's definition."""
-    by: list[str]
-    """Protected columns."""
-    maximum: Ratio = 0.10
-    """Alarm when the lower end of the gap's confidence sequence is above this."""
-    alpha: Ratio = 0.01
-    """P(ever a false alarm in an epoch)."""
-    min_n: int = Field(default=50, ge=2)
-    """Fewer labelled pairs in a group: insufficient, no figure."""
-
-
-class Monitors(_Part):
-    """What is watched."""
-
-    drift: DriftSettings | None = DriftSettings()
-    performance: PerformanceSettings | None = PerformanceSettings()
-    fairness: FairnessSettings | None = None
-    window_s: Positive = 3600.0
-    """Length of the window that informing detectors look at."""
-    pane_s: Positive = 60.0
-    """Length of a pane: the unit of time of every sequential detector (its 1/alpha counts panes)."""
-    watermark_s: Positive = 30.0
-    """How long after its end a pane waits for stragglers before it is closed."""
-    lateness_s: Positive = 6 * 3600.0
-    """A record older than this on arrival is counted late and not used. At most the de-duplication horizon."""
-    quiet_s: Positive = 3600.0
-    """An incident is over when none of its subjects has alarmed for so long."""
-    blind_after_s: Positive = 24 * 3600.0
-    """No verdict, or no label where labels are expected, for so long is itself an alert."""
-    label_horizon_s: Positive = 30 * 24 * 3600.0
-    """How long a record waits for its label, and a label for its record."""
-
-
-class KeepSettings(_Part):
+class KeepSettings(Part):
     """How long what was stored is kept. What the present epoch, an open incident, a run or a rollback needs stays, however old."""
 
     records_days: Positive = 90.0
@@ -134,7 +66,7 @@ class KeepSettings(_Part):
     """Of all files of this model; above it the oldest go first, whatever their age. None = only age counts."""
 
 
-class DiskSettings(_Part):
+class DiskSettings(Part):
     """When the disk is too full to take in more: records and labels are then answered 503 until there is room again.
 
     A limit is the smaller of a number and a share, so that neither a small volume nor a huge one is left unused.
@@ -148,7 +80,7 @@ class DiskSettings(_Part):
     """The share."""
 
 
-class Budget(_Part):
+class Budget(Part):
     """Splits and sizes of a retraining's data set, in rows."""
 
     train_n: int = Field(default=640, ge=16)
@@ -159,7 +91,7 @@ class Budget(_Part):
     replay_n: int = Field(default=640, ge=0)
 
 
-class RetrainSettings(_Part):
+class RetrainSettings(Part):
     """When and how to retrain."""
 
     base_model: str
@@ -209,7 +141,7 @@ class RetrainSettings(_Part):
     group_min_n: int = Field(default=50, ge=2)
 
 
-class ModelSettings(_Part):
+class ModelSettings(Part):
     """One model."""
 
     name: Name
@@ -256,7 +188,7 @@ class ModelSettings(_Part):
         return data
 
 
-class HttpSettings(_Part):
+class HttpSettings(Part):
     """The service's own port."""
 
     host: str = "127.0.0.1"
@@ -297,7 +229,7 @@ class Topic(StrEnum):
     """Moved by somebody else in the registry."""
 
 
-class NotifySettings(_Part):
+class NotifySettings(Part):
     """Messages to people by the service itself: for those who have no Prometheus and Alertmanager."""
 
     urls: list[Annotated[SecretStr, Field(min_length=4)]] = []
@@ -309,14 +241,14 @@ class NotifySettings(_Part):
     """A message that a target does not take is tried again for so long: a day outlasts an outage, and what is older is no news."""
 
 
-class RegistrySettings(_Part):
+class RegistrySettings(Part):
     """MLflow."""
 
     tracking_uri: str | None = None
     """None = SQLite in data_dir."""
 
 
-class Settings(_Part):
+class Settings(Part):
     """The whole file."""
 
     data_dir: Path = Path("./retuned-data")

@@ -5,19 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Positive = Annotated[float, Field(gt=0.0)]
+from daemon.settings_part import Part, Positive
+
 KubernetesName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
 """As Kubernetes writes amounts: "500m", "2", "4Gi"."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class StoreSettings(_Part):
+class StoreSettings(Part):
     """What the service and its jobs both reach (kind: kubernetes): a folder on a shared claim, or S3. Give one of the two.
 
     Plans, data sets, checkpoints and candidates go through it. `data_dir` stays on the service's own volume.
@@ -38,7 +35,7 @@ class StoreSettings(_Part):
     """More bytes for one job, or from one, are refused."""
 
 
-class ResourceSettings(_Part):
+class ResourceSettings(Part):
     """What one job asks for; also its limit, so that a job is among the last to be evicted (QoS class Guaranteed)."""
 
     cpu: Quantity = "2"
@@ -51,7 +48,7 @@ class ResourceSettings(_Part):
     """nvidia.com/gpu. The techniques that are built in train on processors: more than 0 only for one of your own."""
 
 
-class TolerationSettings(_Part):
+class TolerationSettings(Part):
     """A taint that jobs bear, in Kubernetes' words."""
 
     key: str | None = None
@@ -63,7 +60,7 @@ class TolerationSettings(_Part):
     """None = every effect."""
 
 
-class ExecutorSettings(_Part):
+class ExecutorSettings(Part):
     """Where retrainings run. All but `kind` is for kubernetes."""
 
     kind: Literal["local", "kubernetes"] = "local"

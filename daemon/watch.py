@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from daemon.decide.monitors import monitors
+from daemon.decide.monitors.all import monitors
 from daemon.store import codec, states
 from daemon.store.reference import load_reference
 from detectors.fairness.groups import group_figures, named_groups

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from daemon.act.send import is_understood, targets_of
-from daemon.decide.monitors import monitors
+from daemon.decide.monitors.all import monitors
 from daemon.show.guard import is_loopback
 from detectors.types import Kind
 

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from daemon import yaml_lines
 from daemon.check import SettingsError, load_settings
-from daemon.settings import FairnessSettings, ModelSettings, RetrainSettings, Settings
+from daemon.settings import ModelSettings, RetrainSettings, Settings
+from daemon.settings_monitors import FairnessSettings
 from daemon.watched import show_watched
 
 EXAMPLE = Path(__file__).parents[2] / "retuned.example.yaml"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from daemon.decide import policy
-from daemon.decide.monitors import alpha_per_pane, monitors
+from daemon.decide.monitors.all import monitors
+from daemon.decide.monitors.rates import alpha_per_pane
 from daemon.judge import Judge
 from daemon.settings import Settings
 from daemon.store import champions, incidents, judgements, verdicts

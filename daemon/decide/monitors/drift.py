@@ -1,0 +1,31 @@
+"""Drift of columns: those that inform and those that alarm, by the kind of column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daemon.decide.monitors.rates import DELTA, alpha_per_pane
+from detectors.registry import build
+from detectors.types import ColumnKind
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from daemon.settings import ModelSettings
+    from detectors.types import Detector
+
+_SEQUENTIAL = {ColumnKind.NUMERIC: "conformal_numeric", ColumnKind.CATEGORY: "conformal_category", ColumnKind.TEXT: "text_witness"}
+_ONE_LOOK = {ColumnKind.NUMERIC: ("ks", "psi"), ColumnKind.CATEGORY: ("chi_square", "jensen_shannon"), ColumnKind.TEXT: ()}
+
+
+def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
+    """Of the columns that the reference knows."""
+    wanted = model.monitors.drift
+    if wanted is None:
+        return []
+    kinds = {s: k for s, k in model.subjects().items() if s in known}
+    if wanted.columns != "all":
+        kinds = {s: k for s, k in kinds.items() if s.split(".", 1)[1] in wanted.columns or s in wanted.columns}
+    alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=len(kinds))
+    informing = [build(name, column=subject, alpha=0.01) for subject, kind in kinds.items() for name in _ONE_LOOK[kind]]
+    return informing + [build(_SEQUENTIAL[kind], column=subject, alpha=alpha, delta=DELTA) for subject, kind in kinds.items()]

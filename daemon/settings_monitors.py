@@ -1,0 +1,70 @@
+"""Settings of the monitors: what is watched, how it is judged, and how often it may be wrong."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from daemon.settings_part import Part, Positive, Ratio
+
+
+class DriftSettings(Part):
+    """Drift of columns."""
+
+    columns: Literal["all"] | list[str] = "all"
+    """Which columns; "all" includes the model's own output."""
+    mean_days_between_false_alarms: Positive = 90.0
+    """Of all of this model's drift monitors together; 90 = at most four a year on average."""
+
+
+class PerformanceSettings(Part):
+    """Performance by labels that come late."""
+
+    metric: Literal["f1", "precision", "recall", "accuracy"] = "f1"
+    """Per class of the model's labels; accuracy is one for all."""
+    minimum: Ratio | None = None
+    """Alarm when the metric is below this."""
+    max_drop: Ratio | None = 0.05
+    """Alarm when the metric is further below what the model had on the bound rows. Ignored when `minimum` is given."""
+    tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    """Risk: extra loss above the source bound that is still no harm."""
+    mean_days_between_false_alarms: Positive = 90.0
+    """Of all performance and risk monitors of this model together."""
+
+
+class FairnessSettings(Part):
+    """Fairness between the groups of protected columns."""
+
+    metric: Literal["equalized_odds_difference", "demographic_parity_difference"] = "equalized_odds_difference"
+    """fairlearn's definition."""
+    by: list[str]
+    """Protected columns."""
+    maximum: Ratio = 0.10
+    """Alarm when the lower end of the gap's confidence sequence is above this."""
+    alpha: Ratio = 0.01
+    """P(ever a false alarm in an epoch)."""
+    min_n: int = Field(default=50, ge=2)
+    """Fewer labelled pairs in a group: insufficient, no figure."""
+
+
+class Monitors(Part):
+    """What is watched."""
+
+    drift: DriftSettings | None = DriftSettings()
+    performance: PerformanceSettings | None = PerformanceSettings()
+    fairness: FairnessSettings | None = None
+    window_s: Positive = 3600.0
+    """Length of the window that informing detectors look at."""
+    pane_s: Positive = 60.0
+    """Length of a pane: the unit of time of every sequential detector (its 1/alpha counts panes)."""
+    watermark_s: Positive = 30.0
+    """How long after its end a pane waits for stragglers before it is closed."""
+    lateness_s: Positive = 6 * 3600.0
+    """A record older than this on arrival is counted late and not used. At most the de-duplication horizon."""
+    quiet_s: Positive = 3600.0
+    """An incident is over when none of its subjects has alarmed for so long."""
+    blind_after_s: Positive = 24 * 3600.0
+    """No verdict, or no label where labels are expected, for so long is itself an alert."""
+    label_horizon_s: Positive = 30 * 24 * 3600.0
+    """How long a record waits for its label, and a label for its record."""
