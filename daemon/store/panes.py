@@ -99,14 +99,18 @@ class _Tree:
         """Panes with start <= their start < end."""
         low, high = _ceil(start, self.pane_s), _ceil(end, self.pane_s)
         self._forget(low)
-        total, level = _NOTHING, 0
+        blocks, level = [], 0
         while low < high:
             if low & 1:
-                total, low = _plus(total, self._block(level, low)), low + 1
+                blocks.append(self._block(level, low))
+                low += 1
             if high & 1:
                 high -= 1
-                total = _plus(total, self._block(level, high))
+                blocks.append(self._block(level, high))
             low, high, level = low >> 1, high >> 1, level + 1
+        total = _NOTHING
+        for block in reversed(blocks):  # the largest first: a sketch takes in a small one at less cost than a large one
+            total = _plus(total, block)
         return total
 
     def _block(self, level: int, index: int) -> _Sum | None:

@@ -125,10 +125,12 @@ def chance_of(gap: float, n: float) -> float:
 def largest_gap(state: KsState, current: Quantiles) -> tuple[float, float]:
     """The largest distance of the two distribution functions, and where."""
     values, shares = current.points()
-    grid = np.concatenate([state.values, values])
-    gaps = np.abs(_share_at(state.values, state.shares, grid) - _share_at(values, shares, grid))
+    gaps = np.abs(  # two steps differ most at a step of one of them
+        np.concatenate([state.shares - _share_at(values, shares, state.values), shares - _share_at(state.values, state.shares, values)])
+    )
     i = int(np.argmax(gaps))
-    return min(1.0, float(gaps[i])), float(grid[i])
+    at = state.values[i] if i < len(state.values) else values[i - len(state.values)]
+    return min(1.0, float(gaps[i])), float(at)
 
 
 def _share_at(values: NDArray[np.float64], shares: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:

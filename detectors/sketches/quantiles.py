@@ -44,6 +44,8 @@ class Quantiles:
     kind: ClassVar[str] = "quantiles"
 
     _sketch: Any = field(default_factory=lambda: kll_floats_sketch(K))
+    _points: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    """What `points` found: several detectors read one window."""
 
     @property
     def n(self) -> int:
@@ -87,11 +89,11 @@ class Quantiles:
         return values[np.minimum(at, len(values) - 1)]
 
     def points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The kept values in order and the share of all values at or below each (the sketch's distribution function), both (m,)."""
-        items, weights = _items(self._sketch.serialize())
-        values, where = np.unique(items, return_inverse=True)
-        mass = np.bincount(where, weights=weights, minlength=len(values))
-        return values.astype(np.float64), np.cumsum(mass) / max(1, self.n)
+        """The distribution function: kept values in order and the share of all values at or below each, both (m,), read-only."""
+        if self._points is None:
+            object.__setattr__(self, "_points", _distribution(self._sketch.serialize(), self.n))
+        assert self._points is not None
+        return self._points
 
     def to_bytes(self) -> bytes:
         """At most about 12 KB, versioned."""
@@ -138,6 +140,18 @@ def _items(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     _, starts, offset = _layout(data)
     sizes = np.diff(starts)
     return np.frombuffer(data, dtype="<f4", offset=offset), np.repeat(np.int64(1) << np.arange(len(sizes)), sizes)
+
+
+def _distribution(data: bytes, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`Quantiles.points` of a sound sketch's bytes."""
+    items, weights = _items(data)
+    order = np.argsort(items, kind="stable")
+    values, mass = items[order], np.cumsum(weights[order])
+    is_last = np.append(values[1:] != values[:-1], len(values) > 0)[: len(values)]  # of equal ones
+    found = values[is_last].astype(np.float64), mass[is_last] / max(1, n)
+    for array in found:
+        array.flags.writeable = False
+    return found
 
 
 def _refuse_unsound(data: bytes) -> None:

@@ -29,6 +29,7 @@ _COLUMNS = [f"input.x{i}" for i in range(20)]
 _KINDS = dict.fromkeys(_COLUMNS, ColumnKind.NUMERIC)
 _PANES = 60
 _PANE_S = 60.0
+_LOOKS = 31
 _EVIDENTLY_UP_TO = 100_000
 
 
@@ -50,7 +51,7 @@ def run() -> dict[str, Any]:
                 "Evidently / look": f"{theirs_s / tick_s:.0f}x" if theirs_s else "",
             }
         )
-    return {"rows": rows, "says": "Look: median of 9, the ledger's window with one new pane a look. Reference: 10,000 rows."}
+    return {"rows": rows, "says": f"Look: median of {_LOOKS}, the ledger's window with one new pane a look. Reference: 10,000 rows."}
 
 
 def _frame(rng: np.random.Generator, n: int) -> dict[str, np.ndarray[Any, Any]]:
@@ -69,8 +70,7 @@ def _ours(base: dict[str, Any], data: dict[str, Any]) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(f"sqlite:///{Path(folder) / 'ledger.db'}")
         ledger.migrate()
-        looks = 9
-        parts = [{c: v[i :: _PANES + looks] for c, v in data.items()} for i in range(_PANES + looks)]
+        parts = [{c: v[i :: _PANES + _LOOKS] for c, v in data.items()} for i in range(_PANES + _LOOKS)]
         begun = time.perf_counter()
         summaries = [summarise(part, _KINDS) for part in parts]
         built_s = time.perf_counter() - begun

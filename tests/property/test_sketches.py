@@ -173,6 +173,22 @@ def test_adding_and_merging_leave_the_arguments_as_they_were(a: Any, b: Any) -> 
     assert (first.to_bytes(), second.to_bytes()) == before
 
 
+@given(_numbers, st.integers(0, 40))
+def test_the_points_of_a_sketch_are_the_distribution_function_and_cannot_be_changed(values: Any, repeats: int) -> None:
+    sketch = Quantiles().add(np.concatenate([values, values[:repeats]]))
+    kept = np.concatenate([values, values[:repeats]])
+    kept = np.clip(kept[np.isfinite(kept)], -float(np.finfo(np.float32).max), float(np.finfo(np.float32).max)).astype(np.float32)
+    found, shares = sketch.points()
+    assert np.array_equal(found, np.unique(kept))
+    assert np.allclose(shares, [np.mean(kept <= x) for x in found])
+    assert sketch.points()[0] is found
+    for array in (found, shares):
+        assert not array.flags.writeable
+    more = sketch.merge(Quantiles().add(np.array([0.5])))
+    assert 0.5 in more.points()[0]
+    assert np.array_equal(sketch.points()[0], np.unique(kept))
+
+
 @pytest.mark.parametrize("sketch", [Moments, Quantiles, Counts, Confusion], ids=lambda c: c.__name__)
 @given(data=_blob)
 def test_foreign_bytes_are_refused(sketch: Any, data: bytes) -> None:
