@@ -20,6 +20,7 @@ from daemon.settings import ModelSettings
 from daemon.store import codec
 from daemon.store.building import Building, Built
 from daemon.store.columns import Rows
+from daemon.store.memory import give_back
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,11 +48,13 @@ class Builder:
         self._models, self._data_dir = models, data_dir
         self._here = {model.name: Building(model) for model in models}
         self._there: _Process | None = None
+        self._was_large = False
 
     def build(self, model: str, rows: Rows, path: str) -> Built:
         """`path` is relative to the data folder."""
         file = self._data_dir / path
         if len(rows.ids) >= LARGE_N:
+            self._was_large = True
             try:
                 self._there = self._there or _Process(self._models)
                 return self._there.build(Asked(model, str(file), rows))
@@ -59,6 +62,12 @@ class Builder:
                 log.warning("builder.lost", model=model, error=f"{type(error).__name__}: {error}"[:200])
                 self.close()
         return self._here[model].build(rows, file)
+
+    def release(self) -> None:
+        """After the panes of a tick, when nothing holds their records any more."""
+        if self._was_large:
+            give_back()
+        self._was_large = False
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -102,6 +111,8 @@ def answer(pipe: Connection) -> None:
         while True:
             asked = decoder.decode(pipe.recv_bytes())
             pipe.send_bytes(codec.encode(building[asked.model].build(asked.rows, Path(asked.path))))
+            del asked
+            give_back()
     except (EOFError, BrokenPipeError):
         return
 

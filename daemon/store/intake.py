@@ -165,6 +165,7 @@ class Intake:
             self.advance(tx)
             spool = marks_of(tx)["spool"]
         self._feed.release(spool)
+        self._builder.release()
 
     def prune(self, tx: Connection, now: float) -> dict[str, int]:
         """Forget keys of records older than the label horizon, a part a call (`is_pruned`); model -> labels that waited so long."""

@@ -90,6 +90,18 @@ def test_a_large_pane_is_built_by_another_process_and_is_the_same_as_built_here(
     assert pq.read_table(tmp_path / "there.parquet").equals(pq.read_table(tmp_path / "here.parquet"))
 
 
+def test_memory_of_a_large_pane_goes_back_to_the_system_once_its_records_are_let_go(builder: Builder) -> None:
+    held = [bytes(500) for _ in range(200_000)] + [bytes(50)]  # what is small and last keeps the heap from shrinking by itself
+    builder.build("m", rows(LARGE_N), "a.parquet")
+    last = held.pop()
+    del held
+    before = psutil.Process().memory_info().rss
+    builder.release()
+    freed = before - psutil.Process().memory_info().rss
+    assert freed > 50 * 2**20, last
+    builder.release()
+
+
 def test_small_panes_need_no_other_process(builder: Builder) -> None:
     builder.build("m", rows(20), "small.parquet")
     assert processes() == []
