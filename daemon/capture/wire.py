@@ -3,8 +3,9 @@
 A good body is checked and handed on as it is, never encoded again; one bad line costs only itself. The reader behind the spool takes
 the same lines apart only as far as it must: what was accepted here is accepted there.
 
-Two sets of types say the same. `Record` names every rule and so every error; `_QuickRecord` leaves the rules about keys to a look at the
-keys that occur, because the decoder remembers plain keys and makes constrained ones anew (half of its time).
+Three sets of types say the same. `Record` names every rule and so every error; `_QuickRecord` leaves the rules about keys to a look at the
+keys that occur, because the decoder remembers plain keys and makes constrained ones anew (half of its time); `_named` has the keys that
+traffic uses as fields (half again).
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
 from daemon.capture.lines import as_lines, slices
+from daemon.capture.named import ByNames
 from daemon.capture.rejection import Rejected, Rejection, of_error, refused
 from daemon.store.ports import SpooledRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable
+
+    from daemon.capture.named import Names
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -36,6 +40,7 @@ Inputs = Annotated[dict[Key, _Input], Meta(max_length=256)]
 Segments = Annotated[dict[Key, _Segment], Meta(max_length=64)]
 Scores = Annotated[dict[Id, Probability], Meta(max_length=1024)]
 _KEY_CHARS, _SCORE_CHARS = range(1, 129), range(1, 257)  # what Key and Id say
+_MOST_INPUTS, _MOST_SEGMENTS = 256, 64  # what Inputs and Segments say
 
 
 class Output(Struct, frozen=True, gc=False):
@@ -100,8 +105,8 @@ class Batch(Struct, frozen=True, gc=False):
 class _Kind(Struct, Generic[T], frozen=True):
     """How one kind of item is decoded, and what its types alone cannot say."""
 
-    quick: Decoder[T]
-    """For many at once; says yes only to what `exact` says yes to, but for what `are_sound` looks at."""
+    quick: Callable[[memoryview], list[T] | None]
+    """Many lines at once; None says nothing about which is wrong. Says yes only to what `exact` says yes to, but for `are_sound`."""
     are_sound: Callable[[list[T]], bool]
     exact: Decoder[T]
     """For one, when something is wrong: its errors are told."""
@@ -186,10 +191,10 @@ def _decode(body: bytes, kind: _Kind[T], *, models: Collection[str], limit: date
 def _are_good(lines: memoryview, n: int, kind: _Kind[T], rules: _Rules) -> bool:
     """Whether all n lines are, at full speed. False says nothing about which is not."""
     try:
-        items = kind.quick.decode_lines(lines)
+        items = kind.quick(lines)
     except (ValueError, RecursionError):
         return False
-    if len(items) != n or rules.has_nul:
+    if items is None or len(items) != n or rules.has_nul:
         return False
     is_known = {item.model for item in items}.issubset(rules.models)
     return is_known and max([item.at for item in items]) <= rules.limit and kind.are_sound(items)
@@ -215,9 +220,42 @@ def _reject(index: int, line: bytes, kind: _Kind[T], rules: _Rules) -> Rejected 
 def _are_sound_records(records: list[Record]) -> bool:
     outputs = [record.output for record in records]
     shapes = {(o.label is None, o.text is None, o.value is None, o.scores is None) for o in outputs}
-    names = set[str]().union(*[record.inputs for record in records], *[record.segments for record in records])
     scored = set[str]().union(*[o.scores for o in outputs if o.scores is not None])
-    return shapes <= _COMPLETE and all(len(name) in _KEY_CHARS for name in names) and all(len(label) in _SCORE_CHARS for label in scored)
+    return shapes <= _COMPLETE and all(len(label) in _SCORE_CHARS for label in scored)
+
+
+def _quick_records(lines: memoryview) -> list[Record] | None:
+    records, is_named = _BY_NAMES.decode_lines(lines)
+    return records if is_named or _names_of(records) is not None else None
+
+
+def _names_of(records: Iterable[Record]) -> Names | None:
+    """Names that inputs and segments use, or None when one of them is too long or empty."""
+    found = [set[str]().union(*[record.inputs for record in records]), set[str]().union(*[record.segments for record in records])]
+    return tuple(map(frozenset, found)) if all(len(name) in _KEY_CHARS for names in found for name in names) else None
+
+
+def _named(names: Names) -> Decoder[Any] | None:
+    """A decoder of records with these inputs and segments and no others; None where no struct can have such names, or so many."""
+    if len(names[0]) > _MOST_INPUTS or len(names[1]) > _MOST_SEGMENTS:
+        return None
+    objects = []
+    for known, value in zip(names, (_Input, _Segment), strict=True):
+        fields = {f"n{i}": name for i, name in enumerate(sorted(known))}
+        try:
+            objects.append(
+                msgspec.defstruct(
+                    "Named", [(field, value, None) for field in fields], rename=fields, frozen=True, gc=False, forbid_unknown_fields=True
+                )
+            )
+        except ValueError:  # a quote in a name
+            return None
+    own: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+        ("output", _QuickOutput),
+        ("inputs", objects[0], None),
+        ("segments", objects[1], None),
+    ]
+    return Decoder(msgspec.defstruct("NamedRecord", own, bases=(Record,), frozen=True, gc=False, forbid_unknown_fields=True))
 
 
 def _record_complaint(record: Record, look_for_nul: bool) -> tuple[str, str] | None:  # noqa: FBT001 (a callback's argument)
@@ -259,6 +297,7 @@ def _nul(texts: dict[str, str]) -> tuple[str, str] | None:
 
 _COMPLETE = frozenset({(False, True, True, False), (False, True, True, True), (True, False, True, True), (True, True, False, True)})
 """Whether label, text, value and scores are missing, of an output that is whole."""
-_RECORDS: _Kind[Record] = _Kind(Decoder(_QuickRecord), _are_sound_records, Decoder(Record), _record_complaint)
-_LABELS = _Kind(Decoder(Label), _are_sound_labels, Decoder(Label), _label_complaint)
+_BY_NAMES: ByNames[Record] = ByNames(Decoder(_QuickRecord), _names_of, _named)
+_RECORDS: _Kind[Record] = _Kind(_quick_records, _are_sound_records, Decoder(Record), _record_complaint)
+_LABELS = _Kind(Decoder(Label).decode_lines, _are_sound_labels, Decoder(Label), _label_complaint)
 _SPOOLED = Decoder(SpooledRecord)
