@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from daemon.settings_part import Part, Positive, Ratio
+from detectors import registry
+from detectors.types import Eats, Kind
+
+_COLUMN = {Eats.NUMERIC, Eats.CATEGORY, Eats.TEXT}
+
+
+def column_statistics() -> list[str]:
+    """Every detector that informs about one column."""
+    found = {name: registry.detector_class(name) for name in registry.names()}
+    return [name for name, cls in found.items() if cls.kind is Kind.INFORMS and cls.eats & _COLUMN]
 
 
 class DriftSettings(Part):
@@ -16,6 +26,19 @@ class DriftSettings(Part):
     """Which columns; "all" includes the model's own output."""
     mean_days_between_false_alarms: Positive = 90.0
     """Of all of this model's drift monitors together; 90 = at most four a year on average."""
+    statistics: list[str] = ["ks", "wasserstein", "psi", "chi_square", "total_variation", "jensen_shannon"]
+    """What is measured of each column at every look, each by those that fit its kind; they inform, they never alarm. Numeric: ks,
+    wasserstein, psi, jensen_shannon_numeric, hellinger_numeric. Category: chi_square, total_variation, jensen_shannon, hellinger,
+    psi_category, l_infinity. A plug-in's, too. The default has a test, a distance in the column's own unit and the customary index."""
+
+    @field_validator("statistics")
+    @classmethod
+    def _are_distances_of_columns(cls, names: list[str]) -> list[str]:
+        """Each is registered, informs and reads one column."""
+        known = column_statistics()
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(f"no statistic of a column is called {', '.join(unknown)}; there are {', '.join(known)}")
+        return list(dict.fromkeys(names))
 
 
 class PerformanceSettings(Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dashboards.panels import BLUE, Query, Says, band, rows, series
-from dashboards.queries import DISTANCE, RATE, evidence, figure
+from dashboards.queries import DISTANCE, OF_COLUMNS, RATE, evidence, figure
 
 if TYPE_CHECKING:
     from typing import Any
@@ -42,7 +42,7 @@ _TABLE = Says(
 
 def drift() -> list[Any]:
     """Evidence and distance by column."""
-    at, of = f'{_MODEL}, {DISTANCE}, subject="$column"', f'{_MODEL}, detector=~"psi|jensen_shannon|ks|chi_square|conformal_.+|text_witness"'
+    at, of = f'{_MODEL}, {DISTANCE}, subject="$column"', f"{_MODEL}, {OF_COLUMNS}"
     by = "max by (subject, detector)"
     return [
         series(

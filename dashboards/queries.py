@@ -10,6 +10,8 @@ PERFORMANCE = 'detector=~"accuracy|f1|precision|recall"'
 """The same figures of the whole window with exact intervals."""
 DISTANCE = 'detector=~"psi|jensen_shannon|text_witness"'
 """One distance for each kind of column: numeric, category, text."""
+OF_COLUMNS = 'detector=~"ks|psi.*|wasserstein|jensen_shannon.*|hellinger.*|chi_square|total_variation|l_infinity|conformal_.+|text_witness"'
+"""Every detector of a column's drift."""
 GAP = 'detector=~"equalized_odds|demographic_parity"'
 HEALTH = (("0", "fine"), ("1", "learning"), ("2", "blind"), ("3", "incident"), ("4", "harmful incident"))
 """What `health` gives, the worst that holds."""

@@ -131,4 +131,5 @@ def squared_association(p: NDArray[np.float64], q: NDArray[np.float64], n_p: int
     mean, gap = a * p + b * q, p - q
     ratio = gap / mean
     value = min(1.0, float(a * b * (gap @ ratio)))
-    return Slopes(value=value, by_p=a * b * ratio * (2.0 - a * ratio), by_q=-a * b * ratio * (2.0 + b * ratio), curvature=a * b)
+    by_p, by_q = a * b * ratio * (2.0 - a * ratio), -a * b * ratio * (2.0 + b * ratio)
+    return Slopes(value=value, by_p=by_p, by_q=by_q, curvature=a * b, bias=a * b * (len(p) - 1) * (1.0 / n_p + 1.0 / n_q))

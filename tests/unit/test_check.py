@@ -13,9 +13,11 @@ from rich.console import Console
 
 from daemon import yaml_lines
 from daemon.check import SettingsError, load_settings
+from daemon.decide.monitors.all import monitors
 from daemon.settings import ModelSettings, RetrainSettings, Settings
 from daemon.settings_monitors import FairnessSettings
 from daemon.watched import show_watched
+from detectors.types import Kind
 
 EXAMPLE = Path(__file__).parents[2] / "retuned.example.yaml"
 MODEL = "models:\n  - name: m\n    task: text-classification\n"
@@ -116,6 +118,20 @@ def test_a_value_out_of_range_is_told_with_rule_meaning_and_default(tmp_path: Pa
     assert "must be greater than 0" in text
     assert "How often the service looks" in text
     assert "Default: 10.0" in text
+
+
+def test_a_statistic_that_is_none_of_a_column_is_told_with_those_that_are(tmp_path: Path) -> None:
+    drift = MODEL + "    monitors:\n      drift: {{statistics: [{}]}}\n"
+    ((line, path, text),) = problems(tmp_path, drift.format("ks, f1, wasserstien"))
+    assert (line, path) == (5, "models[0].monitors.drift.statistics")
+    assert "no statistic of a column is called f1, wasserstien" in text
+    assert "total_variation" in text
+    (tmp_path / "retuned.yaml").write_text(drift.format("l_infinity, wasserstein"))
+    model = load_settings(tmp_path / "retuned.yaml").models[0]
+    informing = [
+        (d.name, d.subject) for d in monitors(model, has_bound=False) if d.subject.startswith("output.") and d.kind is Kind.INFORMS
+    ]
+    assert informing == [("l_infinity", "output.label"), ("wasserstein", "output.score")]
 
 
 def test_every_problem_is_told_at_once_by_line(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from fairlearn.metrics import (
     true_positive_rate,
 )
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import binomtest, chi2_contingency, ks_2samp, kstwo
+from scipy.stats import binomtest, chi2_contingency, ks_2samp, kstwo, wasserstein_distance
 from scipy.stats.contingency import association
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
@@ -153,6 +153,73 @@ def test_psi_is_its_formula_on_the_raw_deciles(n: int) -> None:
     assert verdict.low <= oracle <= verdict.high
 
 
+@pytest.mark.parametrize("n", [500, 40_000], ids=["exact sketches", "sketches that round"])
+@pytest.mark.parametrize("seed", _RNG_SEEDS)
+def test_wasserstein_is_scipys_in_standard_deviations_of_the_reference(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    before, now = rng.lognormal(0.0, 1.0, n), rng.lognormal(0.1 * seed, 1.0, n)
+    oracle = wasserstein_distance(before, now) / before.std(ddof=1)
+    now[:: n // 50] = np.nan  # left out, at random
+    kept = wasserstein_distance(before, now[~np.isnan(now)]) / before.std(ddof=1)
+    verdict = _verdict("wasserstein", _window(age=now), _reference(age=before), column="input.age")
+    assert verdict.value == pytest.approx(kept, abs=1e-5 if n == 500 else 0.05)
+    assert verdict.low <= oracle <= verdict.high
+    assert verdict.n == n - len(now[:: n // 50])
+
+
+def test_wasserstein_of_a_constant_reference_has_no_unit_to_measure_in() -> None:
+    verdict = _verdict("wasserstein", _window(age=np.arange(100.0)), _reference(age=np.ones(100)), column="input.age")
+    assert verdict.outcome is Outcome.INSUFFICIENT
+    assert "all numbers of the reference are the same" in verdict.because
+
+
+def _shares(values: Any, names: Any) -> Any:
+    return np.asarray([sum(v == name for v in values) for name in names]) / len(values)
+
+
+@pytest.mark.parametrize("seed", _RNG_SEEDS)
+def test_distances_of_categories_are_their_formulas_with_missing_values_as_a_category(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    names = np.asarray(["web", "shop", None, "fax"], dtype=object)
+    before, now = names[rng.choice(3, 500)], names[rng.choice(4, 300)]
+    p, q = _shares(before, names), _shares(now, names)
+    oracles = {
+        "hellinger": float(np.linalg.norm(np.sqrt(p) - np.sqrt(q)) / np.sqrt(2.0)),
+        "total_variation": float(np.abs(p - q).sum() / 2.0),
+        "l_infinity": float(np.abs(p - q).max()),
+    }
+    for name, oracle in oracles.items():
+        verdict = _verdict(name, _window(channel=now), _reference(channel=before), column="input.channel")
+        assert verdict.value == pytest.approx(oracle)
+        assert verdict.low <= oracle <= verdict.high
+
+
+@pytest.mark.parametrize("n", [500, 40_000], ids=["exact sketches", "sketches that round"])
+def test_distances_of_binned_numbers_are_those_of_the_raw_deciles(n: int) -> None:
+    rng = np.random.default_rng(1)
+    before, now = rng.normal(size=n), rng.normal(0.3, 1.0, n)
+    now[: n // 50] = np.nan
+    edges = np.sort(before)[np.arange(1, 10) * n // 10 - 1]
+    counts = [np.append(np.bincount(np.searchsorted(edges, x[~np.isnan(x)]), minlength=10), np.isnan(x).sum()) for x in (before, now)]
+    p, q = (c / c.sum() for c in counts)
+    oracles = {
+        "jensen_shannon_numeric": float(jensenshannon(p, q, base=2)),
+        "hellinger_numeric": float(np.linalg.norm(np.sqrt(p) - np.sqrt(q)) / np.sqrt(2.0)),
+    }
+    for name, oracle in oracles.items():
+        verdict = _verdict(name, _window(age=now), _reference(age=before), column="input.age")
+        assert verdict.value == pytest.approx(oracle, rel=1e-6 if n == 500 else 0.05)
+        assert verdict.low <= oracle <= verdict.high
+
+
+@pytest.mark.parametrize("name", ["jensen_shannon_numeric", "hellinger_numeric", "wasserstein"])
+def test_a_column_that_moves_away_wholly_is_seen_also_when_sketches_round(name: str) -> None:
+    before, now = np.arange(500_000.0), np.arange(500_000.0) + 500_000.0
+    verdict = _verdict(name, _window(age=now), _reference(age=before), column="input.age")
+    assert verdict.outcome is Outcome.ALARM
+    assert 0.5 < verdict.low <= verdict.value <= verdict.high
+
+
 def _pairs(seed: int, n: int = 300) -> Pairs:
     rng = np.random.default_rng(seed)
     names = np.asarray(["negative", "neutral", "positive"], dtype=object)
@@ -274,7 +341,9 @@ def test_a_minimum_alarms_only_when_the_whole_interval_is_below_it() -> None:
     [
         ("ks", {"column": "input.age", "alpha": 0.0}, r"alpha must be in \(0, 1\), got 0.0"),
         ("psi", {"column": "input.age", "bins": 1}, "bins must be at least 2"),
-        ("jensen_shannon", {"column": "input.channel", "limit": 2.0}, r"limit must be in \(0, 1\), got 2.0"),
+        ("jensen_shannon", {"column": "input.channel", "limit": 2.0}, r"limit must be in \(0, 1\), got 2.0; 0.1 is customary"),
+        ("hellinger_numeric", {"column": "input.age", "bins": 1}, "bins must be at least 2"),
+        ("wasserstein", {"column": "input.age", "limit": -1.0}, "limit must be in"),
         ("f1", {"label": "a", "minimum": 1.5}, "minimum must be in"),
         ("recall", {"label": "a", "min_n": 0}, "min_n must be at least 1, got 0"),
         ("equalized_odds", {"by": "age_band", "positive": "a", "maximum": 0.0}, r"maximum must be in \(0, 1\), got 0.0"),

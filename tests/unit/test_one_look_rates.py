@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from detectors.drift.cells import Cells
 from detectors.drift.chi_square import squared_association
-from detectors.drift.stability import stability_index
+from detectors.drift.divergence import STABILITY_INDEX
 from detectors.fairness.gap import gap_interval
 from detectors.performance.f1 import f1_rate
 from detectors.performance.rate import binomial
@@ -105,12 +106,68 @@ def test_intervals_of_distances_hold_the_truth_and_are_open_below_on_equal_distr
 
 def _true_distance(name: str) -> float:
     if name == "psi":
-        return stability_index(np.full(10, 0.1), np.arange(5, 15) / 95).value
+        return STABILITY_INDEX.of(np.full(10, 0.1), np.arange(5, 15) / 95)
     p, q = np.asarray([0.5, 0.3, 0.15, 0.05]), np.full(4, 0.25)
     if name == "chi_square":
         return math.sqrt(squared_association(p, q, 500, 400).value)
     m = (p + q) / 2
     return math.sqrt(float((p * np.log2(p / m) + q * np.log2(q / m)).sum()) / 2)
+
+
+_RARE, _MOSTLY = np.asarray([0.002, 0.998]), np.asarray([0.01, 0.99])
+_FLAT = np.full(300, 1.0 / 300)
+_WORLDS = {
+    "some of each": (np.asarray([0.5, 0.3, 0.15, 0.05]), np.full(4, 0.25)),
+    "a long tail, quiet": (_TAIL_SHARES, _TAIL_SHARES),
+    "a long tail that moves": (_TAIL_SHARES, np.roll(_TAIL_SHARES, 5)),
+    "hardly ever": (_RARE, _MOSTLY),
+    "a category is born": (np.asarray([0.5, 0.5, 0.0]), np.asarray([0.4, 0.4, 0.2])),
+    "all rare, quiet": (_FLAT, _FLAT),
+}
+
+
+@pytest.mark.parametrize("world", _WORLDS)
+@pytest.mark.parametrize("name", ["jensen_shannon", "hellinger", "psi_category", "total_variation", "l_infinity"])
+def test_intervals_of_category_distances_hold_the_truth_also_where_cells_are_rare(name: str, world: str) -> None:
+    (p, q), rng, trials, alpha = _WORLDS[world], np.random.default_rng(12), 300, 0.1
+    detector: Any = build(name, column="input.channel", alpha=alpha)
+    is_index = name == "psi_category"  # of shares with half a record in each cell: that is what its truth is too
+    truth = detector.measured(Cells(p * 900, q * 400) if is_index else Cells(p * 1e9, q * 1e9)).value
+    misses = 0
+    for _ in range(trials):
+        before, now = rng.multinomial(900, p), rng.multinomial(400, q)
+        is_seen = before + now > 0
+        figure = detector.measured(Cells(before[is_seen].astype(float), now[is_seen].astype(float)))
+        misses += not figure.low - 1e-9 <= truth <= figure.high + 1e-9
+        assert figure.low <= figure.value <= figure.high
+    assert misses <= _most(trials, alpha)
+
+
+def _ages(rng: np.random.Generator, n: int, world: str, *, is_now: bool) -> Any:
+    match world:
+        case "shift":
+            return rng.normal(0.5 * is_now, 1.0, n)
+        case "spread":
+            return rng.normal(0.0, 1.0 + is_now, n)
+        case "far":
+            return rng.normal(8.0 * is_now, 1.0, n)
+        case "heavy tail":
+            return rng.lognormal(0.3 * is_now, 1.0, n)
+        case _:
+            return rng.poisson(2.0 + 0.5 * is_now, n).astype(np.float64)
+
+
+@pytest.mark.parametrize("world", ["shift", "spread", "far", "heavy tail", "ties"])
+@pytest.mark.parametrize("name", ["wasserstein", "hellinger_numeric", "jensen_shannon_numeric"])
+def test_intervals_of_numeric_distances_hold_the_truth(name: str, world: str) -> None:
+    rng, trials, alpha = np.random.default_rng(13), 120, 0.1
+    detector = build(name, column="input.age", alpha=alpha)
+    large = (_ages(rng, 100_000, world, is_now=is_now) for is_now in (False, True))
+    truth = _look(detector, *large).value
+    looks = [_look(detector, *(_ages(rng, n, world, is_now=n == 300) for n in (700, 300))) for _ in range(trials)]
+    assert sum(not look.low <= truth <= look.high for look in looks) <= _most(trials, alpha)
+    quiet = [_look(detector, *(_ages(rng, n, world, is_now=False) for n in (700, 300))) for _ in range(trials)]
+    assert sum(look.low > 0.0 for look in quiet) <= _most(trials, alpha / 2)
 
 
 @pytest.mark.parametrize("n", [5, 20, 100])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.decide.monitors.rates import DELTA, alpha_per_pane
-from detectors.registry import build
-from detectors.types import ColumnKind
+from detectors.registry import build, detector_class
+from detectors.types import ColumnKind, Eats
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from detectors.types import Detector
 
 _SEQUENTIAL = {ColumnKind.NUMERIC: "conformal_numeric", ColumnKind.CATEGORY: "conformal_category", ColumnKind.TEXT: "text_witness"}
-_ONE_LOOK = {ColumnKind.NUMERIC: ("ks", "psi"), ColumnKind.CATEGORY: ("chi_square", "jensen_shannon"), ColumnKind.TEXT: ()}
 
 
 def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
@@ -27,5 +26,10 @@ def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
     if wanted.columns != "all":
         kinds = {s: k for s, k in kinds.items() if s.split(".", 1)[1] in wanted.columns or s in wanted.columns}
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=len(kinds))
-    informing = [build(name, column=subject, alpha=0.01) for subject, kind in kinds.items() for name in _ONE_LOOK[kind]]
+    informing = [
+        build(name, column=subject, alpha=0.01)
+        for subject, kind in kinds.items()
+        for name in wanted.statistics
+        if Eats(kind) in detector_class(name).eats
+    ]
     return informing + [build(_SEQUENTIAL[kind], column=subject, alpha=alpha, delta=DELTA) for subject, kind in kinds.items()]
