@@ -39,7 +39,8 @@ def built(cls: type[Any]) -> tuple[Detector, Reference]:
     """The detector's example and the reference that it starts from."""
     detector: Detector = cls.example()
     rows = records(detector, N, seed=0)
-    kinds = dict.fromkeys(rows.columns, next((_KINDS[x] for x in sorted(cls.eats) if x in _KINDS), ColumnKind.NUMERIC))
+    watched = [subject for subject in rows.columns if subject != "output.scores"]
+    kinds = dict.fromkeys(watched, next((_KINDS[x] for x in sorted(cls.eats) if x in _KINDS), ColumnKind.NUMERIC))
     return detector, Reference(
         columns=rows.columns, kinds=kinds, sketches=dict(summarise(rows.columns, kinds)), bound=rows.pairs, digest="example"
     )
@@ -56,7 +57,10 @@ def records(detector: Detector, n: int, *, seed: int, is_shifted: bool = False) 
     elif Eats.TEXT in detector.eats:
         words = rng.choice(_ODD if is_shifted else _CALM, (n, 8))
         columns[_column(detector)] = _objects([" ".join(row) for row in words])
-    return Records(columns=columns, pairs=_pairs(detector, n, rng, is_shifted=is_shifted), n=n)
+    pairs = _pairs(detector, n, rng, is_shifted=is_shifted)
+    if pairs.scores is not None:
+        columns["output.scores"] = pairs.scores
+    return Records(columns=columns, pairs=pairs, n=n)
 
 
 def _column(detector: Detector) -> str:
@@ -75,15 +79,31 @@ def _pairs(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: 
     is_right = rng.random(n) < (0.1 if is_shifted else 0.9)
     predicted = group if is_shifted and Eats.GROUPS in detector.eats else np.where(is_right, label, 1 - label)
     by = str(getattr(detector, "by", "age_band"))
-    return Pairs(predicted=names[predicted], label=names[label], groups={by: np.asarray(["young", "old"], dtype=object)[group]})
+    groups = {by: np.asarray(["young", "old"], dtype=object)[group]}
+    if Eats.VALUES in detector.eats or Eats.QUALITY in detector.eats:
+        return _judged(detector, groups, rng, is_shifted=is_shifted)
+    sure = 0.8 + 0.2 * rng.random(n)  # calibrated while nine of ten are right
+    scores = np.where(np.arange(2) == predicted[:, None], sure[:, None], 1.0 - sure[:, None]) if Eats.SCORES in detector.eats else None
+    return Pairs(predicted=names[predicted], label=names[label], groups=groups, scores=scores)
+
+
+def _judged(detector: Detector, groups: dict[str, NDArray[np.object_]], rng: np.random.Generator, *, is_shifted: bool) -> Pairs:
+    """Answers that are numbers (a standard error of 1, shifted: 10), or that somebody judged (0.9 on average, shifted: 0.1)."""
+    n = len(next(iter(groups.values())))
+    nothing = np.full(n, None, dtype=object)
+    if Eats.QUALITY in detector.eats:
+        quality = rng.beta(1.0, 9.0, n) if is_shifted else rng.beta(9.0, 1.0, n)
+        return Pairs(predicted=nothing, label=nothing, groups=groups, quality=quality)
+    value = rng.normal(50.0, 10.0, n)
+    answer = value + rng.normal(0.0, 10.0 if is_shifted else 1.0, n)
+    return Pairs(predicted=nothing, label=nothing, groups=groups, predicted_value=answer, value=value)
 
 
 def part(rows: Records, start: int, end: int) -> Records:
     """Rows start to end."""
     cut = slice(start, end)
-    pairs, columns = rows.pairs, {subject: values[cut] for subject, values in rows.columns.items()}
-    groups = {by: values[cut] for by, values in pairs.groups.items()}
-    return Records(columns=columns, pairs=Pairs(predicted=pairs.predicted[cut], label=pairs.label[cut], groups=groups), n=end - start)
+    columns = {subject: values[cut] for subject, values in rows.columns.items()}
+    return Records(columns=columns, pairs=rows.pairs.take(cut), n=end - start)
 
 
 def no_records(detector: Detector) -> Records:

@@ -164,7 +164,11 @@ Column = "NDArray[np.float64] | NDArray[np.object_]"
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """Labelled pairs in the order in which their labels arrived. All arrays have shape (n,)."""
+    """Labelled pairs in the order in which their labels arrived. All arrays have shape (n,) but `scores`.
+
+    All pairs of a model are of one kind, by its task: classes (`predicted`, `label`, perhaps `scores`), numbers (`predicted_value`,
+    `value`) or judged answers (`quality`). What a kind does not have is None; there `predicted` and `label` hold None in every row.
+    """
 
     predicted: NDArray[np.object_]
     """The label that the model gave, str."""
@@ -174,6 +178,14 @@ class Pairs:
     """Column name (no prefix, as in settings: "age_band") -> group of each pair, str, None = unknown."""
     weight: NDArray[np.float64] | None = None
     """1 / inclusion probability; None = all 1."""
+    scores: NDArray[np.float64] | None = None
+    """Probability of each class, in the order of the model's labels, (n, k); NaN = not given."""
+    predicted_value: NDArray[np.float64] | None = None
+    """The number that the model gave."""
+    value: NDArray[np.float64] | None = None
+    """The number that came later."""
+    quality: NDArray[np.float64] | None = None
+    """What a judge, a user or an exact match gave the answer, in [0, 1]: 1 is best."""
 
     @property
     def n(self) -> int:
@@ -185,10 +197,19 @@ class Pairs:
         """0/1 error of each pair, shape (n,)."""
         return np.asarray(self.predicted != self.label, dtype=np.float64)
 
+    def take(self, rows: slice | NDArray[np.bool_] | NDArray[np.int64]) -> Pairs:
+        """Some of the pairs, in the order of `rows`."""
+        optional = {name: None if (found := getattr(self, name)) is None else found[rows] for name in _OPTIONAL}
+        groups = {by: values[rows] for by, values in self.groups.items()}
+        return Pairs(predicted=self.predicted[rows], label=self.label[rows], groups=groups, **optional)
+
     @classmethod
     def empty(cls) -> Pairs:
         """No pairs."""
         return cls(predicted=np.empty(0, dtype=object), label=np.empty(0, dtype=object))
+
+
+_OPTIONAL = ("weight", "scores", "predicted_value", "value", "quality")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +219,10 @@ class Increment:
     start: datetime
     end: datetime
     columns: Mapping[str, NDArray[Any]]
-    """Subject ("input.text", "output.label", "output.score", "segment.channel") -> values, shape (n,)."""
+    """Subject ("input.text", "output.label", "output.score", "segment.channel") -> values, shape (n,).
+
+    Where classes are known and scores are sent, "output.scores" is beside them: (n, k), as `Pairs.scores`; without kind and sketch.
+    """
     pairs: Pairs
     n: int = 0
     """Records in this increment."""
@@ -220,6 +244,8 @@ class Window:
     """Subject -> {"moments" | "quantiles" | "counts": sketch}."""
     confusion: Any
     """`detectors.sketches.confusion.Confusion`: counts by (group column, group, label, predicted)."""
+    judged: Mapping[str, Any] = field(default_factory=dict)
+    """Further sketches of the labelled pairs, by name: see `detectors.sketches.judged`. A name without pairs is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +292,12 @@ class Eats(StrEnum):
     PAIRS = "pairs"
     GROUPS = "groups"
     """Labelled pairs with groups."""
+    SCORES = "scores"
+    """Probabilities of the classes: of all records ("output.scores") and of labelled pairs (`Pairs.scores`)."""
+    VALUES = "values"
+    """Labelled pairs of numbers."""
+    QUALITY = "quality"
+    """Answers that were judged."""
 
 
 @runtime_checkable
