@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from daemon.decide import incident as incidents_of
 from daemon.decide import policy
 from daemon.decide.run import State
 from daemon.learn import learn
-from daemon.store import champions, controls, counters, epochs, incidents, outbox, runs, tables, verdicts
+from daemon.store import champions, controls, counters, epochs, incidents, outbox, panes, runs, tables, verdicts
 from daemon.store.ledger import note
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from daemon.watch import Watch
     from detectors.fairness.groups import GroupFigure
     from detectors.types import Verdict
+
+_TRAFFIC_DAYS = 14
+"""Earlier days whose traffic is compared with: two of each day of the week."""
 
 
 class Judge:
@@ -97,7 +101,10 @@ class Judge:
         if name not in self._fresh:
             return
         self._fresh.discard(name)
-        window = self._windows.window(tx, name, watch.version, now - watch.model.monitors.window_s, now)
+        monitors = watch.model.monitors
+        window = self._windows.window(tx, name, watch.version, now - monitors.window_s, now)
+        if monitors.quality is not None:
+            window = replace(window, traffic=panes.same_hours(tx, name, now - monitors.window_s, now, days=_TRAFFIC_DAYS))
         verdicts.save(tx, name, watch.look(window), at=window.end.timestamp(), epoch=watch.epoch)
         self.groups[name] = watch.groups(window)
 

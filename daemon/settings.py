@@ -30,6 +30,19 @@ class ColumnSettings(Part):
     """numeric | category | text."""
     protected: bool = False
     """True: fairness is judged by this column, and the gate by each of its groups."""
+    minimum: float | None = None
+    """Least number that is in range (numeric). None = the reference's smallest, less `monitors.quality.range_tolerance` of its range."""
+    maximum: float | None = None
+    """Largest number that is in range (numeric); None likewise."""
+
+    @model_validator(mode="after")
+    def _is_range(self) -> ColumnSettings:
+        """A range is of numbers, and not empty."""
+        if (self.minimum, self.maximum) != (None, None) and self.kind is not ColumnKind.NUMERIC:
+            raise ValueError(f"minimum and maximum are of numeric columns, this is {self.kind}; remove them")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum must not exceed maximum, got {self.minimum:g} and {self.maximum:g}")
+        return self
 
 
 class ReferenceSettings(Part):

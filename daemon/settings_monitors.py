@@ -71,12 +71,39 @@ class FairnessSettings(Part):
     """Fewer labelled pairs in a group: insufficient, no figure."""
 
 
+class QualitySettings(Part):
+    """Quality of the data: what is missing, unreadable, out of range, unheard of, repeated, late. Its alarms tell people, they never train.
+
+    A rate alarms when it is above what the reference has (its upper bound) by more than the tolerance.
+    """
+
+    columns: Literal["all"] | list[str] = "all"
+    """Which columns; "all" are the inputs and segments, not the model's own output."""
+    mean_days_between_false_alarms: Positive = 90.0
+    """Of all of this model's quality monitors together."""
+    tolerance: Ratio = 0.01
+    """Share of values (missing, of a wrong type, out of range, unseen) or of records (the same content within 32) above the reference's
+    bound that is still fine: one in a hundred is seldom worth a message at night."""
+    repeated_ids: Ratio = 0.05
+    """Share of arriving records whose id had come before that is still fine: retries after a lost answer are no fault."""
+    range_tolerance: Annotated[float, Field(ge=0.0)] = 0.1
+    """How far beyond the reference's smallest and largest number is still in range, as a share of that range. A column's own `minimum`
+    and `maximum` take its place."""
+    stale_after_s: Positive = 1800.0
+    """Records whose newest is older than this when it is looked at are told to be stale."""
+    traffic_ratio: Annotated[float, Field(gt=1.0)] = 2.0
+    """So many times more or fewer records than in the same hours of the last 14 days are told; informs only."""
+    cardinality_ratio: Annotated[float, Field(gt=1.0)] = 2.0
+    """So many times more or fewer categories than so many records of the reference would have are told; informs only."""
+
+
 class Monitors(Part):
     """What is watched."""
 
     drift: DriftSettings | None = DriftSettings()
     performance: PerformanceSettings | None = PerformanceSettings()
     fairness: FairnessSettings | None = None
+    quality: QualitySettings | None = QualitySettings()
     window_s: Positive = 3600.0
     """Length of the window that informing detectors look at."""
     pane_s: Positive = 60.0

@@ -74,6 +74,9 @@ def notes(model: ModelSettings) -> list[str]:
     drift, performance = model.monitors.drift, model.monitors.performance
     if drift is not None:
         found.append(f"All drift monitors together: one false alarm in {drift.mean_days_between_false_alarms:g} days on average.")
+    if model.monitors.quality is not None:
+        days = model.monitors.quality.mean_days_between_false_alarms
+        found.append(f"All quality monitors together: one false alarm in {days:g} days on average; they never train.")
     if performance is not None and model.labels and (performance.minimum is not None or model.reference.bound is not None):
         days = performance.mean_days_between_false_alarms
         found.append(f"All performance and risk monitors together: one false alarm in {days:g} days on average.")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from detectors.sketches.confusion import Confusion
-from detectors.sketches.summary import summarise
+from detectors.sketches.hits import Hits
+from detectors.sketches.records import CONTENT, RECORD, summarise_records
+from detectors.sketches.summary import Summary, summarise
 from detectors.types import ColumnKind, Detector, Eats, Increment, Kind, Pairs, Reference, Window
 
 if TYPE_CHECKING:
@@ -33,23 +35,27 @@ class Records:
     """Subject -> values, shape (n,)."""
     pairs: Pairs
     n: int
+    wrong: NDArray[np.bool_] | None = None
+    """Shape (n,): the value of the column does not read as its kind. Set where the detector eats faults."""
+    is_shifted: bool = False
 
 
 def built(cls: type[Any]) -> tuple[Detector, Reference]:
     """The detector's example and the reference that it starts from."""
     detector: Detector = cls.example()
     rows = records(detector, N, seed=0)
-    watched = [subject for subject in rows.columns if subject != "output.scores"]
-    kinds = dict.fromkeys(watched, next((_KINDS[x] for x in sorted(cls.eats) if x in _KINDS), ColumnKind.NUMERIC))
-    return detector, Reference(
-        columns=rows.columns, kinds=kinds, sketches=dict(summarise(rows.columns, kinds)), bound=rows.pairs, digest="example"
-    )
+    kind = next((_KINDS[x] for x in sorted(cls.eats) if x in _KINDS), ColumnKind.NUMERIC)
+    kinds = dict.fromkeys((subject for subject in rows.columns if subject not in {CONTENT, "output.scores"}), kind)
+    bare = Reference(columns=rows.columns, kinds=kinds, sketches={}, bound=rows.pairs, digest="example")
+    return detector, replace(bare, sketches=_sketches(rows, bare))
 
 
 def records(detector: Detector, n: int, *, seed: int, is_shifted: bool = False) -> Records:
     """What the detector eats, n rows: from the reference's world or from a grossly different one."""
     rng = np.random.default_rng([seed, int(is_shifted)])
     columns: dict[str, NDArray[Any]] = {}
+    if Eats.FAULTS in detector.eats:
+        return _faulty(detector, n, rng, is_shifted=is_shifted)
     if Eats.NUMERIC in detector.eats:
         columns[_column(detector)] = rng.normal(90.0, 4.0, n) if is_shifted else rng.normal(40.0, 10.0, n)
     elif Eats.CATEGORY in detector.eats:
@@ -69,6 +75,19 @@ def _column(detector: Detector) -> str:
 
 def _objects(values: Iterable[Any]) -> NDArray[np.object_]:
     return np.asarray([str(x) for x in values], dtype=object)
+
+
+def _faulty(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: bool) -> Records:
+    """A column without faults; shifted: two in ten missing, two unreadable, all others one value that never was; one content."""
+    if Eats.CATEGORY in detector.eats:
+        values = np.full(n, "fax", dtype=object) if is_shifted else _objects(rng.choice(["web", "shop", "phone"], n))
+    else:
+        values = np.full(n, 900.0) if is_shifted else rng.normal(40.0, 10.0, n)
+    fate = rng.random(n) if is_shifted else np.ones(n)  # shape (n,)
+    values[fate < 0.4] = None  # noqa: PLR2004 (NaN in an array of numbers)
+    contents = np.zeros(n, dtype=np.int64) if is_shifted else rng.integers(0, 2**62, n)
+    columns = {_column(detector): values, CONTENT: contents}
+    return Records(columns=columns, pairs=Pairs.empty(), n=n, wrong=fate < 0.2, is_shifted=is_shifted)  # noqa: PLR2004
 
 
 def _pairs(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: bool) -> Pairs:
@@ -103,7 +122,8 @@ def part(rows: Records, start: int, end: int) -> Records:
     """Rows start to end."""
     cut = slice(start, end)
     columns = {subject: values[cut] for subject, values in rows.columns.items()}
-    return Records(columns=columns, pairs=rows.pairs.take(cut), n=end - start)
+    wrong = None if rows.wrong is None else rows.wrong[cut]
+    return Records(columns=columns, pairs=rows.pairs.take(cut), n=end - start, wrong=wrong, is_shifted=rows.is_shifted)
 
 
 def no_records(detector: Detector) -> Records:
@@ -113,7 +133,7 @@ def no_records(detector: Detector) -> Records:
 
 def window(rows: Records, reference: Reference) -> Window:
     """One window of these rows."""
-    sketches = dict(summarise(rows.columns, reference.kinds))
+    sketches = _sketches(rows, reference)
     return Window(
         model="m",
         version="1",
@@ -123,7 +143,20 @@ def window(rows: Records, reference: Reference) -> Window:
         n=rows.n,
         sketches=sketches,
         confusion=Confusion().add(rows.pairs),
+        traffic=(N // 20 if rows.is_shifted else N, *(N + i for i in range(7))) if rows.n else (),
     )
+
+
+def _sketches(rows: Records, reference: Reference) -> Summary:
+    """Of columns and, where there are faults, of records: the shifted ones are an hour old and have one id in two again."""
+    sketches = summarise(rows.columns, reference.kinds)
+    if rows.wrong is not None:
+        for found in sketches.values():
+            found["wrong"] = Hits().add(rows.wrong)
+        ats = np.full(rows.n, _START.timestamp() + (1.0 if rows.is_shifted else 3599.0))
+        ids = Hits(n=2 * rows.n, k=rows.n * rows.is_shifted)
+        sketches[RECORD] = {**summarise_records(rows.columns[CONTENT], ats), "ids": ids}
+    return sketches
 
 
 def one_input(detector: Detector, rows: Records, reference: Reference, at: int = 0) -> Window | Increment:
@@ -131,7 +164,17 @@ def one_input(detector: Detector, rows: Records, reference: Reference, at: int =
     if detector.kind is Kind.INFORMS:
         return window(rows, reference)
     start = _START + timedelta(minutes=at)
-    return Increment(start=start, end=start + timedelta(minutes=1), columns=rows.columns, pairs=rows.pairs, n=rows.n)
+    wrong = {s: int(rows.wrong.sum()) for s in rows.columns} if rows.wrong is not None else {}
+    return Increment(
+        start=start,
+        end=start + timedelta(minutes=1),
+        columns=rows.columns,
+        pairs=rows.pairs,
+        n=rows.n,
+        wrong=wrong,
+        arrived=2 * rows.n,
+        repeated=rows.n * rows.is_shifted,
+    )
 
 
 def inputs(detector: Detector, rows: list[Records], reference: Reference) -> list[Window | Increment]:

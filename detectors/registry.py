@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from detectors.types import Detector
 
-_FOLDERS = ("drift", "performance", "fairness", "sequential")
+_FOLDERS = ("quality", "drift", "performance", "fairness", "sequential")
 _found: dict[str, type[Any]] = {}
 
 D = TypeVar("D", bound=type[Any])

@@ -219,13 +219,19 @@ class Increment:
     start: datetime
     end: datetime
     columns: Mapping[str, NDArray[Any]]
-    """Subject ("input.text", "output.label", "output.score", "segment.channel") -> values, shape (n,).
+    """Subject ("input.text", "output.label", "output.score", "segment.channel", "record.content") -> values, shape (n,).
 
     Where classes are known and scores are sent, "output.scores" is beside them: (n, k), as `Pairs.scores`; without kind and sketch.
     """
     pairs: Pairs
     n: int = 0
     """Records in this increment."""
+    wrong: Mapping[str, int] = field(default_factory=dict)
+    """Subject -> values that were there and do not read as the column's kind; none = 0. Of a numeric column they are NaN in `columns`."""
+    arrived: int = 0
+    """Records of the version that came, sampled or not, those under an id that had come before among them."""
+    repeated: int = 0
+    """Of these, those under an id that had come before; they are in no column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,11 +247,13 @@ class Window:
     n: int
     """Sampled records, those in the sketches."""
     sketches: Mapping[str, Mapping[str, Any]]
-    """Subject -> {"moments" | "quantiles" | "counts": sketch}."""
+    """Subject -> {"moments" | "quantiles" | "counts" | "wrong": sketch}; "record" -> {"at" | "repeats" | "ids": sketch}."""
     confusion: Any
     """`detectors.sketches.confusion.Confusion`: counts by (group column, group, label, predicted)."""
     judged: Mapping[str, Any] = field(default_factory=dict)
     """Further sketches of the labelled pairs, by name: see `detectors.sketches.judged`. A name without pairs is missing."""
+    traffic: tuple[int, ...] = ()
+    """All records of the model, whatever their version, in these hours: now, then on each earlier day that had any; () = not counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,6 +306,8 @@ class Eats(StrEnum):
     """Labelled pairs of numbers."""
     QUALITY = "quality"
     """Answers that were judged."""
+    FAULTS = "faults"
+    """What is wrong with the data as such: of one column (with its kind beside this), of records, of their traffic."""
 
 
 @runtime_checkable

@@ -113,7 +113,7 @@ def main(request: Path) -> None:
     reference_path, target = Path(body["reference"]), Path(body["target"])
     records = reference_path / "records.parquet" if reference_path.is_dir() else reference_path
     reference, current = load_reference(model, records, None), load_reference(model, Path(body["current"]), None)
-    shared = sorted(set(reference.columns) & set(current.columns))
+    shared = sorted(set(reference.kinds) & set(current.kinds))
     html = target.with_suffix(".part")
     write_html(frame(reference, shared), frame(current, shared), {s: reference.kinds[s] for s in shared}, html)
     html.replace(target)

@@ -21,6 +21,8 @@ class AlarmKind(StrEnum):
     RISK = "risk"
     PERFORMANCE = "performance"
     FAIRNESS = "fairness"
+    QUALITY = "quality"
+    """Of the data as such: tells people, never trains, and makes no drift harmful."""
 
 
 class Change(StrEnum):
@@ -66,6 +68,8 @@ def alarm_kind(detector: str) -> AlarmKind:
         eats = detector_class(detector).eats
     except LookupError:
         return AlarmKind.DRIFT
+    if Eats.FAULTS in eats:
+        return AlarmKind.QUALITY
     if Eats.GROUPS in eats:
         return AlarmKind.FAIRNESS
     return AlarmKind.PERFORMANCE if Eats.PAIRS in eats else AlarmKind.DRIFT

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from daemon.store.columns import Reader, Rows, log_table
+import numpy as np
+
+from daemon.store.columns import Frame, Reader, Rows, log_table
 from daemon.store.record_log import write_log
-from detectors.sketches.summary import summarise, summary_to_bytes
+from detectors.sketches.hits import Hits
+from detectors.sketches.records import CONTENT, RECORD, summarise_records
+from detectors.sketches.summary import Summary, summarise, summary_to_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +27,8 @@ class Built:
 
     columns: dict[str, NDArray[Any]]
     """Subject -> values, shape (n,): what the sequential detectors take in."""
+    wrong: dict[str, NDArray[np.int64]]
+    """Subject -> rows whose value does not read as the column's kind."""
     summary: bytes
     """`summary_to_bytes` of all sketches."""
 
@@ -37,4 +43,14 @@ class Building:
         """The file is durable when this returns."""
         frame = self._reader.frame(rows)
         write_log(path, log_table(rows, frame, self._pi))
-        return Built(columns=frame.watched, summary=summary_to_bytes(summarise(frame.watched, self._kinds)))
+        return Built(
+            columns={**frame.watched, CONTENT: frame.contents}, wrong=frame.wrong, summary=summary_to_bytes(self._sketches(rows, frame))
+        )
+
+    def _sketches(self, rows: Rows, frame: Frame) -> Summary:
+        summary = summarise(frame.watched, self._kinds)
+        n = len(rows.ids)
+        for subject in self._kinds:
+            if not subject.startswith("output."):  # these are typed at the door
+                summary[subject]["wrong"] = Hits(n=n, k=len(frame.wrong.get(subject, ())))
+        return {**summary, RECORD: dict(summarise_records(frame.contents, np.asarray(rows.ats)))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ from daemon.store.columns import rows_of
 from daemon.store.joining import Joiner, Own, is_pair, pairs_of, waited
 from daemon.store.record_log import RecordLog, log_path
 from detectors.sketches.confusion import Confusion
+from detectors.sketches.hits import Hits
+from detectors.sketches.records import RECORD
 from detectors.sketches.summary import summary_from_bytes
 from detectors.types import Increment
 
@@ -39,17 +41,21 @@ class Closing:
     def __init__(self, tx: Connection, model: ModelSettings, builder: Builder, log: RecordLog, champion: tuple[str, float] | None) -> None:
         self._tx, self._model, self._builder, self._log = tx, model, builder, log
         self._version, self._since = champion or ("", 0.0)
+        self._repeated = 0
         self._parts: list[Part] = []
         self._own: dict[bytes, Own] = {}
         self._fresh: list[Columns] = []  # columns of the champion's records, one dict a part
+        self._wrong: Counter[str] = Counter()  # of the champion's records: values that do not read as their column's kind
 
     def close(self, pending: Pending, index: int, late: Sequence[int], labels: Sequence[HeldLabel]) -> ClosedPane:
         """Everything of pane `index`, of the late buffers before it, and of the labels that are due."""
         pane_s, model = self._model.monitors.pane_s, self._model
         indices = [i for i in (*late, index) if i in pending.buffers]
+        self._repeated = pending.repeated[self._version]
         needs_own = bool(labels) or pending.n_waiting > 0
         for i in indices:
             self._take(pending.buffers[i], i * pane_s, needs_own=needs_own)
+        self._count_ids(pending.repeated)
         unsampled = [pair for i in indices for pair in pending.buffers[i].unsampled]
         joins = self._joins(pending, labels, {key for key, _ in unsampled})
         self._give_pairs(joins, index * pane_s)
@@ -89,7 +95,16 @@ class Closing:
             part = replace(part, path=path, summary=summary_from_bytes(built.summary))
             if part.version == self._version:
                 self._fresh.append(_since(built.columns, part.ats, self._since))
+                kept = np.asarray(part.ats) >= self._since  # (n,)
+                self._wrong.update({subject: int(kept[rows].sum()) for subject, rows in built.wrong.items()})
         self._parts.append(part)
+
+    def _count_ids(self, repeated: Mapping[str, int]) -> None:
+        """How many ids came again, of all that came: with the first part of each version."""
+        for i, part in enumerate(self._parts):
+            k = repeated.get(part.version, 0) if all(p.version != part.version for p in self._parts[:i]) else 0
+            record = {**part.summary.get(RECORD, {}), "ids": Hits(n=part.n_seen + k, k=k)}
+            self._parts[i] = replace(part, summary={**part.summary, RECORD: record})
 
     def _part(self, version: str, start: float, *, n_seen: int) -> Part:
         t = tables.pane
@@ -129,6 +144,9 @@ class Closing:
             columns=columns,
             pairs=pairs_of(mine, self._model.protected()),
             n=len(next(iter(columns.values()), ())),
+            wrong=dict(self._wrong),
+            arrived=sum(part.n_seen for part in self._parts if part.version == self._version) + self._repeated,
+            repeated=self._repeated,
         )
 
 

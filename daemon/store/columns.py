@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,12 @@ class Frame:
     score: NDArray[np.float64]
     output: list[bytes]
     """What is read of the answer, as JSON."""
+    wrong: dict[str, NDArray[np.int64]]
+    """Subject -> rows whose value is there and does not read as the column's kind; only columns that have some."""
+    inputs: list[bytes]
+    """As they were sent, JSON."""
+    contents: NDArray[np.int64]
+    """Checksums of these: equal where they are."""
 
 
 _LOGGED: dict[str, Callable[[Any], pa.Array]] = {
@@ -121,6 +128,9 @@ class Reader:
             predicted=np.concatenate([part.predicted for part in parts]),
             score=np.concatenate([part.score for part in parts]),
             output=[output for part in parts for output in part.output],
+            wrong=_joined([part.wrong for part in parts], [len(part.output) for part in parts]),
+            inputs=[line for part in parts for line in part.inputs],
+            contents=np.concatenate([part.contents for part in parts]),
         )
 
     def _slice(self, inputs: bytes, output: bytes, segments: bytes) -> Frame:
@@ -129,6 +139,7 @@ class Reader:
         score = numbers([o.scores.get(o.label) if o.scores and o.label is not None else None for o in outputs])
         watched: dict[str, NDArray[Any]] = {"output.label": label, "output.score": score}
         others: list[Any] = []
+        wrong: dict[str, NDArray[np.int64]] = {}
         for subject, kind in self._subjects.items():
             where, name = subject.split(".", 1)
             if where == "output":
@@ -140,10 +151,22 @@ class Reader:
             if _has_missing(kind, watched[subject]):  # then it may be a segment
                 others = others or self._decode(segments)
                 also = map(self._value[name], others)
-                watched[subject] = _values(kind, [other if value is None else value for value, other in zip(found, also, strict=True)])
+                found = [other if value is None else value for value, other in zip(found, also, strict=True)]
+                watched[subject] = _values(kind, found)
+            if (rows_of_wrong := wrong_rows(kind, found, watched[subject])).size:
+                wrong[subject] = rows_of_wrong
         text = None if self._text is None else watched[self._text]
-        kept = [_json.encode(o) for o in outputs]
-        return Frame(watched={s: watched[s] for s in self._subjects}, text=text, predicted=label, score=score, output=kept)
+        kept, lines = [_json.encode(o) for o in outputs], inputs.split(b"\n")
+        return Frame(
+            watched={s: watched[s] for s in self._subjects},
+            text=text,
+            predicted=label,
+            score=score,
+            output=kept,
+            wrong=wrong,
+            inputs=lines,
+            contents=digests(lines),
+        )
 
 
 def _fields(names: Iterable[str]) -> tuple[Callable[[bytes], list[Any]], dict[str, Callable[[Any], Any]]]:
@@ -163,7 +186,7 @@ def log_table(rows: Rows, frame: Frame, pi: float) -> pa.Table:
         "id": rows.ids,
         "at": rows.ats,
         "version": [rows.version] * n,
-        "inputs": [line for lines in rows.inputs for line in lines.split(b"\n")],
+        "inputs": frame.inputs,
         "output": frame.output,
         "segments": [line for lines in rows.segments for line in lines.split(b"\n")],
         "text": [None] * n if frame.text is None else frame.text.tolist(),
@@ -214,6 +237,37 @@ def objects(values: Sequence[object]) -> NDArray[np.object_]:
 
 def _values(kind: ColumnKind, values: Sequence[Any]) -> NDArray[Any]:
     return numbers(values) if kind is ColumnKind.NUMERIC else objects(_texts(values))
+
+
+def wrong_rows(kind: ColumnKind, values: Sequence[Any], read: NDArray[Any]) -> NDArray[np.int64]:
+    """Rows of values that are there and were not read as the kind: no number; not text but something else; a list or an object.
+
+    `read`: what became of the values; a numeric column without NaN has none, and most columns cost one look at their types.
+    """
+    if kind is ColumnKind.NUMERIC:
+        found = [i for i in np.flatnonzero(np.isnan(read)).tolist() if values[i] is not None]
+        return np.asarray(found, dtype=np.int64)
+    types = {*map(type, values)} - {str, type(None)}
+    if not types or (kind is ColumnKind.CATEGORY and not types & {list, dict}):
+        return np.empty(0, dtype=np.int64)
+    right = (str, type(None)) if kind is ColumnKind.TEXT else (str, int, float, type(None))
+    return np.asarray([i for i, v in enumerate(values) if not isinstance(v, right)], dtype=np.int64)
+
+
+def digests(contents: Sequence[bytes]) -> NDArray[np.int64]:
+    """Checksum of each, shape (n,): two that differ are taken for equal about once in 4 billion pairs."""
+    return np.fromiter(map(zlib.crc32, contents), dtype=np.int64, count=len(contents))
+
+
+def _joined(parts: Sequence[Mapping[str, NDArray[np.int64]]], sizes: Sequence[int]) -> dict[str, NDArray[np.int64]]:
+    """Row numbers of parts as row numbers of the whole."""
+    found: dict[str, NDArray[np.int64]] = {}
+    start = 0
+    for part, size in zip(parts, sizes, strict=True):
+        for subject, rows in part.items():
+            found[subject] = np.concatenate([found.get(subject, np.empty(0, dtype=np.int64)), rows + start])
+        start += size
+    return found
 
 
 def _has_missing(kind: ColumnKind, values: NDArray[Any]) -> bool:

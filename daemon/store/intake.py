@@ -136,6 +136,7 @@ class Intake:
         count.update(delays(pane.joins))
         for index in pane.indices:
             pending.drop(index)
+        pending.repeated.clear()
         pending.drop_labels({join.held.key for join in pane.joins if join.is_new})
         index = round(pane.start / self._models[pane.model].monitors.pane_s)
         pending.closed = index if pending.closed is None else max(index, pending.closed)
@@ -241,6 +242,8 @@ class Intake:
             at = item.at.timestamp()
             if key in known or key in held:
                 count[what, "duplicate"] += is_fresh
+                if is_records and is_fresh:
+                    pending.repeated[item.version] += 1
             elif at < received_at - horizon:
                 count[what, "late"] += is_fresh
             else:

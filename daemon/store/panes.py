@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, or_, select
 
 from daemon.store import tables
 from daemon.store.blob import pane_from_bytes, pane_to_bytes
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _t = tables.pane
+_DAY_S = 86_400.0
 
 
 def insert_pane(
@@ -59,6 +60,17 @@ def recent_times(tx: Connection, model: str) -> RecentTimes:
     end = tx.execute(select(func.max(_t.c.end)).where(_t.c.model == model, _t.c.n_seen > 0)).scalar()
     received_at = tx.execute(select(func.max(label.c.received_at)).where(label.c.model == model)).scalar()
     return RecentTimes(pane_end=end, label_received_at=received_at)
+
+
+def same_hours(tx: Connection, model: str, start: float, end: float, *, days: int) -> tuple[int, ...]:
+    """All records of [start, end) whatever their version, then of the same hours of each earlier day that had any, newest first."""
+    hours = [(start - day * _DAY_S, end - day * _DAY_S) for day in range(days + 1)]
+    query = select(_t.c.start, _t.c.n_seen).where(_t.c.model == model, or_(*(_t.c.start.between(a, b) for a, b in hours)))
+    seen = [0] * (days + 1)
+    for row in tx.execute(query):
+        for day, (a, b) in enumerate(hours):
+            seen[day] += row.n_seen if a <= row.start < b else 0
+    return (seen[0], *(n for n in seen[1:] if n))
 
 
 @dataclass(frozen=True, slots=True)

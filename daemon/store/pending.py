@@ -54,6 +54,8 @@ class Pending:
     """Index of the newest closed pane."""
     n_waiting: int = 0
     """Labels in the ledger that wait for their record."""
+    repeated: Counter[str] = field(default_factory=Counter)
+    """Version -> records under an id that had come before, since the last closed pane."""
 
     def drop(self, index: int) -> None:
         """Forget a buffer: its pane is committed."""

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from daemon.store.columns import digests, numbers, wrong_rows
+from detectors.sketches.hits import Hits
+from detectors.sketches.records import CONTENT
 from detectors.sketches.summary import summarise
 from detectors.types import ColumnKind, Pairs, Reference, digest_of
 from retrain.types import Permanent, Reason
@@ -38,7 +41,13 @@ def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> R
     columns = {s: v for s, kind in kinds.items() if (v := _column(rows, s, kind)) is not None}
     pairs = labelled_pairs(_sample(_rows(bound), model.reference.max_n), model.protected()) if bound is not None else Pairs.empty()
     kinds = {s: kinds[s] for s in columns}
-    return Reference(columns=columns, kinds=kinds, sketches=summarise(columns, kinds), bound=pairs, digest=_digest(columns, pairs))
+    sketches = summarise(columns, kinds)
+    for subject, kind in kinds.items():
+        if not subject.startswith("output."):
+            sketches[subject]["wrong"] = Hits(n=len(rows), k=len(wrong_rows(kind, _raw(rows, subject), columns[subject])))
+    digest = _digest(columns, pairs)
+    contents = digests([json.dumps(row["inputs"], sort_keys=True).encode() for row in rows])
+    return Reference(columns={**columns, CONTENT: contents}, kinds=kinds, sketches=sketches, bound=pairs, digest=digest)
 
 
 def labelled_pairs(rows: Iterable[dict[str, Any]], protected: list[str]) -> Pairs:
@@ -124,14 +133,18 @@ def _lookup(row: dict[str, Any], name: str) -> object:
 
 def _column(rows: list[dict[str, Any]], subject: str, kind: ColumnKind) -> NDArray[Any] | None:
     """Values of one subject, or None when no row has it."""
-    where, name = subject.split(".", 1)
-    key = "predicted" if name == "label" else name
-    values = [row[key] if where == "output" else _lookup(row, name) for row in rows]
+    values = _raw(rows, subject)
     if all(v is None for v in values):
         return None
     if kind is ColumnKind.NUMERIC:
-        return np.asarray([np.nan if v is None else float(v) for v in values], dtype=np.float64)  # type: ignore[arg-type]  # a bad value raises
+        return numbers(values)
     return _objects(_text_or_none(v) for v in values)
+
+
+def _raw(rows: list[dict[str, Any]], subject: str) -> list[object]:
+    where, name = subject.split(".", 1)
+    key = "predicted" if name == "label" else name
+    return [row[key] if where == "output" else _lookup(row, name) for row in rows]
 
 
 def _text_or_none(value: object) -> str | None:

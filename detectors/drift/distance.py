@@ -50,12 +50,12 @@ class Distance:
         """The column."""
         return self.column
 
-    def told(self, figure: Figure, *, n_before: int, n: int, most_of_all: str = "") -> Verdict:
-        """The verdict on a measured distance."""
-        is_alarm = figure.low > self.limit
+    def told(self, figure: Figure, *, n_before: int, n: int, most_of_all: str = "", is_low: bool = False) -> Verdict:
+        """The verdict on a measured distance. `is_low`: it is beyond the limit on the other side, where it has one."""
+        is_alarm = is_low or figure.low > self.limit
         because = (
             f"{self.column}: {self.noun} {figure.value:.3f}, between {figure.low:.3f} and {figure.high:.3f}; the limit is {self.limit:g}, "
-            f"{'and the lower end is above it' if is_alarm else 'which the lower end does not pass'}{most_of_all}; "
+            f"{'and the interval is beyond it' if is_alarm else 'which the interval does not pass'}{most_of_all}; "
             f"{n} records against {n_before}"
         )
         return self._verdict(Outcome.ALARM if is_alarm else Outcome.OK, figure, n, because)

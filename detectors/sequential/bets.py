@@ -10,7 +10,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import logsumexp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,8 +46,10 @@ def restart(log_m: Floats, log_bet: Floats, *, alpha: float) -> Floats:
 
 def log10_mean(log_m: Floats, weights: Floats | None = None) -> float:
     """log10 of the weighted mean of exp(log_m), shape (k,); None = equal weights. Never below -300."""
-    shares = np.full(len(log_m), 1.0 / len(log_m)) if weights is None else weights
-    return max(-300.0, float(logsumexp(log_m, b=shares)) / _LN10)
+    top = float(log_m.max())
+    parts = np.exp(log_m - top)
+    mean = float(parts.mean()) if weights is None else float(parts @ weights)
+    return max(-300.0, (top + math.log(mean)) / _LN10) if mean > 0.0 else -300.0
 
 
 def is_reached(log10_e: float, alpha: float) -> bool:

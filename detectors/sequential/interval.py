@@ -56,6 +56,9 @@ def _edge(k: int, n: int, least: float, outside: float) -> float:
     inside = k / n
     if inside == outside:
         return outside
+    if k in (0, n):  # the likelihood is that of misses, or of hits, alone
+        edge = math.exp(least / n)
+        return 1.0 - edge if k == 0 else edge
     for _ in range(60):
         middle = 0.5 * (inside + outside)
         if k * math.log(middle) + (n - k) * math.log1p(-middle) > least:

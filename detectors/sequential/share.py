@@ -48,7 +48,11 @@ def start_share(limit: float, *, bound_n: int, bound_value: float, is_restarting
 
 def step_share(state: ShareState, errors: NDArray[np.bool_], *, restart_alpha: float | None) -> ShareState:
     """The pairs that count, shape (n,), True = error. `restart_alpha`: of an e-detector; None = an e-process."""
-    n, k = len(errors), int(errors.sum())
+    return step_counts(state, len(errors), int(errors.sum()), restart_alpha=restart_alpha)
+
+
+def step_counts(state: ShareState, n: int, k: int, *, restart_alpha: float | None) -> ShareState:
+    """K errors among n that count: their order does not matter to a bet on a share."""
     if n == 0 or state.limit == NO_LIMIT:
         return state
     log_bet = log_raise(n, k, state.limit, targets_above(state.limit))

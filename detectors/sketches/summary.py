@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 
 from detectors.sketches.counts import Counts
+from detectors.sketches.hits import Hits
 from detectors.sketches.moments import Moments, finite
 from detectors.sketches.quantiles import Quantiles
 from detectors.types import ColumnKind
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-AnySketch = Moments | Quantiles | Counts
+AnySketch = Moments | Quantiles | Counts | Hits
 Summary = dict[str, dict[str, AnySketch]]
-"""Subject -> {"moments" | "quantiles" | "counts": sketch}."""
+"""Subject -> {"moments" | "quantiles" | "counts" | "wrong": sketch}; "record" -> {"at" | "repeats" | "ids": sketch}."""
 
 _SKETCHES: dict[str, type[AnySketch]] = {"moments": Moments, "quantiles": Quantiles, "counts": Counts}
+_SKETCHES |= {"wrong": Hits, "at": Moments, "repeats": Hits, "ids": Hits}
 _MAGIC = b"RTS\x01"  # the last byte is the version
 _NAME = struct.Struct("<H")
 _SIZE = struct.Struct("<I")
@@ -66,6 +68,8 @@ def _merge(a: AnySketch, b: AnySketch) -> AnySketch:
         case Quantiles(), Quantiles():
             return a.merge(b)
         case Counts(), Counts():
+            return a.merge(b)
+        case Hits(), Hits():
             return a.merge(b)
         case _:
             raise ValueError(f"cannot merge {type(a).__name__} with {type(b).__name__}; did a column change its kind?")

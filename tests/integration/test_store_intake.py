@@ -140,7 +140,7 @@ def test_a_pane_closes_when_its_watermark_has_passed_and_holds_its_records_once(
     assert service.tick(T + 11.9) == []
     (pane,) = service.tick(T + 12.0)
     assert (pane.start, pane.end, pane.n_seen, texts(pane)) == (T, T + 10, 2, ["a", "b"])
-    assert set(pane.increment.columns) == {"input.text", "input.age", "segment.band", "output.label", "output.score"}
+    assert set(pane.increment.columns) == {"input.text", "input.age", "segment.band", "output.label", "output.score", "record.content"}
     assert pane.increment.columns["output.score"].tolist() == [0.75, 0.75]
     assert pane.increment.columns["input.age"].dtype == np.float64
     assert service.tick(T + 13) == []
@@ -148,6 +148,35 @@ def test_a_pane_closes_when_its_watermark_has_passed_and_holds_its_records_once(
     assert texts(pane) == ["c"]
     assert service.counters() == {("accepted", "records"): 4, ("records", "stored"): 3, ("records", "duplicate"): 1}
     assert [r["id"] for r in service.logged()] == ["a", "b", "c"]
+
+
+def test_a_pane_counts_what_came_again_and_what_could_not_be_read(service: Service) -> None:
+    bad = record("b", T + 1)
+    bad["inputs"]["age"] = "unknown"
+    service.spool.records(record("a", T), bad, record("a", T + 2), record("a", T + 3), record("x", T + 3, version="0"), received_at=T + 4)
+    (pane,) = service.tick(T + 12)
+    assert (pane.increment.arrived, pane.increment.repeated, pane.increment.wrong) == (4, 2, {"input.age": 1})
+    assert len(set(pane.increment.columns["record.content"].tolist())) == 2
+    service.spool.records(record("c", T + 11), record("b", T + 12), received_at=T + 13)
+    (pane,) = service.tick(T + 22)
+    assert (pane.increment.arrived, pane.increment.repeated, pane.increment.wrong) == (2, 1, {})
+    with service.ledger.read() as tx:
+        window = panes.window(tx, "m", "1", T, T + 20)
+        assert panes.same_hours(tx, "m", T, T + 20, days=3) == (4,)
+    assert window.sketches["record"]["ids"].k == 3
+    assert window.sketches["record"]["ids"].n == 6
+    assert window.sketches["input.age"]["wrong"].k == 1
+    assert window.sketches["record"]["at"].high == T + 11
+
+
+def test_the_same_hours_of_earlier_days_are_those_that_had_records(service: Service) -> None:
+    for day, n in ((3, 2), (1, 5), (0, 1)):
+        at = T - day * 86_400.0
+        service.spool.records(*(record(f"{day}-{i}", at + i) for i in range(n)), received_at=at + 9)
+        service.tick(at + 60)
+    with service.ledger.read() as tx:
+        assert panes.same_hours(tx, "m", T - 30, T + 30, days=7) == (1, 5, 2)
+        assert panes.same_hours(tx, "m", T - 30, T + 30, days=2) == (1, 5)
 
 
 def test_the_same_id_after_its_pane_was_committed_is_a_duplicate_also_after_a_restart(service: Service) -> None:

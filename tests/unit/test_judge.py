@@ -90,7 +90,7 @@ def test_the_monitors_of_a_group_share_the_false_alarms_that_a_user_allows() -> 
         "task": "tabular-classification",
         "labels": ["no", "yes"],
         "columns": {"x": "numeric", "channel": "category"},
-        "monitors": {"pane_s": 60, "drift": {"mean_days_between_false_alarms": 10}, "performance": None},
+        "monitors": {"pane_s": 60, "drift": {"mean_days_between_false_alarms": 10}, "performance": None, "quality": None},
     }
     model = Settings.model_validate({"models": [settings]}).models[0]
     alarming = [d for d in monitors(model, has_bound=False) if d.kind is Kind.ALARMS]

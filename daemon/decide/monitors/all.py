@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from daemon.decide.monitors.drift import drift
 from daemon.decide.monitors.fairness import fairness
 from daemon.decide.monitors.performance import performance
+from daemon.decide.monitors.quality import quality
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,4 +19,4 @@ if TYPE_CHECKING:
 def monitors(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None = None) -> list[Detector]:
     """Every detector of a model. `has_bound`: labelled rows for the source bound exist; `seen`: the reference's subjects, None = all."""
     known = set(seen) if seen is not None else set(model.subjects())
-    return [*drift(model, known), *performance(model, has_bound=has_bound), *fairness(model)]
+    return [*drift(model, known), *performance(model, has_bound=has_bound), *fairness(model), *quality(model, known)]

@@ -41,6 +41,7 @@ _KINDS = {
     AlarmKind.RISK: "it is wrong more often than it was made to be",
     AlarmKind.PERFORMANCE: "its performance is below the limit",
     AlarmKind.FAIRNESS: "groups are treated differently beyond the limit",
+    AlarmKind.QUALITY: "its data come damaged",
 }
 _RUN_TONES = {State.KEPT: Tone.GOOD, State.PROMOTED: Tone.GOOD, State.AWAITING_APPROVAL: Tone.WARN}
 _RUN_BAD = frozenset({State.FAILED, State.INVALID, State.ROLLED_BACK, State.REJECTED})
@@ -125,6 +126,8 @@ def harm(incident: IncidentView) -> str:
         return "The model is worse, without drift that would explain it."
     if AlarmKind.FAIRNESS in kinds:
         return "Groups are treated differently; neither drift with loss nor a fall of performance is proven."
+    if kinds == {AlarmKind.QUALITY}:
+        return "Not known to be harmful: data come damaged (missing, unreadable, out of range, repeated). See to their source."
     return "Not known to be harmful: traffic has drifted, no loss is proven. Labels may come late."
 
 
