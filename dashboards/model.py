@@ -8,6 +8,7 @@ from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.models.dashboard import DashboardLinkType, VariableHide
 
 from dashboards.frame import by_label, framed, marked, with_rows
+from dashboards.model_damage import damage
 from dashboards.model_data import drift, labels
 from dashboards.model_life import life, now
 from dashboards.model_quality import fairness, performance
@@ -41,6 +42,7 @@ def model() -> Dashboard:
         ("Now", now()),
         ("Performance", performance()),
         ("What moved", drift()),
+        ("Data quality", damage()),
         ("Labels", labels()),
         ("Fairness", fairness()),
         ("Decisions", life()),

@@ -15,6 +15,7 @@ _FAST = "risk_change|.+_floor"
 _SLOW = "risk"
 _FAIR = "fairness_gap"
 _DRIFT = "conformal_.+|text_witness"
+_DAMAGE = "(missing|wrong_type|out_of_range|unseen_category|duplicate_.+)_rise"
 
 _INCIDENT = {"incident_url": "/models/{{ $labels.model }}/incident"}
 _MODEL = {"model_url": "/models/{{ $labels.model }}"}
@@ -85,9 +86,17 @@ HARM = (
         links=_INCIDENT,
     ),
     Alert(
+        name="RetunedDataQuality",
+        severity=Severity.TICKET,
+        expr=f"count {_OF} ({_alarmed(_DAMAGE)}) > 0",
+        summary="{{ $labels.model }}: its data come damaged",
+        says=f"More often than in the reference, by more than the tolerance.{figures(_DAMAGE)}{since()}",
+        links=_INCIDENT,
+    ),
+    Alert(
         name="RetunedDrift",
         severity=Severity.INFO,
-        expr=f'count {_OF} ({_alarmed(_DRIFT)}) > 0 unless {_ON} retuned:incident_subjects:unheeded{{detector!~"{_DRIFT}"}}',
+        expr=f'count {_OF} ({_alarmed(_DRIFT)}) > 0 unless {_ON} retuned:incident_subjects:unheeded{{detector!~"{_DRIFT}|{_DAMAGE}"}}',
         summary="{{ $labels.model }}: traffic changed; no label says yet that it hurts",
         says=f"Compared with the reference.{figures(_DRIFT)}{since()}",
         links=_INCIDENT,

@@ -37,6 +37,7 @@ _OF_KIND = (
     ("risk", "RetunedPerformanceDegradedFast"),
     ("performance", "RetunedPerformanceDegradedFast"),
     ("fairness", "RetunedFairnessBreach"),
+    ("quality", "RetunedDataQuality"),
     ("drift", "RetunedDrift"),
 )
 """Kind of alarm -> runbook, the most harmful first."""

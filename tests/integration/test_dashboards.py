@@ -41,6 +41,7 @@ RIGHTLY_EMPTY = {
     "rules: RetunedDiskFilling": "nothing is said before three hours of disk space are known",
     "rules: RetunedNotificationFailing": "no target is set",
     "rules: RetunedPerformanceDegradedSlow": "what happens is abrupt: the fast one speaks",
+    "rules: RetunedDataQuality": "the data of the scene are sound",
     "rules: RetunedBlind": "verdicts and labels come",
     "rules: RetunedNoTraffic": "records come",
     "rules: RetunedRunFailed": "no run ends in the scene",
