@@ -31,6 +31,10 @@ class DriftSettings(Part):
     wasserstein, psi, jensen_shannon_numeric, hellinger_numeric. Category: chi_square, total_variation, jensen_shannon, hellinger,
     psi_category, l_infinity. A plug-in's, too. The default has a test, a distance in the column's own unit and the customary index."""
 
+    together: bool | None = None
+    """Also watch the numeric and category columns as a table: a classifier that bets sees what no single column shows, a changed
+    correlation, and names the columns. It learns for 0.1 s every 32 records (at most once a pane). None = for tabular tasks."""
+
     @field_validator("statistics")
     @classmethod
     def _are_distances_of_columns(cls, names: list[str]) -> list[str]:

@@ -44,8 +44,9 @@ def built(cls: type[Any]) -> tuple[Detector, Reference]:
     """The detector's example and the reference that it starts from."""
     detector: Detector = cls.example()
     rows = records(detector, N, seed=0)
-    kind = next((_KINDS[x] for x in sorted(cls.eats) if x in _KINDS), ColumnKind.NUMERIC)
-    kinds = dict.fromkeys((subject for subject in rows.columns if subject not in {CONTENT, "output.scores"}), kind)
+    read = next((_KINDS[x] for x in sorted(cls.eats) if x in _KINDS), ColumnKind.NUMERIC)
+    own = {subject: values for subject, values in rows.columns.items() if subject not in {CONTENT, "output.scores"}}
+    kinds = {c: ColumnKind.CATEGORY if Eats.TABLE in cls.eats and v.dtype == object else read for c, v in own.items()}
     bare = Reference(columns=rows.columns, kinds=kinds, sketches={}, bound=rows.pairs, digest="example")
     return detector, replace(bare, sketches=_sketches(rows, bare))
 
@@ -63,10 +64,23 @@ def records(detector: Detector, n: int, *, seed: int, is_shifted: bool = False) 
     elif Eats.TEXT in detector.eats:
         words = rng.choice(_ODD if is_shifted else _CALM, (n, 8))
         columns[_column(detector)] = _objects([" ".join(row) for row in words])
+    elif Eats.TABLE in detector.eats:
+        columns = _table(detector, n, rng, is_shifted=is_shifted)
     pairs = _pairs(detector, n, rng, is_shifted=is_shifted)
     if pairs.scores is not None:
         columns["output.scores"] = pairs.scores
     return Records(columns=columns, pairs=pairs, n=n)
+
+
+def _table(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: bool) -> dict[str, NDArray[Any]]:
+    """The second column is a category, the others are numbers of which the first two rise together; shifted: one rises, the other falls."""
+    base = rng.normal(40.0, 10.0, n)
+    columns: dict[str, NDArray[Any]] = {}
+    for i, subject in enumerate(getattr(detector, "columns", ())):
+        sign = -1.0 if is_shifted and i else 1.0
+        numbers = sign * (base - 40.0) + 40.0 + rng.normal(0.0, 3.0, n)
+        columns[subject] = _objects(rng.choice(["web", "shop", "phone"], n)) if i == 1 else numbers
+    return columns
 
 
 def _column(detector: Detector) -> str:

@@ -297,6 +297,8 @@ class Eats(StrEnum):
     NUMERIC = "numeric"
     CATEGORY = "category"
     TEXT = "text"
+    TABLE = "table"
+    """Several columns at once, numeric and category: the detector's `columns`."""
     PAIRS = "pairs"
     GROUPS = "groups"
     """Labelled pairs with groups."""

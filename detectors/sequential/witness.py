@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 POOLS_N = (128, 512)
 """The last so many production texts that each of two witnesses learns from: one is quick, one sees small shifts."""
-_CUTS = np.array([0.6, 0.85, 0.95])
+CUTS = np.array([0.6, 0.85, 0.95])
+"""A row is hit when its score is above these quantiles of half A's own."""
 _RIDGE = 4.0
-WITNESSES_N = len(POOLS_N) * len(_CUTS)
+WITNESSES_N = len(POOLS_N) * len(CUTS)
 
 
 class Hits(NamedTuple):
@@ -66,14 +67,14 @@ def _learnt(*parts: bytes) -> tuple[_Witnesses, Floats]:
     found = []
     for most in POOLS_N:
         rows = np.r_[: learn.n, learn.n + max(0, pool.n - most) : learn.n + pool.n]
-        weights, out = _ridge(kernel[np.ix_(rows, rows)], learn.n)
-        found.append((known[rows].T @ weights, weights.sum(), np.quantile(out, _CUTS)))
+        weights, out = ridge(kernel[np.ix_(rows, rows)], learn.n)
+        found.append((known[rows].T @ weights, weights.sum(), np.quantile(out, CUTS)))
     by_feature, intercepts, cuts = zip(*found, strict=True)
     witnesses = _Witnesses(np.stack(by_feature, axis=1), np.array(intercepts), np.stack(cuts))
     return witnesses, witnesses.hits(hold)
 
 
-def _ridge(kernel: Floats, learn_n: int) -> tuple[Floats, Floats]:
+def ridge(kernel: Floats, learn_n: int) -> tuple[Floats, Floats]:
     """Dual weights of a ridge regression of balanced -1 (reference) / +1 (production), and the reference's leave-one-out scores."""
     n = len(kernel)
     y = np.where(np.arange(n) < learn_n, -n / learn_n, n / (n - learn_n))

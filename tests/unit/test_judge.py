@@ -94,10 +94,10 @@ def test_the_monitors_of_a_group_share_the_false_alarms_that_a_user_allows() -> 
     }
     model = Settings.model_validate({"models": [settings]}).models[0]
     alarming = [d for d in monitors(model, has_bound=False) if d.kind is Kind.ALARMS]
-    assert {d.subject for d in alarming} == {"input.x", "input.channel", "output.label", "output.score"}
+    assert {d.subject for d in alarming} == {"input.x", "input.channel", "output.label", "output.score", "columns"}
     assert all(d.evidence is EDetectorValue for d in alarming)
     panes = 10 * DAY / 60
-    assert all(1 / d.alpha == pytest.approx(4 * panes) for d in alarming)  # type: ignore[attr-defined]  # each has one
+    assert all(1 / d.alpha == pytest.approx(5 * panes) for d in alarming)  # type: ignore[attr-defined]  # each has one
 
 
 def test_alpha_stays_a_probability_for_absurdly_short_promises() -> None:

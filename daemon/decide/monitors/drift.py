@@ -9,7 +9,7 @@ from detectors.registry import build, detector_class
 from detectors.types import ColumnKind, Eats
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
 
     from daemon.settings import ModelSettings
     from detectors.types import Detector
@@ -25,11 +25,25 @@ def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
     kinds = {s: k for s, k in model.subjects().items() if s in known}
     if wanted.columns != "all":
         kinds = {s: k for s, k in kinds.items() if s.split(".", 1)[1] in wanted.columns or s in wanted.columns}
-    alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=len(kinds))
+    together = _together(model, kinds)
+    n = len(kinds) + bool(together)
+    alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=n)
     informing = [
         build(name, column=subject, alpha=0.01)
         for subject, kind in kinds.items()
         for name in wanted.statistics
         if Eats(kind) in detector_class(name).eats
     ]
-    return informing + [build(_SEQUENTIAL[kind], column=subject, alpha=alpha, delta=DELTA) for subject, kind in kinds.items()]
+    alarming = [build(_SEQUENTIAL[kind], column=subject, alpha=alpha, delta=DELTA) for subject, kind in kinds.items()]
+    if together:
+        alarming.append(build("domain_classifier", columns=together, alpha=alpha, delta=DELTA))
+    return informing + alarming
+
+
+def _together(model: ModelSettings, kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
+    """Columns that are also watched as a table; none where there are not two, or nobody wants it."""
+    wanted = model.monitors.drift
+    if wanted is None or not (model.task.startswith("tabular") if wanted.together is None else wanted.together):
+        return ()
+    found = tuple(subject for subject, kind in kinds.items() if kind is not ColumnKind.TEXT)
+    return found if len(found) > 1 else ()
