@@ -110,6 +110,13 @@ def _times(model: ModelSettings) -> Iterator[Finding]:
 
 
 def _columns(model: ModelSettings) -> Iterator[Finding]:
+    for name, found in model.columns.items():
+        path = ("columns", name, "dimensions")
+        if found.kind is ColumnKind.EMBEDDING and (found.dimensions is None or found.protected):
+            rule = "an embedding needs `dimensions` and cannot be protected"
+            yield Finding(path, found.dimensions, rule, f"write `{name}: {{kind: embedding, dimensions: 384}}`")
+        if found.kind is not ColumnKind.EMBEDDING and found.dimensions is not None:
+            yield Finding(path, found.dimensions, "is of embeddings only", "remove it, or write `kind: embedding`")
     drift = model.monitors.drift
     if drift is None or drift.columns == "all":
         return

@@ -27,7 +27,9 @@ class ColumnSettings(Part):
     """One column of a model's inputs or segments."""
 
     kind: ColumnKind
-    """numeric | category | text."""
+    """numeric | category | text | embedding (a list of numbers in the record's inputs)."""
+    dimensions: int | None = Field(default=None, ge=2, le=4096)
+    """How many numbers an embedding has; needed for it, and for nothing else. A record with another number of them has none."""
     protected: bool = False
     """True: fairness is judged by this column, and the gate by each of its groups."""
     minimum: float | None = None

@@ -10,7 +10,7 @@ from daemon.settings_part import Part, Positive, Ratio
 from detectors import registry
 from detectors.types import Eats, Kind
 
-_COLUMN = {Eats.NUMERIC, Eats.CATEGORY, Eats.TEXT}
+_COLUMN = {Eats.NUMERIC, Eats.CATEGORY, Eats.TEXT, Eats.EMBEDDING}
 
 
 def column_statistics() -> list[str]:
@@ -26,10 +26,11 @@ class DriftSettings(Part):
     """Which columns; "all" includes the model's own output."""
     mean_days_between_false_alarms: Positive = 90.0
     """Of all of this model's drift monitors together; 90 = at most four a year on average."""
-    statistics: list[str] = ["ks", "wasserstein", "psi", "chi_square", "total_variation", "jensen_shannon"]
+    statistics: list[str] = ["ks", "wasserstein", "psi", "chi_square", "total_variation", "jensen_shannon", "mmd"]
     """What is measured of each column at every look, each by those that fit its kind; they inform, they never alarm. Numeric: ks,
     wasserstein, psi, jensen_shannon_numeric, hellinger_numeric. Category: chi_square, total_variation, jensen_shannon, hellinger,
-    psi_category, l_infinity. A plug-in's, too. The default has a test, a distance in the column's own unit and the customary index."""
+    psi_category, l_infinity. Embedding: mmd. A plug-in's, too. The default has a test, a distance in the column's own unit and the
+    customary index."""
 
     together: bool | None = None
     """Also watch the numeric and category columns as a table: a classifier that bets sees what no single column shows, a changed

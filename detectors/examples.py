@@ -24,7 +24,12 @@ N, PANE_N = 600, 100
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _CALM = ("good", "fine", "nice", "plain", "quiet", "table", "chair", "window", "garden", "street")
 _ODD = ("error", "crash", "socket", "kernel", "thread", "buffer", "packet", "router", "driver", "memory")
-_KINDS = {Eats.NUMERIC: ColumnKind.NUMERIC, Eats.CATEGORY: ColumnKind.CATEGORY, Eats.TEXT: ColumnKind.TEXT}
+_KINDS = {
+    Eats.NUMERIC: ColumnKind.NUMERIC,
+    Eats.CATEGORY: ColumnKind.CATEGORY,
+    Eats.TEXT: ColumnKind.TEXT,
+    Eats.EMBEDDING: ColumnKind.EMBEDDING,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +69,8 @@ def records(detector: Detector, n: int, *, seed: int, is_shifted: bool = False) 
     elif Eats.TEXT in detector.eats:
         words = rng.choice(_ODD if is_shifted else _CALM, (n, 8))
         columns[_column(detector)] = _objects([" ".join(row) for row in words])
+    elif Eats.EMBEDDING in detector.eats:
+        columns[_column(detector)] = (rng.normal(size=(n, 8)) + (3.0 * (np.arange(8) == int(is_shifted)))).astype(np.float32)
     elif Eats.TABLE in detector.eats:
         columns = _table(detector, n, rng, is_shifted=is_shifted)
     pairs = _pairs(detector, n, rng, is_shifted=is_shifted)

@@ -38,6 +38,8 @@ class ColumnKind(StrEnum):
     NUMERIC = "numeric"
     CATEGORY = "category"
     TEXT = "text"
+    EMBEDDING = "embedding"
+    """A vector of a fixed number of dimensions; values have shape (n, d), float32, a row of NaN = missing."""
 
 
 def _fraction(name: str, value: float) -> None:
@@ -297,6 +299,7 @@ class Eats(StrEnum):
     NUMERIC = "numeric"
     CATEGORY = "category"
     TEXT = "text"
+    EMBEDDING = "embedding"
     TABLE = "table"
     """Several columns at once, numeric and category: the detector's `columns`."""
     PAIRS = "pairs"

@@ -120,12 +120,14 @@ def main(request: Path) -> None:
 
 
 def frame(of: Reference, subjects: list[str]) -> Any:  # noqa: ANN401 (pandas ships no types)
-    """One side as a data frame of at most 5,000 rows; a text as its length (Evidently's text drift takes 10 s at 1,000 rows)."""
+    """One side as a data frame of at most 5,000 rows; a text as its length (Evidently's text drift takes 10 s), no embeddings."""
     import pandas as pd  # type: ignore[import-untyped]  # noqa: PLC0415 (the worker's; pandas ships no types)
 
     columns = {}
     for subject in subjects:
         values = of.columns[subject][-MOST_ROWS:]
+        if of.kinds[subject] is ColumnKind.EMBEDDING:
+            continue
         if of.kinds[subject] is ColumnKind.TEXT:
             columns[f"{subject} (characters)"] = [None if v is None else float(len(v)) for v in values]
         else:

@@ -70,20 +70,21 @@ def of_error(index: int | None, line: bytes, error: Exception) -> Rejected:
     if field and rule.startswith("Object contains unknown field"):
         path, value = f"{path}.{field['name']}", value.get(field["name"]) if isinstance(value, dict) else None
         return refused(index, path, value, "is not a field that is known here", Rejection.UNKNOWN_FIELD)
-    if path.endswith("[...]") and isinstance(value, dict):
-        path, value = _culprit(path.removesuffix("[...]"), value, rule)
+    mapping, is_entry, _ = path.partition("[...]")
+    if is_entry and isinstance(value, dict):
+        path, value = _culprit(mapping, value, rule)
     elif match["parent"]:
         rule = f"every key: {rule}"
     return refused(index, path, value, rule, Rejection.INVALID)
 
 
 def _look_up(line: bytes, path: str) -> Any:  # noqa: ANN401 (any JSON value)
-    """The value at a path of fields; for `$.a[...]` the whole of `$.a`."""
+    """The value at a path of fields; for `$.a[...]` and what is in it the whole of `$.a`."""
     try:
         value = msgspec.json.decode(line)
     except (ValueError, RecursionError):
         return None
-    for name in _STEP.findall(path.removesuffix("[...]")):
+    for name in _STEP.findall(path.partition("[...]")[0]):
         value = value.get(name) if isinstance(value, dict) else None
     return value
 

@@ -34,7 +34,8 @@ Text = Annotated[str, Meta(max_length=65_536)]
 At = Annotated[datetime, Meta(tz=True)]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
-_Input = Text | Integer | float | bool | None
+Vector = Annotated[list[float], Meta(max_length=4096)]
+_Input = Text | Integer | float | bool | Vector | None
 _Segment = Id | Integer | float | bool | None
 Inputs = Annotated[dict[Key, _Input], Meta(max_length=256)]
 Segments = Annotated[dict[Key, _Segment], Meta(max_length=64)]

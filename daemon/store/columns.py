@@ -116,6 +116,7 @@ class Reader:
         texts = (s for s, kind in self._subjects.items() if kind is ColumnKind.TEXT and not s.startswith("output."))
         self._text = next(texts, None)  # the first one is what a text model is trained on
         self._decode, self._value = _fields(model.columns)
+        self._dimensions = {name: column.dimensions for name, column in model.columns.items() if column.dimensions is not None}
 
     def frame(self, rows: Rows) -> Frame:
         """Everything that is watched, and what the log keeps beside the JSON."""
@@ -147,8 +148,8 @@ class Reader:
                     watched[subject] = _values(kind, [getattr(o, name) for o in outputs])
                 continue
             found = list(map(self._value[name], rows))
-            watched[subject] = _values(kind, found)
-            if _has_missing(kind, watched[subject]):  # then it may be a segment
+            watched[subject] = vectors(found, self._dimensions[name]) if kind is ColumnKind.EMBEDDING else _values(kind, found)
+            if kind is not ColumnKind.EMBEDDING and _has_missing(kind, watched[subject]):  # then it may be a segment
                 others = others or self._decode(segments)
                 also = map(self._value[name], others)
                 found = [other if value is None else value for value, other in zip(found, also, strict=True)]
@@ -228,6 +229,17 @@ def numbers(values: Sequence[object]) -> NDArray[np.float64]:
     return found
 
 
+def vectors(values: Sequence[object], d: int) -> NDArray[np.float32]:
+    """Vectors of d finite numbers, shape (n, d); a row of NaN where there is none."""
+    found = np.full((len(values), d), np.nan, dtype=np.float32)
+    for i, value in enumerate(values):
+        if isinstance(value, list) and len(value) == d:
+            with np.errstate(over="ignore"):  # too large for float32: infinite, so no number
+                found[i] = numbers(value)
+    found[~np.isfinite(found).all(axis=1)] = np.nan
+    return found
+
+
 def objects(values: Sequence[object]) -> NDArray[np.object_]:
     """An object array of these values, shape (n,)."""
     found = np.empty(len(values), dtype=object)
@@ -240,12 +252,13 @@ def _values(kind: ColumnKind, values: Sequence[Any]) -> NDArray[Any]:
 
 
 def wrong_rows(kind: ColumnKind, values: Sequence[Any], read: NDArray[Any]) -> NDArray[np.int64]:
-    """Rows of values that are there and were not read as the kind: no number; not text but something else; a list or an object.
+    """Rows of values that are there and were not read as the kind: no number; no vector of its size; not text but something else; a list.
 
     `read`: what became of the values; a numeric column without NaN has none, and most columns cost one look at their types.
     """
-    if kind is ColumnKind.NUMERIC:
-        found = [i for i in np.flatnonzero(np.isnan(read)).tolist() if values[i] is not None]
+    if kind in {ColumnKind.NUMERIC, ColumnKind.EMBEDDING}:
+        is_missing = np.isnan(read if read.ndim == 1 else read[:, 0])
+        found = [i for i in np.flatnonzero(is_missing).tolist() if values[i] is not None]
         return np.asarray(found, dtype=np.int64)
     types = {*map(type, values)} - {str, type(None)}
     if not types or (kind is ColumnKind.CATEGORY and not types & {list, dict}):

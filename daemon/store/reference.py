@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from daemon.store.columns import digests, numbers, wrong_rows
+from daemon.store.columns import digests, numbers, vectors, wrong_rows
 from detectors.sketches.hits import Hits
 from detectors.sketches.records import CONTENT
 from detectors.sketches.summary import summarise
@@ -38,7 +38,8 @@ def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> R
     if not rows:
         raise Permanent(Reason.BAD_DATA, f"{records}: no rows; give the reference at least some hundred records")
     kinds = model.subjects()
-    columns = {s: v for s, kind in kinds.items() if (v := _column(rows, s, kind)) is not None}
+    sizes = {f"input.{name}": column.dimensions or 0 for name, column in model.columns.items()}
+    columns = {s: v for s, kind in kinds.items() if (v := _column(rows, s, kind, sizes.get(s, 0))) is not None}
     pairs = labelled_pairs(_sample(_rows(bound), model.reference.max_n), model.protected()) if bound is not None else Pairs.empty()
     kinds = {s: kinds[s] for s in columns}
     sketches = summarise(columns, kinds)
@@ -131,11 +132,13 @@ def _lookup(row: dict[str, Any], name: str) -> object:
     return row["inputs"].get(name, row["segments"].get(name))
 
 
-def _column(rows: list[dict[str, Any]], subject: str, kind: ColumnKind) -> NDArray[Any] | None:
+def _column(rows: list[dict[str, Any]], subject: str, kind: ColumnKind, dimensions: int) -> NDArray[Any] | None:
     """Values of one subject, or None when no row has it."""
     values = _raw(rows, subject)
     if all(v is None for v in values):
         return None
+    if kind is ColumnKind.EMBEDDING:
+        return vectors(values, dimensions)
     if kind is ColumnKind.NUMERIC:
         return numbers(values)
     return _objects(_text_or_none(v) for v in values)

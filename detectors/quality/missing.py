@@ -11,6 +11,7 @@ from detectors.quality.fault import UNKNOWN, Fault, Known, Rise, Share, Trials, 
 from detectors.registry import register
 from detectors.sequential.interval import upper_share
 from detectors.sketches.counts import Counts
+from detectors.sketches.fourier import Fourier
 from detectors.sketches.hits import Hits
 from detectors.sketches.moments import Moments
 from detectors.types import ColumnKind, Eats
@@ -38,7 +39,7 @@ class _Missing(Fault):
         """Its share of the reference's rows."""
         if self.column not in reference.kinds:
             return UNKNOWN
-        is_numeric = reference.kinds[self.column] is ColumnKind.NUMERIC
+        is_numeric = reference.kinds[self.column] in {ColumnKind.NUMERIC, ColumnKind.EMBEDDING}
         k, n, _, _ = _counted(reference.sketches.get(self.column, {}), is_numeric=is_numeric)
         return Known(bound=float(upper_share(k, n, self.delta)), n=n, is_numeric=is_numeric) if n else UNKNOWN
 
@@ -50,7 +51,9 @@ class _Missing(Fault):
         """NaN or None, without what was there and could not be read."""
         values = values_of(known, data, self.column)
         if known.is_numeric:
-            return Trials(int(np.isnan(values).sum()) - data.wrong.get(self.column, 0), len(values), tail=tail)
+            return Trials(
+                int(np.isnan(values if values.ndim == 1 else values[:, 0]).sum()) - data.wrong.get(self.column, 0), len(values), tail=tail
+            )
         return Trials(values.tolist().count(None), len(values), tail=tail)
 
 
@@ -77,7 +80,7 @@ class MissingRise(_Missing, Rise):
 
 
 def _counted(sketches: Mapping[str, Any], *, is_numeric: bool) -> Trials:
-    found = sketches.get("counts", sketches.get("moments", Moments()))
+    found = next((sketches[name] for name in ("counts", "moments", "fourier") if name in sketches), Moments())
     wrong = sketches.get("wrong", Hits()).k if is_numeric else 0
-    assert isinstance(found, (Counts, Moments))
+    assert isinstance(found, (Counts, Moments, Fourier))
     return Trials(max(0, found.missing - wrong), found.n + found.missing)

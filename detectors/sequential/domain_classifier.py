@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
@@ -10,11 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from detectors.registry import register
-from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, log_raise, restart
-from detectors.sequential.kernel_witness import KernelWitness, bounded_hits, learn_witness, shares_of_columns
-from detectors.sequential.recent import add_sums, latest, no_sums
+from detectors.sequential.bets import check_rates, is_reached, log10_mean
+from detectors.sequential.kernel_witness import KernelWitness, learn_witness, shares_of_columns
+from detectors.sequential.recent import latest
+from detectors.sequential.row_bets import LEAST_N, PANE_N, Wealth, bet, halves, latest_rows, no_wealth
 from detectors.sequential.table import CodedRows, Coding, coding_of, encode, features
-from detectors.sequential.witness import POOLS_N, WITNESSES_N, excess
+from detectors.sequential.witness import excess
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -23,10 +23,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Codes = NDArray[np.uint8]
 
-_LEARN_N, _HOLD_N, _PANE_N, _BLAMED_ROWS_N = 512, 1536, 2000, 256
-_LEAST_N = 32
-_STAKES = np.array([0.1, 0.3, 0.6])
-_BETS_N = WITNESSES_N * len(_STAKES)
+_BLAMED_ROWS_N = 256
 _NAMED_N, _NAMED_SHARE = 3, 0.1
 
 
@@ -46,8 +43,8 @@ class TableState:
     """Rows since then."""
     learnt_n: int = 0
     n: int = 0
-    log_m: Floats = field(default_factory=lambda: np.full(_BETS_N, NOTHING))
-    recent: Floats = field(default_factory=lambda: no_sums(3 * WITNESSES_N))
+    log_m: Floats = field(default_factory=lambda: no_wealth().log_m)
+    recent: Floats = field(default_factory=lambda: no_wealth().recent)
     shares: Floats = field(default_factory=lambda: np.empty(0))
     """How much of the difference each column brings, at the last pane in alarm, shape (columns,)."""
 
@@ -58,9 +55,8 @@ class DomainClassifier:
     """Production against reference rows as a classification: what can be told apart has moved. `text_witness` for tables.
 
     Between panes a kernel ridge classifier (ranks, squares, categories, missing, and all products of two) learns half A of the reference
-    against the last 128 and 512 rows; half B, which it never sees, bounds its hits on the reference at delta_k = 6 delta / (pi^2 k^2).
-    The next pane's rows are bet to be hit more often; alarm when the mean of the 18 M <- (M + 1) bet reaches 1/alpha. It sees what no
-    single column shows: a changed correlation. The alarm names the columns by permutation importance on that pane.
+    against the last 128 and 512 rows; the next pane's rows are bet on as `row_bets` says; alarm when the mean of the 18 restarted bets
+    reaches 1/alpha. It sees what no single column shows: a changed correlation. The alarm names columns by permutation importance.
     """
 
     columns: tuple[str, ...]
@@ -87,7 +83,7 @@ class DomainClassifier:
         check_rates(self.alpha, self.delta)
         if not self.columns or self.min_n < 2:  # noqa: PLR2004 (two halves)
             raise ValueError(
-                f"columns must not be empty and min_n be at least 2, got {self.columns} and {self.min_n}; 100 rows can show a shift"
+                f"columns must not be empty and min_n at least 2, got {self.columns} and {self.min_n}; 100 rows can show a shift"
             )
 
     @classmethod
@@ -101,12 +97,9 @@ class DomainClassifier:
         return "columns"
 
     def start(self, reference: Reference) -> TableState:
-        """The reference in two halves (of a large one at most 512 + 1,536 rows, evenly spread), coded by the first."""
+        """The reference in two halves, coded by the first."""
         known = {c: reference.columns[c] for c in self.columns if c in reference.columns}
-        n = min((len(values) for values in known.values()), default=0)
-        kept = np.linspace(0, n - 1, min(n, _LEARN_N + _HOLD_N)).round().astype(np.int64)
-        stride = max(2, math.ceil(len(kept) / _LEARN_N))
-        is_learnt = np.arange(len(kept)) % stride == 0
+        kept, is_learnt = halves(min((len(values) for values in known.values()), default=0))
         rows = {c: values[kept] for c, values in known.items()}
         coding = coding_of({c: values[is_learnt] for c, values in rows.items()})
         codes = encode(coding, self._subjects(coding), rows, len(kept))
@@ -117,39 +110,32 @@ class DomainClassifier:
         """One closed pane: learn from what was before it, then bet on its rows; one without rows is no step."""
         coding = Coding(state.knots, state.names)
         subjects = self._subjects(coding)
-        n = min(_PANE_N, max((len(data.columns[c]) for c in subjects if c in data.columns), default=0))
-        if n and self._has_reference(state):
-            state = _learn_anew(state)
-            codes = encode(coding, subjects, {c: data.columns[c][:n] for c in subjects if c in data.columns}, n)
-            if len(state.pool) >= _LEAST_N:
+        rows = {c: data.columns[c][:PANE_N] for c in subjects if c in data.columns}
+        n = max(map(len, rows.values()), default=0)
+        if n and len(state.learn) + len(state.hold) >= self.min_n:
+            codes = encode(coding, subjects, rows, n)
+            if len(state.fresh) >= LEAST_N:
+                pool = latest_rows(state.pool, state.fresh)
+                state = replace(state, pool=pool, fresh=state.fresh[:0], learnt_n=state.learnt_n + 1)
+            if len(state.pool):
                 state = self._bet(state, coding, codes)
-            state = replace(state, fresh=np.concatenate([state.fresh, codes])[-POOLS_N[-1] :], n=state.n + n)
+            state = replace(state, fresh=latest_rows(state.fresh, codes), n=state.n + n)
         return state, self._verdict(state, subjects)
 
     def _subjects(self, coding: Coding) -> list[str]:
         """Those that the reference has, in order."""
         return [c for c in self.columns if c in coding.knots or c in coding.names]
 
-    def _has_reference(self, state: TableState) -> bool:
-        return len(state.learn) + len(state.hold) >= self.min_n
-
     def _bet(self, state: TableState, coding: Coding, codes: Codes) -> TableState:
-        delta_k = 6.0 * self.delta / (math.pi**2 * state.learnt_n**2)
         subjects = self._subjects(coding)
         new, owners = features(coding, subjects, codes)
-        hold, _ = features(coding, subjects, state.hold)
+        hold = CodedRows(coding, subjects, state.hold).features()
         witness = _learnt(CodedRows(coding, subjects, state.learn), CodedRows(coding, subjects, state.pool))
-        found = bounded_hits(witness, hold, new, delta_k)
-        is_open = (found.bound < 1.0)[:, None]  # a bound of 1 leaves nothing to bet on
-        bound = np.where(is_open, found.bound[:, None], 0.5)
-        log_bets = np.where(is_open, log_raise(len(new), found.hits[:, None], bound, bound + _STAKES * (1.0 - bound)), 0.0)
-        log_m = restart(state.log_m, log_bets.ravel(), alpha=self.alpha)
-        log10_e = log10_mean(log_m)
-        sums = np.concatenate([found.hits, len(new) * found.expected, len(new) * found.bound])
-        recent = add_sums(state.recent, len(new), sums, log10_e=log10_e, alpha=self.alpha)
-        is_alarm = is_reached(log10_e, self.alpha)
+        before = Wealth(state.log_m, state.recent)
+        wealth = bet(before, witness, hold=hold, new=new, alpha=self.alpha, delta=self.delta, learnt_n=state.learnt_n)
+        is_alarm = is_reached(log10_mean(wealth.log_m), self.alpha)
         shares = shares_of_columns(witness, hold, new[:_BLAMED_ROWS_N], owners) if is_alarm else np.empty(0)
-        return replace(state, log_m=log_m, recent=recent, shares=shares)
+        return replace(state, log_m=wealth.log_m, recent=wealth.recent, shares=shares)
 
     def _verdict(self, state: TableState, subjects: list[str]) -> Verdict:
         log10_e = log10_mean(state.log_m) if state.recent.any() else 0.0
@@ -178,21 +164,13 @@ class DomainClassifier:
         n = len(state.learn) + len(state.hold)
         if n < self.min_n:
             return f"the reference has {n} rows of these columns, {self.min_n} are needed"
-        return f"{state.n} production rows so far; the classifier learns from the first {_LEAST_N}, then bets on the next pane"
+        return f"{state.n} production rows so far; the classifier learns from the first {LEAST_N}, then bets on the next pane"
 
 
 @lru_cache(maxsize=4)
 def _learnt(learn: CodedRows, pool: CodedRows) -> KernelWitness:
     """Panes with few rows ask for the same one again and again."""
     return learn_witness(learn.features(), pool.features())
-
-
-def _learn_anew(state: TableState) -> TableState:
-    """The pool takes in what came since, once that is worth a new classifier."""
-    if len(state.fresh) < _LEAST_N:
-        return state
-    pool = np.concatenate([state.pool, state.fresh])[-POOLS_N[-1] :]
-    return replace(state, pool=pool, fresh=state.fresh[:0], learnt_n=state.learnt_n + 1)
 
 
 def _blame(subjects: list[str], shares: Floats) -> str:

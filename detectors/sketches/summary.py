@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 
 from detectors.sketches.counts import Counts
+from detectors.sketches.fourier import Fourier
 from detectors.sketches.hits import Hits
 from detectors.sketches.moments import Moments, finite
 from detectors.sketches.quantiles import Quantiles
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-AnySketch = Moments | Quantiles | Counts | Hits
+AnySketch = Moments | Quantiles | Counts | Fourier | Hits
 Summary = dict[str, dict[str, AnySketch]]
-"""Subject -> {"moments" | "quantiles" | "counts" | "wrong": sketch}; "record" -> {"at" | "repeats" | "ids": sketch}."""
+"""Subject -> {"moments" | "quantiles" | "counts" | "fourier" | "wrong": sketch}; "record" -> {"at" | "repeats" | "ids": sketch}."""
 
 _SKETCHES: dict[str, type[AnySketch]] = {"moments": Moments, "quantiles": Quantiles, "counts": Counts}
-_SKETCHES |= {"wrong": Hits, "at": Moments, "repeats": Hits, "ids": Hits}
+_SKETCHES |= {"fourier": Fourier, "wrong": Hits, "at": Moments, "repeats": Hits, "ids": Hits}
 _MAGIC = b"RTS\x01"  # the last byte is the version
 _NAME = struct.Struct("<H")
 _SIZE = struct.Struct("<I")
@@ -33,6 +34,7 @@ def summarise(columns: Mapping[str, NDArray[Any]], kinds: Mapping[str, ColumnKin
     """One pass over the columns (subject -> values, shape (n,)); those without a kind are left out.
 
     Numeric: moments and quantiles of the values. Category: counts. Text: moments and quantiles of the length in characters.
+    Embedding: Fourier features.
     """
     return {subject: _column(values, kinds[subject]) for subject, values in columns.items() if subject in kinds}
 
@@ -41,6 +43,8 @@ def _column(values: NDArray[Any], kind: ColumnKind) -> dict[str, AnySketch]:
     match kind:
         case ColumnKind.CATEGORY:
             return {"counts": Counts().add(values)}
+        case ColumnKind.EMBEDDING:
+            return {"fourier": Fourier.of(values)}
         case ColumnKind.NUMERIC:
             numbers = np.asarray(values, dtype=np.float64)  # (n,)
         case ColumnKind.TEXT:
@@ -70,6 +74,8 @@ def _merge(a: AnySketch, b: AnySketch) -> AnySketch:
         case Counts(), Counts():
             return a.merge(b)
         case Hits(), Hits():
+            return a.merge(b)
+        case Fourier(), Fourier():
             return a.merge(b)
         case _:
             raise ValueError(f"cannot merge {type(a).__name__} with {type(b).__name__}; did a column change its kind?")

@@ -145,3 +145,33 @@ def test_texts_like_their_reference_raise_no_alarm_in_a_short_stream(make: Any) 
         )
         == 25
     )
+
+
+def _rows(rng: np.random.Generator, n: int) -> dict[str, Any]:
+    """Two numbers that rise together, one with ties and missing values, and a category."""
+    a = rng.normal(size=n)
+    ties = np.where(rng.random(n) < 0.1, np.nan, rng.poisson(2.0, n).astype(np.float64))
+    return {"a": a, "b": a + rng.normal(size=n), "c": ties, "d": rng.choice(["x", "y", "z"], p=[0.7, 0.2, 0.1], size=n).tolist()}
+
+
+@pytest.mark.prove
+def test_rows_like_their_reference_run_as_long_as_promised(judge: Any, make: Any) -> None:
+    rng, alpha = np.random.default_rng(20), 1 / 50
+    detector = build("domain_classifier", columns=tuple(f"input.{c}" for c in "abcd"), alpha=alpha, delta=0.05)
+    runs = []
+    for _ in range(12):
+        known = make.reference(**_rows(rng, 400))
+        runs.append(make.run_length(detector, known, (make.increment(i, **_rows(rng, RECORDS_A_LOOK)) for i in range(LOOKS_N))))
+    judge.run_lengths("domain_classifier (whole detector, fresh reference)", np.array(runs), 0.95 / alpha)
+
+
+@pytest.mark.prove
+def test_vectors_like_their_reference_run_as_long_as_promised(judge: Any, make: Any) -> None:
+    rng, alpha = np.random.default_rng(21), 1 / 50
+    detector = build("embedding_witness", column="input.v", alpha=alpha, delta=0.05)
+    runs = []
+    for _ in range(12):
+        known = make.reference(v=rng.normal(1.0, size=(400, 16)))
+        panes = (make.increment(i, v=rng.normal(1.0, size=(RECORDS_A_LOOK, 16))) for i in range(LOOKS_N))
+        runs.append(make.run_length(detector, known, panes))
+    judge.run_lengths("embedding_witness (whole detector, fresh reference)", np.array(runs), 0.95 / alpha)

@@ -137,7 +137,7 @@ def test_a_line_that_is_no_json_costs_only_itself() -> None:
         ({**GOOD, "at": "2026-11-01T00:05:01Z"}, "$.at", Rejection.FUTURE),
         ({**GOOD, "at": "9999-12-31T23:59:59-23:00"}, "$.at", Rejection.FUTURE),
         ({**GOOD, "inputs": {"text": "x" * 65_537}}, "$.inputs.text", Rejection.INVALID),
-        ({**GOOD, "inputs": {"fine": 1, "nested": [1]}}, "$.inputs.nested", Rejection.INVALID),
+        ({**GOOD, "inputs": {"fine": 1, "nested": [[1]]}}, "$.inputs.nested", Rejection.INVALID),
         ({**GOOD, "inputs": {"big": 2**63}}, "$.inputs.big", Rejection.INVALID),
         ({**GOOD, "inputs": {"k" * 129: 1}}, "$.inputs", Rejection.INVALID),
         ({**GOOD, "inputs": {"": 1}}, "$.inputs", Rejection.INVALID),

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings
     from detectors.types import Detector
 
-_SEQUENTIAL = {ColumnKind.NUMERIC: "conformal_numeric", ColumnKind.CATEGORY: "conformal_category", ColumnKind.TEXT: "text_witness"}
+_SEQUENTIAL = {
+    ColumnKind.NUMERIC: "conformal_numeric",
+    ColumnKind.CATEGORY: "conformal_category",
+    ColumnKind.TEXT: "text_witness",
+    ColumnKind.EMBEDDING: "embedding_witness",
+}
 
 
 def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
@@ -45,5 +50,5 @@ def _together(model: ModelSettings, kinds: Mapping[str, ColumnKind]) -> tuple[st
     wanted = model.monitors.drift
     if wanted is None or not (model.task.startswith("tabular") if wanted.together is None else wanted.together):
         return ()
-    found = tuple(subject for subject, kind in kinds.items() if kind is not ColumnKind.TEXT)
+    found = tuple(subject for subject, kind in kinds.items() if kind in {ColumnKind.NUMERIC, ColumnKind.CATEGORY})
     return found if len(found) > 1 else ()

@@ -19,6 +19,7 @@ _FAULTS = {
     ColumnKind.NUMERIC: ("missing", "wrong_type", "out_of_range"),
     ColumnKind.CATEGORY: ("missing", "wrong_type", "unseen_category"),
     ColumnKind.TEXT: ("missing", "wrong_type"),
+    ColumnKind.EMBEDDING: ("missing", "wrong_type"),
 }
 _RATES = frozenset({"missing", "wrong_type", "out_of_range", "unseen_category", "duplicate_content", "duplicate_id"})
 """These have, beside the detector that informs, one that alarms: the same name and `_rise`."""
