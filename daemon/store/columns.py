@@ -17,6 +17,7 @@ import pyarrow as pa
 from msgspec.json import Decoder
 
 from daemon.store.arrow import TooLarge, floats, strings, utf8
+from detectors.sketches.records import NOT_LOOKED_AT
 from detectors.types import ColumnKind
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ LOG_SCHEMA = pa.schema(
 )
 SLICE_N = 1000
 """Records decoded at once: more leave the processor's cache."""
+_LOOKED_AT_SLICES = 2  # of a pane: contents that come twice are looked for in so many, which bounds the cost
 _LOG_SLICE_N = 8192  # rows of one Arrow array; halved where their texts are too large for it
 
 
@@ -93,10 +95,8 @@ class Frame:
     """What is read of the answer, as JSON."""
     wrong: dict[str, NDArray[np.int64]]
     """Subject -> rows whose value is there and does not read as the column's kind; only columns that have some."""
-    inputs: list[bytes]
-    """As they were sent, JSON."""
     contents: NDArray[np.int64]
-    """Checksums of these: equal where they are."""
+    """Checksums of the inputs as they were sent, of the first 2,000 records; equal where these are. Others: NOT_LOOKED_AT."""
 
 
 _LOGGED: dict[str, Callable[[Any], pa.Array]] = {
@@ -120,7 +120,8 @@ class Reader:
 
     def frame(self, rows: Rows) -> Frame:
         """Everything that is watched, and what the log keeps beside the JSON."""
-        parts = [self._slice(*lines) for lines in zip(rows.inputs, rows.output, rows.segments, strict=True)]
+        slices = enumerate(zip(rows.inputs, rows.output, rows.segments, strict=True))
+        parts = [self._slice(*lines, is_looked_at=i < _LOOKED_AT_SLICES) for i, lines in slices]
         if len(parts) == 1:
             return parts[0]
         return Frame(
@@ -130,11 +131,10 @@ class Reader:
             score=np.concatenate([part.score for part in parts]),
             output=[output for part in parts for output in part.output],
             wrong=_joined([part.wrong for part in parts], [len(part.output) for part in parts]),
-            inputs=[line for part in parts for line in part.inputs],
             contents=np.concatenate([part.contents for part in parts]),
         )
 
-    def _slice(self, inputs: bytes, output: bytes, segments: bytes) -> Frame:
+    def _slice(self, inputs: bytes, output: bytes, segments: bytes, *, is_looked_at: bool) -> Frame:
         rows, outputs = self._decode(inputs), _OUTPUT.decode_lines(output)
         label = objects([o.label for o in outputs])
         score = numbers([o.scores.get(o.label) if o.scores and o.label is not None else None for o in outputs])
@@ -157,7 +157,7 @@ class Reader:
             if (rows_of_wrong := wrong_rows(kind, found, watched[subject])).size:
                 wrong[subject] = rows_of_wrong
         text = None if self._text is None else watched[self._text]
-        kept, lines = [_json.encode(o) for o in outputs], inputs.split(b"\n")
+        kept = [_json.encode(o) for o in outputs]
         return Frame(
             watched={s: watched[s] for s in self._subjects},
             text=text,
@@ -165,8 +165,7 @@ class Reader:
             score=score,
             output=kept,
             wrong=wrong,
-            inputs=lines,
-            contents=digests(lines),
+            contents=digests(inputs.split(b"\n")) if is_looked_at else np.full(len(kept), NOT_LOOKED_AT),
         )
 
 
@@ -187,7 +186,7 @@ def log_table(rows: Rows, frame: Frame, pi: float) -> pa.Table:
         "id": rows.ids,
         "at": rows.ats,
         "version": [rows.version] * n,
-        "inputs": frame.inputs,
+        "inputs": [line for lines in rows.inputs for line in lines.split(b"\n")],
         "output": frame.output,
         "segments": [line for lines in rows.segments for line in lines.split(b"\n")],
         "text": [None] * n if frame.text is None else frame.text.tolist(),

@@ -12,7 +12,7 @@ from detectors.registry import register
 from detectors.sequential.interval import upper_share
 from detectors.sequential.share import NO_LIMIT
 from detectors.sketches.hits import Hits
-from detectors.sketches.records import BLOCK_N, CONTENT, RECORD, repeating_blocks
+from detectors.sketches.records import BLOCK_N, CONTENT, NOT_LOOKED_AT, RECORD, repeating_blocks
 from detectors.types import Eats
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class _DuplicateContent(Fault):
     def in_increment(self, known: Known, data: Increment, tail: NDArray[np.int64]) -> Trials:  # noqa: ARG002 (as above)
         """Blocks go on from pane to pane."""
         contents = np.concatenate([tail, data.columns.get(CONTENT, _NONE)])
+        contents = contents[contents != NOT_LOOKED_AT]
         found = repeating_blocks(contents)
         return Trials(int(found.sum()), len(found), tail=contents[len(found) * BLOCK_N :])
 

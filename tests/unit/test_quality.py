@@ -172,6 +172,13 @@ def test_a_content_that_comes_twice_within_a_block_is_found_and_one_a_block_late
     assert repeating_blocks(contents[: BLOCK_N - 1]).tolist() == []
 
 
+def test_of_a_large_pane_the_first_records_are_looked_at_for_contents_that_come_twice() -> None:
+    records = parse_records(b"\n".join(json.dumps(_record(i, {"age": 5})).encode() for i in range(4500)))
+    frame = Reader(_model(age="numeric")).frame(rows_of(records, [0.0] * len(records)))
+    assert frame.contents.shape == (4500,)
+    assert repeating_blocks(frame.contents).tolist() == [True] * (2000 // BLOCK_N)
+
+
 def test_blocks_go_on_from_pane_to_pane_so_that_little_traffic_is_looked_at_too() -> None:
     detector = build("duplicate_content_rise", alpha=0.01)
     base = Reference(columns={CONTENT: np.arange(20_000)}, kinds={}, sketches={}, bound=Pairs.empty(), digest="d")

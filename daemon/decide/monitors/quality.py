@@ -54,7 +54,7 @@ def _wishes(model: ModelSettings, wanted: QualitySettings, known: Container[str]
             column = model.columns[name]
             own = {"minimum": column.minimum, "maximum": column.maximum, "range_tolerance": wanted.range_tolerance}
             found.append((fault, {"column": subject, **shared, **(own if fault == "out_of_range" else {})}))
-        if kind is not ColumnKind.TEXT:
+        if kind in {ColumnKind.NUMERIC, ColumnKind.CATEGORY}:
             found.append(("constant", {"column": subject}))
         if kind is ColumnKind.CATEGORY:
             found.append(("cardinality", {"column": subject, "limit": wanted.cardinality_ratio}))
