@@ -1,0 +1,42 @@
+"""`make bench-detectors`: how soon each detector sees a change, all at the same mean run length between false alarms.
+
+    python -m tests.bench.detectors [--only SCENARIO …] [--quick]
+
+Writes docs/benchmarks-detectors.md. What was scored before, by unchanged code on unchanged data, is taken from .cache/bench-detectors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import TYPE_CHECKING
+
+from tests.bench.detectors.page import write_page
+from tests.bench.detectors.scenarios import scenarios
+from tests.bench.detectors.score import scored
+
+if TYPE_CHECKING:
+    from tests.bench.detectors.case import Scenario
+
+
+def main() -> None:
+    """All scenarios, or those named; `--quick` on a quarter of the streams, printed and not written to the page."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.detectors", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=sorted(scenarios()), default=[])
+    parser.add_argument("--quick", action="store_true")
+    asked = parser.parse_args()
+    results = {}
+    for name, scenario in scenarios().items():
+        if not asked.only or name in asked.only:
+            print(f"== {name}", flush=True)
+            results[name] = scored(_quarter(scenario) if asked.quick else scenario)
+    write_page(results, is_whole=not (asked.only or asked.quick))
+
+
+def _quarter(scenario: Scenario) -> Scenario:
+    null, drift = scenario.null, scenario.drift
+    return dataclasses.replace(scenario, null=(max(4, null[0] // 4), null[1]), drift=(max(4, drift[0] // 4), *drift[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Thresholds at matched run length, and what is found at them. Pure arithmetic on scores of shape (streams, looks)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+NEVER = np.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a rule does at one threshold."""
+
+    run_length: float
+    """Looks watched on quiet streams for each false alarm; inf = none."""
+    median: float
+    """Looks from the change to the first alarm after it, the alarm's own included; inf = more than half miss it."""
+    low: float
+    """95 % interval of the median: streams drawn anew, quiet ones too, and the threshold with them."""
+    high: float
+    mean: float
+    """Mean delay, a missed change counted as the whole horizon."""
+    missed: float
+    """Share of changes never seen within the horizon."""
+    early: float
+    """Share of drift streams that alarm before the change: left out of the delays."""
+    mtr: float
+    """(mean time between false alarms / mean delay of those detected) (1 - missed share)."""
+
+
+def run_length(null: Floats, threshold: float) -> float:
+    """Looks watched for each false alarm, every quiet stream watched up to its first: the censored ones count as exposure."""
+    first = first_alarm(null, threshold)
+    alarms = int((first < null.shape[1]).sum())
+    watched = float(np.minimum(first + 1, null.shape[1]).sum())
+    return watched / alarms if alarms else NEVER
+
+
+def threshold_at(null: Floats, looks: float) -> float:
+    """The lowest threshold whose run length is at least `looks`: among the running maxima, where alone it changes; NEVER if none is."""
+    peaks = np.unique(np.maximum.accumulate(null, axis=1))
+    peaks = peaks[np.isfinite(peaks)]
+    low, high = 0, len(peaks)
+    while low < high:
+        middle = (low + high) // 2
+        if run_length(null, peaks[middle]) >= looks:
+            high = middle
+        else:
+            low = middle + 1
+    if low == len(peaks):  # above all that was seen
+        return float(np.nextafter(peaks[-1], NEVER)) if len(peaks) else NEVER
+    return float(peaks[low])
+
+
+def first_alarm(scores: Floats, threshold: float) -> NDArray[np.int64]:
+    """Look of the first score at or above the threshold; the number of looks where there is none."""
+    reached = scores >= threshold
+    return np.where(reached.any(axis=1), reached.argmax(axis=1), scores.shape[1])
+
+
+def delays(drift: Floats, threshold: float, change: int) -> tuple[Floats, float]:
+    """(delays in looks of the streams without an early alarm, inf = missed; share of early ones)."""
+    first = first_alarm(drift, threshold)
+    kept = first[first >= change].astype(np.float64)
+    return np.where(kept == drift.shape[1], NEVER, kept - change + 1.0), float((first < change).mean())
+
+
+def found(null: Floats, drift: Floats, change: int, *, looks: float | None = None, threshold: float | None = None, seed: int = 0) -> Found:
+    """At matched run length (`looks`), or at a given threshold."""
+    horizon = drift.shape[1] - change
+    at = threshold_at(null, looks) if looks is not None else float(threshold or 0.0)
+    late, early = delays(drift, at, change)
+    low, high = _interval(null, drift, change, looks=looks, threshold=at, seed=seed)
+    seen = late[np.isfinite(late)]
+    missed = float(1.0 - len(seen) / len(late)) if len(late) else float("nan")
+    length = run_length(null, at)
+    return Found(
+        run_length=length,
+        median=_median(late),
+        low=low,
+        high=high,
+        mean=float(np.minimum(late, horizon).mean()) if len(late) else float("nan"),
+        missed=missed,
+        early=early,
+        mtr=length / float(seen.mean()) * (1.0 - missed) if len(seen) else 0.0,
+    )
+
+
+def _median(late: Floats) -> float:
+    """Lower median, so that it is a delay that was seen."""
+    return float(np.sort(late)[(len(late) - 1) // 2]) if len(late) else NEVER
+
+
+def _interval(null: Floats, drift: Floats, change: int, *, looks: float | None, threshold: float, seed: int) -> tuple[float, float]:
+    rng, medians = np.random.default_rng(seed), []
+    for _ in range(200):
+        again = null[rng.integers(0, len(null), len(null))]
+        at = threshold_at(again, looks) if looks is not None else threshold
+        late, _ = delays(drift[rng.integers(0, len(drift), len(drift))], at, change)
+        medians.append(_median(late))
+    ordered = np.sort(medians)
+    return float(ordered[4]), float(ordered[195])

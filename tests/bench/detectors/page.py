@@ -1,0 +1,183 @@
+"""docs/benchmarks-detectors.md: who is first on each scenario, every row of every scenario, and how it was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tests.bench.detectors import matched, plots
+from tests.bench.detectors.environments import ROOT
+from tests.bench.detectors.scenarios import EXCLUSIONS, scenarios
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.bench.detectors.score import Scores
+
+LOOKS = 100.0
+"""Panes between false alarms that every threshold is matched at."""
+OURS = "retuned"
+_PAGE = ROOT / "docs" / "benchmarks-detectors.md"
+
+
+_HOW = f"""\
+- A stream has its own reference and its own seed, made from the scenario's id: the same command gives the same streams.
+- Matched: the lowest threshold at which quiet streams, each watched to its first alarm, alarm at most once in {LOOKS:.0f} panes watched
+  (streams without an alarm count with all their panes). Where scores are coarse it is the next stricter one: see the run length.
+- Delay: panes from the change to the first alarm, that pane included; streams that alarmed before the change (early) are left out.
+  The mean counts a missed change as the whole horizon. MTR: run length / mean delay x (1 - missed).
+- Interval: 200 bootstrap draws of quiet and drifting streams, the threshold found anew in each. "none": no false alarm at all.
+- As shipped: at the maker's own default limit, at each look; for ours the threshold that guarantees a mean of at least 100 panes.
+- Detectors that only say yes or no run at many strictnesses side by side; the score is the strictest that says yes.
+- river reads at most 20 columns, frouros one (more would take hours); rivals without a row cannot read the scenario's columns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One rule on one scenario."""
+
+    name: str
+    matched: matched.Found
+    shipped: matched.Found | None
+    """At its makers' own threshold (for ours: the guaranteed one)."""
+    ms: float
+    """CPU milliseconds a look, all columns."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this project made it."""
+        return self.name.startswith(OURS)
+
+
+def rows(scores: Scores) -> list[Row]:
+    """By median delay, then by mean delay."""
+    found = []
+    for name, null in scores.null.items():
+        drift, shipped = scores.drift[name], scores.shipped[name]
+        found.append(
+            Row(
+                name=name,
+                matched=matched.found(null, drift, scores.change, looks=LOOKS),
+                shipped=None if shipped is None else matched.found(null, drift, scores.change, threshold=shipped),
+                ms=1000.0 * scores.seconds[name] / scores.looks,
+            )
+        )
+    return sorted(found, key=lambda row: (row.matched.median, row.matched.mean, row.name))
+
+
+def best(table: list[Row], *, is_ours: bool) -> Row | None:
+    """The first of ours or of the others, those that can be matched alone."""
+    return next((row for row in table if row.is_ours == is_ours and row.matched.run_length >= 0.9 * LOOKS), None)
+
+
+def standing(table: list[Row]) -> str:
+    """Whether our best median delay is shorter than the best rival's, equal or longer."""
+    mine, theirs = best(table, is_ours=True), best(table, is_ours=False)
+    if mine is None or not np.isfinite(mine.matched.median):
+        return "missed by all" if theirs is None or not np.isfinite(theirs.matched.median) else "longer"
+    if theirs is None or mine.matched.median < theirs.matched.median:
+        return "shorter"
+    return "equal" if mine.matched.median == theirs.matched.median else "longer"
+
+
+def write_page(results: Mapping[str, Scores], *, is_whole: bool) -> None:
+    """Print all tables; the page and its pictures only after a whole run."""
+    tables = {name: rows(scores) for name, scores in results.items()}
+    text = "\n\n".join([_head(tables), _summary(tables), _details(results, tables), _method(results)]) + "\n"
+    print(text)
+    if is_whole:
+        plots.draw(tables, ROOT / "docs" / "benchmarks-detectors.png")
+        _PAGE.write_text(text)
+
+
+def _head(tables: Mapping[str, list[Row]]) -> str:
+    standings = [standing(table) for table in tables.values()]
+    counts = {word: standings.count(word) for word in ("shorter", "equal", "longer", "missed by all")}
+    said = ", ".join(f"{word} in {n}" for word, n in counts.items() if n)
+    today = datetime.now(UTC).date()
+    where = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"""# Benchmarks: how soon a change is seen
+
+Written by `make bench-detectors` ({today}, {where}). Speed is in [benchmarks.md](benchmarks.md), error rates in [validity.md](validity.md).
+
+Every rule gets the threshold at which quiet streams of the same world alarm once in {LOOKS:.0f} panes, then all see the same changes.
+Over {len(tables)} scenarios our best median delay is, beside the best rival's: **{said}**.
+
+![Median delay at matched run length](benchmarks-detectors.png)"""
+
+
+def _summary(tables: Mapping[str, list[Row]]) -> str:
+    lines = ["| scenario | what changes | ours, panes | best rival, panes | which | ours is |", "|" + "---|" * 6]
+    for name, table in tables.items():
+        mine, theirs = best(table, is_ours=True), best(table, is_ours=False)
+        says = scenarios()[name].says
+        lines.append(f"| `{name}` | {says} | {_delay(mine)} | {_delay(theirs)} | {theirs.name if theirs else ''} | {standing(table)} |")
+    note = "Median delay with its 95 % interval, the pane of the alarm included; - is: missed by more than half."
+    return "\n".join(["## In short", "", *lines, "", note])
+
+
+def _delay(row: Row | None) -> str:
+    if row is None:
+        return "-"
+    found = row.matched
+    return f"{_looks(found.median)} [{_looks(found.low)}, {_looks(found.high)}]"
+
+
+def _looks(looks: float) -> str:
+    return f"{looks:.0f}" if np.isfinite(looks) else "-"
+
+
+def _details(results: Mapping[str, Scores], tables: Mapping[str, list[Row]]) -> str:
+    parts = ["## Every rule"]
+    for name, table in tables.items():
+        scenario, scores = scenarios()[name], results[name]
+        sizes = (
+            f"{scenario.profile}; {len(scenario.kinds)} columns, panes of {scores.pane_n}, reference of {scenario.reference_n}; "
+            f"{next(iter(scores.null.values())).shape[0]} quiet streams of {scenario.null[1]} panes, "
+            f"{next(iter(scores.drift.values())).shape[0]} with the change after {scenario.drift[1]} of {sum(scenario.drift[1:])}."
+        )
+        skipped = f" Not run, since it would take hours: {', '.join(scenario.skip)}." if scenario.skip else ""
+        parts.append(f"### {name}\n\n{scenario.says}; {sizes}{skipped}\n\n{_table(table)}")
+    return "\n\n".join(parts)
+
+
+def _table(table: list[Row]) -> str:
+    head = "| rule | median delay | mean delay | missed | early | run length | MTR | as shipped: run length | delay | missed | ms a look |"
+    lines = [head, "|" + "---|" * 11]
+    for row in table:
+        found, shipped = row.matched, row.shipped
+        own = f"{_length(shipped.run_length)} | {_looks(shipped.median)} | {_share(shipped.missed)}" if shipped is not None else " | | "
+        name = f"**{row.name}**" if row.is_ours else row.name
+        mean, mtr = f"{found.mean:.1f}", f"{found.mtr:.0f}" if np.isfinite(found.mtr) else "-"
+        lines.append(
+            f"| {name} | {_delay(row)} | {mean} | {_share(found.missed)} | {_share(found.early)} | {_length(found.run_length)} | {mtr} "
+            f"| {own} | {row.ms:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _share(share: float) -> str:
+    return f"{share:.0%}" if np.isfinite(share) else "-"
+
+
+def _length(looks: float) -> str:
+    return f"{looks:.0f}" if np.isfinite(looks) else "none"
+
+
+def _method(results: Mapping[str, Scores]) -> str:
+    versions = {name: version for scores in results.values() for name, version in scores.versions.items()}
+    left_out = [f"- `{name}`: {reason}" for name, reason in EXCLUSIONS.items()]
+    return "\n".join(
+        [
+            "## How it was measured",
+            "",
+            _HOW,
+            "- Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) + ".",
+            *(["- Our detectors in no scenario:", *left_out] if left_out else []),
+        ]
+    )

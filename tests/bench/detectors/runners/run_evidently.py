@@ -1,0 +1,93 @@
+"""Evidently's default column test on each pane, and on the last five panes, against the reference: any column, or the errors."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import protocol
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import evidently
+    import evidently.legacy.calculations.stattests
+    from evidently.legacy.calculations.stattests.registry import get_stattest
+    from evidently.legacy.core import ColumnType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Columns = Mapping[str, np.ndarray]
+
+_KINDS = {"numeric": ColumnType.Numerical, "category": ColumnType.Categorical}
+_TEXTS_N = 5
+_DISTANCES = {"wasserstein", "jensenshannon", "psi", "kl_div", "hellinger"}
+
+
+def over_last(panes_n: int) -> Callable[[Columns, Sequence[Columns], Mapping[str, str]], list[float] | None]:
+    """The rule over a sliding window of so many panes."""
+
+    def scores(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
+        kinds = {name: kind for name, kind in kinds.items() if kind in _KINDS}
+        if not kinds and "pairs.label" in panes[0]:
+            kinds, reference, panes = {"error": "category"}, *_errors(reference, panes)
+        if not kinds:
+            return None
+        found = []
+        for end in range(1, len(panes) + 1):
+            latest = panes[max(0, end - panes_n) : end]
+            found.append(
+                max(_score(reference[name], np.concatenate([pane[name] for pane in latest]), _KINDS[kind]) for name, kind in kinds.items())
+            )
+        return found
+
+    return scores
+
+
+def texts(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
+    """Area under the curve of its domain classifier over the last five panes, less its default limit; without its 1,000 bootstraps."""
+    columns = protocol.named(kinds, "text")
+    if not columns:
+        return None
+    found = []
+    for end in range(1, len(panes) + 1):
+        latest = panes[max(0, end - _TEXTS_N) : end]
+        scores = []
+        for name in columns:
+            first, second = pd.Series(reference[name]), pd.Series(np.concatenate([pane[name] for pane in latest]))
+            test = get_stattest(first, second, ColumnType.Text, "abs_text_content_drift")
+            scores.append(test(first, second, ColumnType.Text, test.default_threshold).drift_score - test.default_threshold)
+        found.append(float(max(scores)))
+    return found
+
+
+def _errors(reference: Columns, panes: Sequence[Columns]) -> tuple[Columns, list[Columns]]:
+    """Whether an answer was right, as a category: Evidently has no test of its own for a stream of late labels."""
+    before, *now = [{"error": np.where(values > 0, "wrong", "right").astype(object)} for values in protocol.errors([reference, *panes])]
+    return before, now
+
+
+def _score(before: np.ndarray, now: np.ndarray, kind: ColumnType) -> float:
+    """How far beyond its default limit: (0.05 - p) on the scale of -log10 p, distances as they are; 0 is the limit."""
+    first, second = (pd.Series(protocol.known(values)) for values in (before, now))
+    if len(second) == 0:
+        return protocol.NOTHING
+    test = get_stattest(first, second, kind, None)
+    result = test(first, second, kind, test.default_threshold)
+    if test.name in _DISTANCES:
+        return float(result.drift_score / test.default_threshold - 1.0)
+    return float(np.log10(test.default_threshold) - np.log10(max(result.drift_score, 1e-300)))
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    protocol.main(
+        {
+            "Evidently, default tests, each pane": protocol.Rule(over_last(1), 0.0),
+            "Evidently, default tests, last 5 panes": protocol.Rule(over_last(5), 0.0),
+            f"Evidently, text content drift, last {_TEXTS_N} panes": protocol.Rule(texts, 0.0),
+        },
+        {"evidently": evidently.__version__},
+    )

@@ -1,0 +1,71 @@
+"""frouros: control charts on standardised numbers (both directions) and on errors."""
+
+from __future__ import annotations
+
+import math
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import protocol
+from frouros.detectors.concept_drift import (
+    CUSUM,
+    ECDDWT,
+    CUSUMConfig,
+    GeometricMovingAverage,
+    GeometricMovingAverageConfig,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Columns = Mapping[str, np.ndarray]
+
+_MOST_COLUMNS_N = 1
+"""10 microseconds a value, two directions: more columns would take hours."""
+
+
+def charts(
+    make: Callable[[], Any], statistic: Callable[[Any], float], *, is_binary: bool = False
+) -> Callable[[Columns, Sequence[Columns], Mapping[str, str]], list[float] | None]:
+    """The largest statistic in a pane; the chart is warmed up on the reference."""
+
+    def scores(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
+        rows = protocol.series(reference, panes, kinds)
+        if not rows or len(rows) > _MOST_COLUMNS_N or (is_binary and "pairs.label" not in kinds):
+            return None
+        signs = (1.0,) if "pairs.label" in kinds else (1.0, -1.0)
+        best = np.full(len(panes), protocol.NOTHING)
+        for before, now in rows:
+            for sign in signs:
+                one = make()
+                for x in (sign * before).tolist():
+                    one.update(value=x)
+                for at, pane in enumerate(now):
+                    for x in (sign * pane).tolist():
+                        one.update(value=x)
+                        best[at] = max(best[at], statistic(one))
+        return best.tolist()
+
+    return scores
+
+
+def _ecdd(one: Any) -> float:
+    """Excess of the moving average over the error rate, in units of its control limit; 1 is the limit."""
+    p = one.p.mean
+    sd = math.sqrt(one._lambda_div_two_minus_lambda * (1 - one.z.one_minus_alpha ** (2 * one.num_instances)) * p * (1 - p))
+    limit = one.config.control_limit_func(p=p) * sd
+    return float((one.z.mean - p) / limit) if limit > 0 else protocol.NOTHING
+
+
+if __name__ == "__main__":
+    protocol.main(
+        {
+            "frouros CUSUM": protocol.Rule(charts(lambda: CUSUM(CUSUMConfig(lambda_=math.inf)), lambda one: float(one.sum_)), 50.0),
+            "frouros geometric moving average": protocol.Rule(
+                charts(lambda: GeometricMovingAverage(GeometricMovingAverageConfig(lambda_=math.inf)), lambda one: float(one.sum_)), 1.0
+            ),
+            "frouros ECDD": protocol.Rule(charts(ECDDWT, _ecdd, is_binary=True), 1.0),
+        },
+        {"frouros": version("frouros")},
+    )

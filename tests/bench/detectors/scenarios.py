@@ -1,0 +1,30 @@
+"""All scenarios by id, and the sequential detectors that are in none, with the reason."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.bench.detectors.case import Scenario
+
+_MODULES = ("columns", "errors", "generators", "annotated", "loans", "texts")
+
+EXCLUSIONS: dict[str, str] = {}
+"""Sequential detector -> why no scenario has it."""
+
+
+def scenarios() -> dict[str, Scenario]:
+    """Id -> scenario, in the page's order."""
+    found: dict[str, Scenario] = {}
+    for module in _MODULES:
+        for one in importlib.import_module(f"tests.bench.detectors.{module}").SCENARIOS:
+            if one.id in found:
+                raise ValueError(f"two scenarios have the id {one.id!r}; ids are permanent and unique")
+            found[one.id] = one
+    return found
+
+
+def judged() -> set[str]:
+    """Our detectors that some scenario runs."""
+    return {name for one in scenarios().values() for settings in one.ours.values() for name in settings}

@@ -1,0 +1,73 @@
+"""The detectors' benchmark: every sequential detector is judged, thresholds match the run length, and the protocol runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detectors.registry import detector_class, names
+from detectors.types import Kind
+from tests.bench.detectors import matched, page
+from tests.bench.detectors.case import made
+from tests.bench.detectors.scenarios import EXCLUSIONS, judged, scenarios
+from tests.bench.detectors.score import scored
+
+
+def test_every_sequential_detector_is_in_a_scenario_or_excluded_with_a_reason() -> None:
+    sequential = {name for name in names() if detector_class(name).kind is Kind.ALARMS}
+    assert sequential - judged() - set(EXCLUSIONS) == set(), "add it to a scenario's `ours`, or to EXCLUSIONS with the reason"
+    assert not judged() & set(EXCLUSIONS)
+    assert judged() | set(EXCLUSIONS) <= sequential
+    assert all(len(reason) > 20 for reason in EXCLUSIONS.values())
+
+
+def test_a_scenario_gives_the_same_streams_every_time_and_a_fresh_reference_for_each() -> None:
+    scenario = dataclasses.replace(scenarios()["column-mean-large"], null=(3, 4), drift=(2, 2, 2))
+    first, second = made(scenario), made(scenario)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    references = np.concatenate([first["reference/null/x"], first["reference/drift/x"]])
+    assert len(np.unique(references[:, 0])) == 5
+    before, after = first["stream/drift/x"][:, :200].mean(), first["stream/drift/x"][:, 200:].mean()
+    assert abs(before) < 0.2
+    assert after > 0.8
+
+
+def test_the_matched_threshold_gives_the_run_length_that_was_asked_for() -> None:
+    null = np.random.default_rng(0).exponential(size=(400, 200))
+    threshold = matched.threshold_at(null, 100.0)
+    assert threshold == pytest.approx(np.log(100.0), rel=0.05)
+    assert 100.0 <= matched.run_length(null, threshold) < 101.0
+    assert matched.run_length(null, np.nextafter(threshold, 0.0)) == pytest.approx(100.0, abs=1.0)
+
+
+def test_streams_without_an_alarm_count_with_all_their_panes() -> None:
+    null = np.zeros((10, 50))
+    null[0, 9] = 1.0
+    assert matched.run_length(null, 1.0) == 10 + 9 * 50
+    assert matched.run_length(null, 2.0) == np.inf
+    assert matched.threshold_at(np.full((10, 50), -np.inf), 100.0) == np.inf
+
+
+def test_a_delay_counts_the_alarms_own_pane_and_early_streams_are_left_out() -> None:
+    drift = np.zeros((4, 10))
+    drift[0, 5], drift[1, 7], drift[2, 1] = 1.0, 1.0, 1.0  # at once, two panes later, before the change, never
+    late, early = matched.delays(drift, 1.0, change=5)
+    assert late.tolist() == [1.0, 3.0, np.inf]
+    assert early == 0.25
+    found = matched.found(np.zeros((4, 10)), drift, 5, threshold=1.0)
+    assert (found.median, found.mean, found.missed) == (3.0, 3.0, pytest.approx(1 / 3))
+
+
+def test_a_small_scenario_runs_through_the_protocol(tmp_path: Path) -> None:
+    scenario = dataclasses.replace(scenarios()["column-mean-large"], null=(2, 8), drift=(2, 3, 9), reference_n=300)
+    scores = scored(scenario, runners=("retuned", "rules"), kept=tmp_path)
+    assert scores.null["retuned conformal_numeric"].shape == (2, 8)
+    assert scores.drift["retuned conformal_numeric"][:, -1].min() > 2.0 > scores.null["retuned conformal_numeric"].max()
+    table = page.rows(scores)
+    assert {row.name for row in table} == set(scores.null)
+    assert page.best(table, is_ours=True) is not None
+    again = scored(scenario, runners=("retuned", "rules"), kept=tmp_path)
+    assert again.seconds == scores.seconds, "kept scores are not computed again"
