@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from daemon.settings_executor import ExecutorSettings
 from daemon.settings_monitors import Monitors
@@ -163,6 +164,9 @@ class ModelSettings(Part):
     task: Literal["text-classification", "text-generation", "tabular-classification", "tabular-regression"]
     labels: list[Word] = []
     """Classes, in the order of the model's outputs (classification)."""
+    score_range: tuple[float, float] = (0.0, 1.0)
+    """Worst and best judgement that a label's `score` can give (text-generation): a rating of 1 to 5 is [1, 5]. One outside it counts as
+    no judgement."""
     columns: dict[Word, ColumnSettings] = {}
     """Inputs and segments by name; `text: text` is short for `text: {kind: text}`."""
     sample_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
@@ -192,6 +196,16 @@ class ModelSettings(Part):
     def protected(self) -> list[str]:
         """Names of the protected columns."""
         return [name for name, column in self.columns.items() if column.protected]
+
+    @field_validator("score_range")
+    @classmethod
+    def _is_a_range(cls, found: tuple[float, float]) -> tuple[float, float]:
+        """Finite, the worst first."""
+        if not (math.isfinite(found[0]) and math.isfinite(found[1]) and found[0] < found[1]):
+            raise ValueError(
+                f"score_range is [worst, best], worst < best, got {list(found)}; turn a rating where less is better around first"
+            )
+        return found
 
     @model_validator(mode="before")
     @classmethod

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detectors.examples import PANE_N, N, built, inputs, no_records, one_input, part, records, window
+from detectors.examples import PANE_N, N, built, class_names, inputs, no_records, one_input, part, records, window
+from detectors.sketches.judged import judged_to_bytes, merge_judged
 from detectors.sketches.summary import merge_summaries, summary_to_bytes
 from detectors.types import (
     Detector,
@@ -145,15 +146,15 @@ def sees_merged_panes_as_the_whole(cls: type[Any]) -> None:
     """A window of merged panes gives the verdict of a window made in one pass."""
     detector, reference = built(cls)
     rows = records(detector, N, seed=1, is_shifted=True)
-    panes = [window(part(rows, i, i + PANE_N), reference) for i in range(0, N, PANE_N)]
+    names = class_names(detector)
+    panes = [window(part(rows, i, i + PANE_N), reference, names) for i in range(0, N, PANE_N)]
     merged = panes[0]
     for pane in panes[1:]:
         sketches, confusion = merge_summaries(merged.sketches, pane.sketches), merged.confusion.merge(pane.confusion)
-        merged = dataclasses.replace(
-            merged, sketches=sketches, confusion=confusion, n=merged.n + pane.n, n_seen=merged.n_seen + pane.n_seen
-        )
+        judged, n, n_seen = merge_judged(merged.judged, pane.judged), merged.n + pane.n, merged.n_seen + pane.n_seen
+        merged = dataclasses.replace(merged, sketches=sketches, confusion=confusion, judged=judged, n=n, n_seen=n_seen)
     state = detector.start(reference)
-    one, other = detector.step(state, merged)[1], detector.step(state, window(rows, reference))[1]
+    one, other = detector.step(state, merged)[1], detector.step(state, window(rows, reference, names))[1]
     close = np.allclose([one.value, one.low, one.high], [other.value, other.low, other.high], rtol=1e-6, atol=1e-9)
     _require(one.outcome == other.outcome and one.n == other.n and bool(close), f"merged: {one.because}; whole: {other.because}")
 
@@ -233,7 +234,7 @@ def _storable(value: Any) -> None:  # noqa: ANN401 (any part of a state)
 def _fingerprint(value: Any) -> bytes:  # noqa: ANN401 (any argument or result)
     """Bytes that differ when the content does."""
     if isinstance(value, Window):
-        return summary_to_bytes(value.sketches) + bytes(value.confusion.to_bytes())
+        return summary_to_bytes(value.sketches) + bytes(value.confusion.to_bytes()) + judged_to_bytes(value.judged)
     if isinstance(value, np.ndarray):
         return repr(value.tolist()).encode() if value.dtype.hasobject else value.tobytes()
     if isinstance(value, dict):

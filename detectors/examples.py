@@ -10,12 +10,13 @@ import numpy as np
 
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.hits import Hits
+from detectors.sketches.judged import judge
 from detectors.sketches.records import CONTENT, RECORD, summarise_records
 from detectors.sketches.summary import Summary, summarise
 from detectors.types import ColumnKind, Detector, Eats, Increment, Kind, Pairs, Reference, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -113,8 +114,7 @@ def _faulty(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted:
 
 def _pairs(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: bool) -> Pairs:
     """Nine of ten right in either group; shifted: nine of ten wrong, or, for detectors of groups, one label for each group."""
-    yes = str(getattr(detector, "label", None) or getattr(detector, "positive", None) or "positive")
-    names = np.asarray([f"not {yes}", yes], dtype=object)
+    names = np.asarray(class_names(detector), dtype=object)
     label, group = rng.integers(0, 2, n), rng.integers(0, 2, n)
     is_right = rng.random(n) < (0.1 if is_shifted else 0.9)
     predicted = group if is_shifted and Eats.GROUPS in detector.eats else np.where(is_right, label, 1 - label)
@@ -125,6 +125,13 @@ def _pairs(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: 
     sure = 0.8 + 0.2 * rng.random(n)  # calibrated while nine of ten are right
     scores = np.where(np.arange(2) == predicted[:, None], sure[:, None], 1.0 - sure[:, None]) if Eats.SCORES in detector.eats else None
     return Pairs(predicted=names[predicted], label=names[label], groups=groups, scores=scores)
+
+
+def class_names(detector: Detector) -> tuple[str, ...]:
+    """The two classes of its world: those that its settings name."""
+    yes = str(getattr(detector, "label", None) or getattr(detector, "positive", None) or "positive")
+    named = tuple(getattr(detector, "labels", ()))
+    return named if len(named) == 2 else (f"not {yes}", yes)  # noqa: PLR2004 (as many as the world has)
 
 
 def _judged(detector: Detector, groups: dict[str, NDArray[np.object_]], rng: np.random.Generator, *, is_shifted: bool) -> Pairs:
@@ -152,8 +159,8 @@ def no_records(detector: Detector) -> Records:
     return part(records(detector, 1, seed=0), 0, 0)
 
 
-def window(rows: Records, reference: Reference) -> Window:
-    """One window of these rows."""
+def window(rows: Records, reference: Reference, labels: Sequence[str] = ()) -> Window:
+    """One window of these rows; `labels`: the classes, in the order of the scores."""
     sketches = _sketches(rows, reference)
     return Window(
         model="m",
@@ -164,6 +171,7 @@ def window(rows: Records, reference: Reference) -> Window:
         n=rows.n,
         sketches=sketches,
         confusion=Confusion().add(rows.pairs),
+        judged=judge(rows.pairs, labels),
         traffic=(N // 20 if rows.is_shifted else N, *(N + i for i in range(7))) if rows.n else (),
     )
 
@@ -183,7 +191,7 @@ def _sketches(rows: Records, reference: Reference) -> Summary:
 def one_input(detector: Detector, rows: Records, reference: Reference, at: int = 0) -> Window | Increment:
     """A window, or the pane of minute `at`: by the detector's kind."""
     if detector.kind is Kind.INFORMS:
-        return window(rows, reference)
+        return window(rows, reference, class_names(detector))
     start = _START + timedelta(minutes=at)
     wrong = {s: int(rows.wrong.sum()) for s in rows.columns} if rows.wrong is not None else {}
     return Increment(

@@ -16,7 +16,7 @@ from retrain.types import Permanent, Reason, Transient
 from retrain.weights import check_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from retrain.layout import RunFolder
@@ -43,15 +43,21 @@ def evaluate(plan: Plan, plan_folder: Path, run: RunFolder, *, stop: Callable[[]
 
 
 def answered(scorer: Scorer, rows: pa.Table) -> pa.Table:
-    """The rows with `predicted` and `score` by this model; `version` is null until the model has one. Labels stay."""
+    """The rows with the answer of this model; `version` is null until the model has one. Labels stay."""
     scores = scorer.score([text or "" for text in rows["text"].to_pylist()])
     best = scores.argmax(axis=1) if len(scores) else np.zeros(0, dtype=np.int64)
+    said = [scorer.labels[i] for i in best]
     new = {
         "version": pa.nulls(rows.num_rows, pa.string()),
-        "predicted": pa.array([scorer.labels[i] for i in best], pa.string()),
+        "predicted": pa.array(said, pa.string()),
         "score": pa.array([float(scores[i, k]) for i, k in enumerate(best)], pa.float64()),
+        "output": pa.array([_output(label, scorer.labels, row) for label, row in zip(said, scores, strict=True)], pa.string()),
     }
     return pa.Table.from_arrays([new.get(name, rows[name]) for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _output(label: str, labels: Sequence[str], scores: Iterable[float]) -> str:
+    return json.dumps({"label": label, "scores": {name: float(p) for name, p in zip(labels, scores, strict=True)}})
 
 
 def _load(plan: Plan, adapter: Path | None, *, bf16: bool) -> Scorer:

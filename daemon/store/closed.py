@@ -10,6 +10,7 @@ from detectors.sketches.confusion import Confusion
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from daemon.store.columns import Output
     from daemon.store.pending import HeldLabel
     from detectors.types import Increment
 
@@ -31,6 +32,8 @@ class Part:
     """Subject -> {sketch name: sketch} of the sampled records."""
     confusion: Confusion = field(default_factory=Confusion)
     """Of the labelled pairs that were joined with this pane."""
+    judged: Mapping[str, Any] = field(default_factory=dict)
+    """Further sketches of the same pairs."""
     keys: list[bytes] = field(default_factory=list)
     """Of the sampled records, in the order of the Parquet's rows."""
     ats: list[float] = field(default_factory=list)
@@ -57,7 +60,8 @@ class Join:
     version: str = ""
     """Of its record, when joined; the following ones likewise."""
     at: float = 0.0
-    predicted: str | None = None
+    output: Output | None = None
+    """What was answered."""
     groups: Mapping[str, str | None] = field(default_factory=dict)
     pi: float = 1.0
 

@@ -12,11 +12,13 @@ from sqlalchemy import func, select
 
 from daemon.store import tables
 from daemon.store.closed import ClosedPane, Join, Part
-from daemon.store.columns import rows_of
-from daemon.store.joining import Joiner, Own, is_pair, pairs_of, waited
+from daemon.store.columns import concatenated, rows_of
+from daemon.store.joining import Joiner, Own, waited
+from daemon.store.pairing import Pairing
 from daemon.store.record_log import RecordLog, log_path
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.hits import Hits
+from detectors.sketches.judged import judge
 from detectors.sketches.records import RECORD
 from detectors.sketches.summary import summary_from_bytes
 from detectors.types import Increment
@@ -41,6 +43,7 @@ class Closing:
     def __init__(self, tx: Connection, model: ModelSettings, builder: Builder, log: RecordLog, champion: tuple[str, float] | None) -> None:
         self._tx, self._model, self._builder, self._log = tx, model, builder, log
         self._version, self._since = champion or ("", 0.0)
+        self._pairing = Pairing(model)
         self._repeated = 0
         self._parts: list[Part] = []
         self._own: dict[bytes, Own] = {}
@@ -123,26 +126,27 @@ class Closing:
         """Confusion counts go to the pane in which the label was joined, under the version that answered."""
         by_version: dict[str, list[Join]] = defaultdict(list)
         for join in joins:
-            if is_pair(join):
+            if self._pairing.is_pair(join):
                 by_version[join.version].append(join)
         for version, found in by_version.items():
-            pairs = pairs_of(found, self._model.protected())
+            pairs = self._pairing.pairs(found)
             at = next((i for i, p in enumerate(self._parts) if p.version == version and p.start == start), None)
             if at is None:
                 at = len(self._parts)
                 self._parts.append(self._part(version, start, n_seen=0))
-            self._parts[at] = replace(self._parts[at], n_pairs=pairs.n, confusion=Confusion().add(pairs))
+            judged = judge(pairs, self._model.labels)
+            self._parts[at] = replace(self._parts[at], n_pairs=pairs.n, confusion=Confusion().add(pairs), judged=judged)
 
     def _increment(self, index: int, joins: Sequence[Join]) -> Increment:
         """The champion's records and pairs of its epoch: others are stored only."""
         pane_s = self._model.monitors.pane_s
-        columns = _concatenated(self._fresh)
+        columns = concatenated(self._fresh)
         mine = [j for j in joins if j.version == self._version and j.at >= self._since]
         return Increment(
             start=datetime.fromtimestamp(index * pane_s, UTC),
             end=datetime.fromtimestamp((index + 1) * pane_s, UTC),
             columns=columns,
-            pairs=pairs_of(mine, self._model.protected()),
+            pairs=self._pairing.pairs(mine),
             n=len(next(iter(columns.values()), ())),
             wrong=dict(self._wrong),
             arrived=sum(part.n_seen for part in self._parts if part.version == self._version) + self._repeated,
@@ -154,9 +158,3 @@ def _since(columns: Columns, ats: Sequence[float], since: float) -> Columns:
     """The rows recorded at or after the epoch's start."""
     kept = np.asarray(ats) >= since  # (n,)
     return columns if kept.all() else {subject: values[kept] for subject, values in columns.items()}
-
-
-def _concatenated(parts: Sequence[Mapping[str, NDArray[Any]]]) -> Columns:
-    if len(parts) == 1:
-        return dict(parts[0])
-    return {subject: np.concatenate([part[subject] for part in parts]) for subject in (parts[0] if parts else ())}

@@ -9,6 +9,7 @@ import math
 import operator
 import zlib
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,6 +43,8 @@ LOG_SCHEMA = pa.schema(
         pa.field("pi", pa.float64(), nullable=False),  # probability with which the record was sampled
     ]
 )
+MOST_CLASSES = 100
+"""Of more classes the scores are not kept as columns (the log has them)."""
 SLICE_N = 1000
 """Records decoded at once: more leave the processor's cache."""
 _LOOKED_AT_SLICES = 2  # of a pane: contents that come twice are looked for in so many, which bounds the cost
@@ -117,6 +120,7 @@ class Reader:
         self._text = next(texts, None)  # the first one is what a text model is trained on
         self._decode, self._value = _fields(model.columns)
         self._dimensions = {name: column.dimensions for name, column in model.columns.items() if column.dimensions is not None}
+        self._labels = model.labels if model.task.endswith("classification") else []
 
     def frame(self, rows: Rows) -> Frame:
         """Everything that is watched, and what the log keeps beside the JSON."""
@@ -125,7 +129,7 @@ class Reader:
         if len(parts) == 1:
             return parts[0]
         return Frame(
-            watched={subject: np.concatenate([part.watched[subject] for part in parts]) for subject in self._subjects},
+            watched=concatenated([part.watched for part in parts]),
             text=None if self._text is None else np.concatenate([part.text for part in parts if part.text is not None]),
             predicted=np.concatenate([part.predicted for part in parts]),
             score=np.concatenate([part.score for part in parts]),
@@ -157,9 +161,10 @@ class Reader:
             if (rows_of_wrong := wrong_rows(kind, found, watched[subject])).size:
                 wrong[subject] = rows_of_wrong
         text = None if self._text is None else watched[self._text]
-        kept = [_json.encode(o) for o in outputs]
+        kept, watched = [_json.encode(o) for o in outputs], {s: watched[s] for s in self._subjects}
+        scores = score_matrix([o.scores for o in outputs], self._labels)
         return Frame(
-            watched={s: watched[s] for s in self._subjects},
+            watched=watched if scores is None else {**watched, "output.scores": scores},
             text=text,
             predicted=label,
             score=score,
@@ -208,9 +213,47 @@ def _log_slices(columns: Mapping[str, Any], start: int, end: int) -> list[pa.Tab
         return [*_log_slices(columns, start, middle), *_log_slices(columns, middle, end)]
 
 
-def predicted_of(record: SpooledRecord) -> str | None:
-    """The class that was answered."""
-    return _OUTPUT.decode(record.output).label
+def concatenated(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Columns one after the other. A part without "output.scores" has none: NaN."""
+    found = dict(parts[0]) if parts else {}
+    if len(parts) > 1:
+        for subject in dict.fromkeys(subject for part in parts for subject in part):
+            found[subject] = np.concatenate(_filled([part.get(subject) for part in parts], [_rows_n(part) for part in parts]))
+    return found
+
+
+def _rows_n(part: Mapping[str, NDArray[Any]]) -> int:
+    return len(next(iter(part.values()), ()))
+
+
+def _filled(found: Sequence[NDArray[Any] | None], sizes: Sequence[int]) -> list[NDArray[Any]]:
+    k = next(values.shape[1:] for values in found if values is not None)
+    return [np.full((n, *k), np.nan) if values is None else values for values, n in zip(found, sizes, strict=True)]
+
+
+def score_matrix(found: Sequence[Mapping[str, float] | None], labels: Sequence[str]) -> NDArray[np.float64] | None:
+    """Scores in the order of the labels, (n, k), NaN = not given; a single one that is missing in a row is what the others leave of 1.
+
+    None when no row has any, or the classes are not known (or too many).
+    """
+    k = len(labels)
+    if not 2 <= k <= MOST_CLASSES or not any(found):  # noqa: PLR2004 (one class has nothing to be told from)
+        return None
+    try:
+        pick: Callable[[Any], tuple[float, ...]] = operator.itemgetter(*labels)
+        rows = chain.from_iterable(map(pick, found))
+        return np.fromiter(rows, np.float64, len(found) * k).reshape(-1, k)
+    except (KeyError, TypeError):  # a score or a whole row is missing
+        scores = np.array([[row.get(label) if row else None for label in labels] for row in found], dtype=np.float64)
+    missing = np.isnan(scores)
+    one = missing.sum(axis=1) == 1
+    rest = np.clip(1.0 - np.nansum(scores, axis=1), 0.0, 1.0)
+    return np.where(missing & one[:, None], rest[:, None], scores)
+
+
+def output_of(data: msgspec.Raw | str) -> Output:
+    """What was answered."""
+    return _OUTPUT.decode(data)
 
 
 def groups_of(protected: Iterable[str], inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> dict[str, str | None]:

@@ -45,6 +45,7 @@ def _insert_part(tx: Connection, model: str, part: Part) -> int:
         n_pairs=part.n_pairs,
         summary=part.summary,
         confusion=part.confusion,
+        judged=part.judged,
     )
 
 

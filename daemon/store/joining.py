@@ -1,4 +1,4 @@
-"""The join of labels and records by key, and the labelled pairs that come of it."""
+"""The join of labels and records by key."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from sqlalchemy import select
 
 from daemon.store import keys, tables
 from daemon.store.closed import Join
-from daemon.store.columns import groups_of, objects, predicted_of
+from daemon.store.columns import groups_of, output_of
 from daemon.store.pending import HeldLabel
 from daemon.store.ports import Mark
-from detectors.types import Pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
 Own = tuple[int, int, "SpooledRecord", float, float]
 """A record of the pane that is being closed: (part, row, record, at, pi)."""
-_COLUMNS = ["version", "at", "predicted", "inputs", "segments", "pi"]
+_COLUMNS = ["version", "at", "output", "inputs", "segments", "pi"]
 
 
 class StoredLabel:
@@ -88,7 +86,7 @@ class Joiner:
             row=row,
             version=record.version,
             at=at,
-            predicted=predicted_of(record),
+            output=output_of(record.output),
             groups=groups_of(self._protected, json.loads(bytes(record.inputs)), json.loads(bytes(record.segments))),
             pi=pi,
         )
@@ -107,7 +105,8 @@ class Joiner:
             rows = self._log.rows(paths[pane_id], [row for _, row in wanted], _COLUMNS).to_pylist()
             for (key, row), record in zip(wanted, rows, strict=True):
                 groups = groups_of(self._protected, json.loads(record.pop("inputs")), json.loads(record.pop("segments")))
-                found[key] = {"pane_id": pane_id, "row": row, "groups": groups, **record}
+                output = output_of(record.pop("output") or "{}")
+                found[key] = {"pane_id": pane_id, "row": row, "groups": groups, "output": output, **record}
         return found
 
     def _paths(self, ids: list[int]) -> dict[int, str]:
@@ -116,20 +115,3 @@ class Joiner:
             query = select(tables.pane.c.id, tables.pane.c.path).where(tables.pane.c.id.in_(ids[i : i + 500]))
             paths |= {row.id: row.path for row in self._tx.execute(query)}
         return paths
-
-
-def pairs_of(joins: Iterable[Join], protected: Sequence[str]) -> Pairs:
-    """Labelled pairs of joined labels that name a class, in their order."""
-    kept = [j for j in joins if is_pair(j)]
-    weights = np.array([1.0 / j.pi for j in kept], dtype=np.float64)  # (n,)
-    return Pairs(
-        predicted=objects([j.predicted for j in kept]),
-        label=objects([j.held.label.label for j in kept]),
-        groups={name: objects([j.groups[name] for j in kept]) for name in protected},
-        weight=None if np.all(weights == 1.0) else weights,
-    )
-
-
-def is_pair(join: Join) -> bool:
-    """Whether it compares a class with a class."""
-    return join.state == "joined" and join.predicted is not None and join.held.label.label is not None

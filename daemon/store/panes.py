@@ -11,6 +11,7 @@ from sqlalchemy import func, insert, or_, select
 from daemon.store import tables
 from daemon.store.blob import pane_from_bytes, pane_to_bytes
 from detectors.sketches.confusion import Confusion
+from detectors.sketches.judged import merge_judged
 from detectors.sketches.summary import merge_summaries
 from detectors.types import Window
 
@@ -34,13 +35,14 @@ def insert_pane(
     n: int,
     summary: Mapping[str, Mapping[str, Any]],
     confusion: Confusion,
+    judged: Mapping[str, Any] | None = None,
     n_pairs: int = 0,
     seq: int = 0,
     path: str | None = None,
 ) -> int:
     """One version's share of a pane; gives its id."""
     values = {"model": model, "version": version, "start": start, "end": end, "seq": seq, "path": path}
-    values |= {"n_seen": n_seen, "n": n, "n_pairs": n_pairs, "sketches": pane_to_bytes(summary, confusion)}
+    values |= {"n_seen": n_seen, "n": n, "n_pairs": n_pairs, "sketches": pane_to_bytes(summary, confusion, judged)}
     key = tx.execute(insert(_t).values(values)).inserted_primary_key
     assert key is not None
     return int(key[0])
@@ -81,13 +83,14 @@ class _Sum:
     n: int
     sketches: Mapping[str, Mapping[str, Any]]
     confusion: Confusion
+    judged: Mapping[str, Any]
 
     def __add__(self, other: _Sum) -> _Sum:
-        merged = merge_summaries(self.sketches, other.sketches)
-        return _Sum(self.n_seen + other.n_seen, self.n + other.n, merged, self.confusion.merge(other.confusion))
+        merged, judged = merge_summaries(self.sketches, other.sketches), merge_judged(self.judged, other.judged)
+        return _Sum(self.n_seen + other.n_seen, self.n + other.n, merged, self.confusion.merge(other.confusion), judged)
 
 
-_NOTHING = _Sum(0, 0, {}, Confusion())
+_NOTHING = _Sum(0, 0, {}, Confusion(), {})
 
 
 @dataclass(slots=True)
@@ -174,6 +177,7 @@ class Windows:
             n=found.n,
             sketches=found.sketches,
             confusion=found.confusion,
+            judged=found.judged,
         )
 
     def _total(self, tx: Connection, model: str, version: str, start: float, end: float) -> _Sum:

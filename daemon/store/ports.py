@@ -74,23 +74,8 @@ class SpooledRecord(Struct, frozen=True, gc=False):
         return replace(self, output=self.output.copy(), inputs=self.inputs.copy(), segments=self.segments.copy())
 
 
-class Label(Protocol):
-    """What came later about a record's answer."""
-
-    @property
-    def id(self) -> str:
-        """Of its record."""
-        ...
-
-    @property
-    def model(self) -> str:
-        """As in the settings."""
-        ...
-
-    @property
-    def at(self) -> datetime:
-        """With zone."""
-        ...
+class Said(Protocol):
+    """What an answer should have been."""
 
     @property
     def label(self) -> str | None:
@@ -110,6 +95,25 @@ class Label(Protocol):
     @property
     def score(self) -> float | None:
         """A judgement."""
+        ...
+
+
+class Label(Said, Protocol):
+    """What came later about a record's answer."""
+
+    @property
+    def id(self) -> str:
+        """Of its record."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """As in the settings."""
+        ...
+
+    @property
+    def at(self) -> datetime:
+        """With zone."""
         ...
 
     @property

@@ -2,7 +2,7 @@
 
 Three shapes are understood, told apart by their columns: records as posted to /v1/records (`inputs`, `output`, `segments`; nested or JSON
 text), the log's own rows (`retrain.dataset.rows.SCHEMA`), and flat tables whose columns are named as in the settings plus `predicted`,
-`score` and `label`.
+`score` and `label`. What is right stands in `label` (a class, a number, or the wanted text, by the task), a judgement in `judgement`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from daemon.store.columns import digests, numbers, vectors, wrong_rows
+from daemon.store.columns import Output, digests, numbers, score_matrix, vectors, wrong_rows
+from daemon.store.pairing import Pairing, Truth
 from detectors.sketches.hits import Hits
 from detectors.sketches.records import CONTENT
 from detectors.sketches.summary import summarise
@@ -40,8 +41,11 @@ def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> R
     kinds = model.subjects()
     sizes = {f"input.{name}": column.dimensions or 0 for name, column in model.columns.items()}
     columns = {s: v for s, kind in kinds.items() if (v := _column(rows, s, kind, sizes.get(s, 0))) is not None}
-    pairs = labelled_pairs(_sample(_rows(bound), model.reference.max_n), model.protected()) if bound is not None else Pairs.empty()
-    kinds = {s: kinds[s] for s in columns}
+    scores = score_matrix([r["scores"] for r in rows], model.labels)
+    if scores is not None:
+        columns["output.scores"] = scores
+    pairs = labelled_pairs(_sample(_rows(bound), model.reference.max_n), model) if bound is not None else Pairs.empty()
+    kinds = {s: kinds[s] for s in columns if s in kinds}
     sketches = summarise(columns, kinds)
     for subject, kind in kinds.items():
         if not subject.startswith("output."):
@@ -51,18 +55,35 @@ def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> R
     return Reference(columns={**columns, CONTENT: contents}, kinds=kinds, sketches=sketches, bound=pairs, digest=digest)
 
 
-def labelled_pairs(rows: Iterable[dict[str, Any]], protected: list[str]) -> Pairs:
-    """Pairs of the rows that have both an answer and a label."""
-    kept = [r for r in rows if r["label"] is not None and r["predicted"] is not None]
-    return Pairs(
-        predicted=_objects(r["predicted"] for r in kept),
-        label=_objects(r["label"] for r in kept),
-        groups={name: _objects(_text_or_none(_lookup(r, name)) for r in kept) for name in protected},
-    )
+def labelled_pairs(rows: Iterable[dict[str, Any]], model: ModelSettings) -> Pairs:
+    """Pairs of the rows that have both an answer and a label, of the kind of the model's task."""
+    pairing = Pairing(model)
+    said = [(row, _output(row, model.task), _truth(row, model.task)) for row in rows]
+    kept = [item for item in said if pairing.fits(item[1], item[2])]
+    groups = {name: _objects(_text_or_none(_lookup(row, name)) for row, _, _ in kept) for name in model.protected()}
+    return pairing.made([output for _, output, _ in kept], [truth for _, _, truth in kept], groups)
+
+
+def _output(row: dict[str, Any], task: str) -> Output:
+    predicted, value, text = row["predicted"], row["value"], row["text"]
+    if task == "tabular-regression":
+        return Output(value=_number_or_none(predicted if value is None else value))
+    if task == "text-generation":
+        return Output(text=_text_or_none(predicted if text is None else text))
+    return Output(label=predicted, scores=row["scores"])
+
+
+def _truth(row: dict[str, Any], task: str) -> Truth:
+    label, score = row["label"], row["judgement"]
+    if task == "tabular-regression":
+        return Truth(value=_number_or_none(label))
+    if task == "text-generation":
+        return Truth(score=_number_or_none(score), text=_text_or_none(label))
+    return Truth(label=label)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a Parquet or NDJSON file, brought to {inputs, segments, predicted, score, value, text, label}."""
+    """Rows of a Parquet or NDJSON file, brought to {inputs, segments, predicted, score, scores, value, text, label, judgement}."""
     number = 0  # of the row being read, for the message
     try:
         for raw in _raw_rows(path):
@@ -90,20 +111,24 @@ def _raw_rows(path: Path) -> Iterator[dict[str, Any]]:
 def _normal(raw: dict[str, Any]) -> dict[str, Any]:
     if "inputs" not in raw:  # flat: every column may be an input
         inputs = {k: v for k, v in raw.items() if k not in _RESERVED}
-        return {"inputs": inputs, "segments": {}, "text": None, **{k: raw.get(k) for k in _RESERVED}}
+        said = {"text": None, "scores": None, "judgement": raw.get("judgement")}
+        return {"inputs": inputs, "segments": {}, **said, **{k: raw.get(k) for k in _RESERVED}}
     output = _object(raw.get("output"))
     predicted = raw.get("predicted", output.get("label"))
-    score = raw.get("score")
-    if score is None and isinstance(output.get("scores"), dict):
-        score = output["scores"].get(predicted)
+    score, scores = raw.get("score"), output.get("scores")
+    scores = scores if isinstance(scores, dict) else None
+    if score is None and scores is not None:
+        score = scores.get(predicted)
     return {
         "inputs": _object(raw["inputs"]),
         "segments": _object(raw.get("segments")),
         "predicted": predicted,
         "score": score,
+        "scores": scores,
         "value": output.get("value"),
         "text": output.get("text"),
         "label": raw.get("label"),
+        "judgement": raw.get("judgement"),
     }
 
 
@@ -154,6 +179,10 @@ def _text_or_none(value: object) -> str | None:
     return None if value is None else str(value)
 
 
+def _number_or_none(value: object) -> float | None:
+    return None if value is None else float(value)  # type: ignore[arg-type]  # a bad value raises
+
+
 def _objects(values: Iterable[object]) -> NDArray[np.object_]:
     items = list(values)
     found = np.empty(len(items), dtype=object)
@@ -166,4 +195,8 @@ def _digest(columns: dict[str, NDArray[Any]], pairs: Pairs) -> str:
     for subject in sorted(columns):
         values = columns[subject]
         parts += [subject, values.tobytes() if values.dtype != object else json.dumps(values.tolist())]
-    return digest_of(*parts, json.dumps([pairs.predicted.tolist(), pairs.label.tolist()]))
+    parts.append(json.dumps([pairs.predicted.tolist(), pairs.label.tolist()]))
+    for name in ("scores", "predicted_value", "value", "quality"):
+        if (judged := getattr(pairs, name)) is not None:
+            parts += [name, judged.tobytes()]
+    return digest_of(*parts)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LIMIT_N = 100_000
 _pane, _label = tables.pane, tables.label
-_LOGGED = ["id", "at", "version", "text", "inputs", "segments", "predicted", "score"]
+_LOGGED = ["id", "at", "version", "text", "inputs", "segments", "predicted", "score", "output"]
 
 
 def labelled(

@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
         ("source", pa.string()),  # who gave the label
         ("cluster", pa.string()),  # document or user; null = the row stands alone
         ("groups", pa.string()),  # JSON object: protected column -> group
+        ("output", pa.string()),  # JSON object: the whole answer
     ]
 )
 OWN_SOURCES = frozenset({"own", "model", "self"})
@@ -143,4 +144,5 @@ def _row_of_record(record: dict[str, Any], number: int) -> dict[str, Any]:
         "label": record.get("label"),
         "source": record.get("source", "file"),
         "cluster": record.get("cluster"),
+        "output": json.dumps(output),
     }

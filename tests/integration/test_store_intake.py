@@ -140,7 +140,9 @@ def test_a_pane_closes_when_its_watermark_has_passed_and_holds_its_records_once(
     assert service.tick(T + 11.9) == []
     (pane,) = service.tick(T + 12.0)
     assert (pane.start, pane.end, pane.n_seen, texts(pane)) == (T, T + 10, 2, ["a", "b"])
-    assert set(pane.increment.columns) == {"input.text", "input.age", "segment.band", "output.label", "output.score", "record.content"}
+    watched = {"input.text", "input.age", "segment.band", "output.label", "output.score"}
+    assert set(pane.increment.columns) == {*watched, "output.scores", "record.content"}
+    assert pane.increment.columns["output.scores"].tolist() == [[0.25, 0.75], [0.25, 0.75]]
     assert pane.increment.columns["output.score"].tolist() == [0.75, 0.75]
     assert pane.increment.columns["input.age"].dtype == np.float64
     assert service.tick(T + 13) == []

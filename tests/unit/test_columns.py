@@ -60,7 +60,11 @@ def test_columns_hold_what_each_record_says_by_itself(task: str, extra: dict[str
     rng = np.random.default_rng(0)
     items = [item(i, rng, [*watched.columns, "unwatched"]) for i in range(2345)]
     frame = Reader(watched).frame(spooled(items))
+    scores = frame.watched.pop("output.scores", None)
     assert list(frame.watched) == list(watched.subjects())
+    assert (scores is not None) == (task == "text-classification")
+    for row, found in zip([] if scores is None else scores.tolist(), items, strict=scores is not None):
+        np.testing.assert_array_equal(row, [0.75, 0.25] if "scores" in found["output"] else [np.nan, np.nan])
     for subject, kind in watched.subjects().items():
         truth = [by_hand(found, subject) for found in items]
         if kind.value == "numeric":
