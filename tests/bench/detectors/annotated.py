@@ -65,7 +65,7 @@ def _segments(rows: Callable[[], Floats], start: int, change: int, end: int) -> 
 
 def _scenario(name: str, says: str, columns_n: int, draw: Callable[[np.random.Generator, Floats], Rows]) -> Scenario:
     kinds = {f"x{column}": "numeric" for column in range(columns_n)}
-    sizes: dict[str, Any] = {"pane_n": 20, "reference_n": 300, "null": (16, 120), "drift": (24, 10, 40)}
+    sizes: dict[str, Any] = {"pane_n": 20, "reference_n": 300, "null": (12, 120), "drift": (16, 8, 30)}
     return Scenario(id=name, says=says, kinds=kinds, draw=draw, ours=_NUMERIC, **sizes)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NUMERIC: dict[str, dict[str, dict[str, Any]]] = {"retuned conformal_numeric": {"conformal_numeric": {}}}
 _CATEGORY: dict[str, dict[str, dict[str, Any]]] = {"retuned conformal_category": {"conformal_category": {}}}
+_TOGETHER: dict[str, dict[str, dict[str, Any]]] = {**_NUMERIC, "retuned domain_classifier": {"domain_classifier": {}}}
 _CHANNELS = ("web", "shop", "phone", "partner", "fax")
 _SHARES = np.array([0.5, 0.3, 0.15, 0.05])
 _MOVED = np.array([0.42, 0.3, 0.23, 0.05])
@@ -91,13 +92,13 @@ def _numeric(name: str, says: str, draw: Draw, columns_n: int = 1, **sizes: Any)
     return Scenario(id=name, says=says, kinds=kinds, draw=draw, **{"ours": _NUMERIC, **sizes})
 
 
-def _category(name: str, says: str, draw: Draw) -> Scenario:
+def _category(name: str, says: str, draw: Draw, **ours: dict[str, dict[str, Any]]) -> Scenario:
     kinds = {"channel": "category"}
-    return Scenario(id=name, says=says, kinds=kinds, vocabularies=lambda: {"channel": _CHANNELS}, draw=draw, ours=_CATEGORY)
+    return Scenario(id=name, says=says, kinds=kinds, vocabularies=lambda: {"channel": _CHANNELS}, draw=draw, ours={**_CATEGORY, **ours})
 
 
-_WIDE: dict[str, Any] = {"null": (10, 120), "drift": (16, 8, 25)}
-_WIDEST: dict[str, Any] = {"null": (6, 80), "drift": (8, 4, 12), "skip": ("Evidently, default tests, last 5 panes",)}
+_WIDE: dict[str, Any] = {"null": (8, 120), "drift": (12, 6, 20), "ours": _TOGETHER}
+_WIDEST: dict[str, Any] = {"null": (5, 60), "drift": (6, 3, 10), "skip": ("Evidently, default tests, last 5 panes",)}
 
 SCENARIOS = (
     _numeric("column-mean-large", "1 column, mean up by 1 standard deviation", _mean(1.0)),
@@ -106,10 +107,22 @@ SCENARIOS = (
     _numeric("column-mean-recurring", "1 column, mean up by 0.3 in 4 of every 12 panes", _mean(0.3), profile="recurring"),
     _numeric("column-spread-out", "1 column, standard deviation 1 becomes 1.25", _spread(1.25)),
     _numeric("column-spread-in", "1 column, standard deviation 1 becomes 0.8", _spread(0.8)),
-    _numeric("column-tail", "1 column, 8 % of the values five times as far out", _tail),
+    _numeric(
+        "column-tail",
+        "1 column, 8 % of the values five times as far out",
+        _tail,
+        ours={**_NUMERIC, "retuned out_of_range_rise": {"out_of_range_rise": {}}},
+    ),
     _numeric("column-skewed", "1 column, log-normal with zeros, amounts up by 12 %", _skewed),
-    _numeric("column-missing", "1 column, missing values from 2 to 8 %", _missing),
-    _category("category-birth", "1 column, an unseen category takes 4 %", _birth),
+    _numeric(
+        "column-missing",
+        "1 column, missing values from 2 to 8 %",
+        _missing,
+        ours={**_NUMERIC, "retuned missing_rise": {"missing_rise": {}}},
+    ),
+    _category(
+        "category-birth", "1 column, an unseen category takes 4 %", _birth, **{"retuned unseen_category_rise": {"unseen_category_rise": {}}}
+    ),
     _category("category-shares", "1 column, the first category from 50 to 42 %, the third from 15 to 23 %", _shares(_MOVED)),
     _numeric("columns-20-one", "20 columns, 1 moves by 0.5 standard deviations", _many(20, 1, 0.5), 20, **_WIDE),
     _numeric("columns-20-ten", "20 columns, 10 move by 0.15 standard deviations", _many(20, 10, 0.15), 20, **_WIDE),

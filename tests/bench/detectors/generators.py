@@ -103,7 +103,7 @@ SCENARIOS = (
         )(rng, 0.5 * much),
         ours=_NUMERIC,
         profile="gradual",
-        null=(12, 120),
-        drift=(20, 10, 40),
+        null=(8, 120),
+        drift=(12, 8, 32),
     ),
 )

@@ -83,7 +83,7 @@ def _late(rng: np.random.Generator, much: Floats) -> Rows:
     return answered(rows["wrong"], rows["repaid"])
 
 
-_SIZES: dict[str, Any] = {"null": (10, 120), "drift": (16, 8, 25)}
+_SIZES: dict[str, Any] = {"null": (8, 120), "drift": (12, 6, 20)}
 _OURS: dict[str, dict[str, dict[str, Any]]] = {
     "retuned conformal_numeric + conformal_category": {"conformal_numeric": {}, "conformal_category": {}}
 }

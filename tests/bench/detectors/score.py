@@ -79,11 +79,12 @@ def _options(scenario: Scenario) -> str:
 
 
 def _code(name: str, scenario: Scenario) -> str:
-    """Digest of what computes the scores beside the data: the runner, its options, for ours the detectors' sources."""
+    """Digest of what computes the scores beside the data: the runner, what it leaves out, for ours the rows and the detectors' sources."""
+    sha = hashlib.sha256(repr(scenario.skip).encode())
     files = [_RUNNERS / "protocol.py", _RUNNERS / f"run_{name}.py"]
     if name == "retuned":
-        files += sorted((ROOT / "detectors" / "sequential").glob("*.py"))
-    sha = hashlib.sha256(_options(scenario).encode())
+        files += [file for folder in ("sequential", "quality") for file in sorted((ROOT / "detectors" / folder).glob("*.py"))]
+        sha.update(_options(scenario).encode())
     for file in files:
         sha.update(_meaning(file.read_text()).encode())
     return sha.hexdigest()[:12]

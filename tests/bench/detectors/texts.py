@@ -64,7 +64,7 @@ def _turning(before: str, after: str, most: float) -> Callable[[np.random.Genera
 
 
 def _scenario(name: str, says: str, draw: Callable[[np.random.Generator, Floats], Rows]) -> Scenario:
-    sizes: dict[str, Any] = {"pane_n": 32, "reference_n": 500, "null": (12, 75), "drift": (16, 10, 25)}
+    sizes: dict[str, Any] = {"pane_n": 32, "reference_n": 500, "null": (10, 60), "drift": (14, 8, 20)}
     return Scenario(id=name, says=says, kinds=_KINDS, vocabularies=_vocabularies, draw=draw, ours=_OURS, **sizes)
 
 

@@ -48,9 +48,11 @@ class Folded:
         cls = detector_class(name)
         fields = {field.name for field in dataclasses.fields(cls)}
         given = {"alpha": _ALPHA, **settings}
+        columns = protocol.named(kinds, *(_EATS[x] for x in cls.eats if x in _EATS))
+        if "columns" in fields:
+            return [cls(columns=tuple(protocol.named(kinds, "numeric", "category")), **given)]
         if "column" not in fields:
             return [cls(**given)]
-        columns = protocol.named(kinds, *(_EATS[x] for x in cls.eats))
         return [cls(column=name, **given) for name in columns]
 
 
