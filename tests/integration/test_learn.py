@@ -12,7 +12,7 @@ from daemon.settings import Settings
 _START = 1_790_000_000.0
 
 
-def _record(i: int, x: float) -> str:
+def _record(i: int, x: object) -> str:
     at = datetime.fromtimestamp(_START + 10 * i, UTC).isoformat()
     return json.dumps({"id": f"r{i}", "model": "m", "version": "1", "at": at, "inputs": {"x": x}, "output": {"value": 1.0}})
 
@@ -35,3 +35,27 @@ def test_the_first_traffic_becomes_the_reference_and_a_later_shift_alarms(tmp_pa
     assert first["subject"] == "input.x"
     assert 900 < first["record_index"] < 1300
     assert {verdict["subject"] for verdict in summary["verdicts"]} >= {"input.x"}
+
+
+def test_damaged_data_open_an_incident_of_their_own_kind_and_an_unreadable_value_does_not_stop_the_learning(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    values: list[object] = [float(x) for x in rng.normal(size=1500)]
+    values[100] = "n/a"
+    values[900:] = [None if rng.random() < 0.2 else x for x in values[900:]]
+    records = tmp_path / "records.jsonl"
+    records.write_text("\n".join(_record(i, x) for i, x in enumerate(values)))
+    model = {
+        "name": "m",
+        "task": "tabular-regression",
+        "columns": {"x": "numeric"},
+        "reference": {"kind": "learn", "learn_days": 0.05, "learn_n": 400},
+        "monitors": {"pane_s": 300, "drift": None, "quality": {"mean_days_between_false_alarms": 1}},
+    }
+    settings = Settings.model_validate({"data_dir": tmp_path / "data", "models": [model]})
+    summary = replay(settings, records, None, tmp_path / "out")
+    told = {(a["detector"], a["subject"]) for a in summary["alarms"]}
+    assert told == {("missing_rise", "input.x"), ("duplicate_content_rise", "record.content")}  # records without x are all the same
+    assert 900 < summary["alarms"][0]["record_index"] < 1100
+    (incident,) = summary["incidents"]
+    assert {s["kind"] for s in incident["subjects"].values()} == {"quality"}
+    assert summary["triggers"] == []
