@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.panels import Query, Says, rows, series
+from dashboards.panels import Query, Says, number, rows, series
 from dashboards.queries import evidence, figure
 
 if TYPE_CHECKING:
@@ -20,6 +20,16 @@ _PROOF = Says(
     do="See to the source of the data: a retraining would learn the damage. The fault is in the detector's name.",
     empty="data quality is not watched, or the reference is still being learned",
     unit="percentunit",
+    width=24,
+)
+_AGE = Says(
+    title="Newest record",
+    shows="How long ago the newest pane with a record ended.",
+    do="Longer than a pane and its watermark while traffic should flow: the sender has stopped, or lags.",
+    empty="no record has come yet",
+    unit="s",
+    width=4,
+    height=10,
 )
 _TABLE = Says(
     title="Data now",
@@ -28,6 +38,7 @@ _TABLE = Says(
     do="Sort by value. What has no limit informs only.",
     empty="too few records in the window to say",
     unit="none",
+    width=20,
     height=10,
 )
 
@@ -43,6 +54,7 @@ def damage() -> list[Any]:
             limits=["alarm"],
             bottom=0.0,
         ),
+        number(_AGE, Query(expr=f"time() - max(retuned_newest_record_timestamp_seconds{{{_MODEL}}})", name="age")),
         rows(
             _TABLE,
             "subject",

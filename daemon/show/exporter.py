@@ -158,6 +158,8 @@ def _champion(model: ModelView) -> Iterator[Sample]:
     name = model.name
     yield from _closed(model, "champion_moves", "champion_moves", Move)
     yield from _closed(model, "alias_moves", "aliases", Stranger)
+    if model.newest_record_at is not None:
+        yield "newest_record_timestamp_seconds", (name,), model.newest_record_at
     if model.served_ratio is not None:
         yield "served_ratio", (name,), model.served_ratio
     if model.champion is not None:

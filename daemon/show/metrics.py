@@ -90,6 +90,9 @@ METRICS: tuple[Metric, ...] = (
     _gauge("window_seen_records", "All records in the window, sampled or not.", "model"),
     _gauge("window_sampled_records", "Sampled records in the window.", "model"),
     _gauge("window_labelled_records", "Labelled pairs in the window.", "model"),
+    _gauge(
+        "newest_record_timestamp_seconds", "End of the newest pane that has a record, sampled or not; absent before the first.", "model"
+    ),
     # decisions
     _counter("alarms", "Alarms: a detector went from quiet to alarm.", "model", "detector"),
     _counter("triggers", "Retrainings started, by what triggered them.", "model", "reason"),

@@ -24,7 +24,7 @@ from daemon.show.views import (
     VerdictView,
     WindowView,
 )
-from daemon.store import champions, controls, counters, epochs, incidents, judgements, outbox, runs, tables, verdicts
+from daemon.store import champions, controls, counters, epochs, incidents, judgements, outbox, panes, runs, tables, verdicts
 from daemon.store.ledger import events
 from detectors.performance.rate import binomial
 from detectors.types import EDetectorValue, EValue, Evidence, PValue, Score
@@ -103,6 +103,7 @@ def _model(tx: Connection, model: ModelSettings, now: float, health: Health) -> 
         runs=_runs(tx, name),
         events=tuple(EventView(id=e["id"], at=e["at"], kind=e["kind"], data=e["data"]) for e in events(tx, name, limit=_NEWEST_EVENTS)),
         served_ratio=_served(tx, model, champion, now) if champion else None,
+        newest_record_at=panes.newest_record_at(tx, name),
         blind=health.blind.get(name, frozenset()),
         counters=_counters(tx, name),
         runs_by_state=runs.n_by_state(tx, name),

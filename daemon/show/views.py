@@ -224,6 +224,8 @@ class ModelView:
     """Newest first, at most 100."""
     served_ratio: float | None
     """Share of the newest records that the champion answered; None = no record since it became champion."""
+    newest_record_at: float | None
+    """End of the newest pane that has a record; None = there was none."""
     blind: frozenset[str]
     """`daemon.decide.policy.Sense` that have been silent for too long."""
     counters: Mapping[str, Mapping[str, int]]

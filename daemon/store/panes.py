@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, or_, select
+from sqlalchemy import insert, or_, select
 
 from daemon.store import tables
 from daemon.store.blob import pane_from_bytes, pane_to_bytes
@@ -48,20 +48,11 @@ def insert_pane(
     return int(key[0])
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RecentTimes:
-    """When something last came, in seconds since the epoch; None = never."""
-
-    pane_end: float | None
-    label_received_at: float | None
-
-
-def recent_times(tx: Connection, model: str) -> RecentTimes:
-    """What "blind" is judged by."""
-    label = tables.label
-    end = tx.execute(select(func.max(_t.c.end)).where(_t.c.model == model, _t.c.n_seen > 0)).scalar()
-    received_at = tx.execute(select(func.max(label.c.received_at)).where(label.c.model == model)).scalar()
-    return RecentTimes(pane_end=end, label_received_at=received_at)
+def newest_record_at(tx: Connection, model: str) -> float | None:
+    """End of the newest pane that has a record, sampled or not, in seconds since the epoch; None = there was none."""
+    query = select(_t.c.end).where(_t.c.model == model, _t.c.n_seen > 0).order_by(_t.c.start.desc()).limit(1)
+    found: float | None = tx.execute(query).scalar()
+    return found
 
 
 def same_hours(tx: Connection, model: str, start: float, end: float, *, days: int) -> tuple[int, ...]:

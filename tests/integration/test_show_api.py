@@ -341,7 +341,9 @@ def test_the_share_that_the_champion_answers_is_of_the_newest_records_since_it_b
     rows = [(MODEL, version, start, start + 60.0, 0, n, n, 0, b"") for version, start, n in panes]
     with told.ledger.begin() as tx:
         tx.execute(insert(tables.pane), [dict(zip(columns, row, strict=True)) for row in rows])
-    assert Exporter(told.snapshot).registry.get_sample_value("retuned_served_ratio", {"model": MODEL}) == 0.25
+    value = Exporter(told.snapshot).registry.get_sample_value
+    assert value("retuned_served_ratio", {"model": MODEL}) == 0.25
+    assert value("retuned_newest_record_timestamp_seconds", {"model": MODEL}) == NOW
 
 
 def test_the_exporter_shows_the_disk_what_is_kept_and_what_was_removed(told: Recorded) -> None:
