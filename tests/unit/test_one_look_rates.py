@@ -129,7 +129,7 @@ _WORLDS = {
 @pytest.mark.parametrize("world", _WORLDS)
 @pytest.mark.parametrize("name", ["jensen_shannon", "hellinger", "psi_category", "total_variation", "l_infinity"])
 def test_intervals_of_category_distances_hold_the_truth_also_where_cells_are_rare(name: str, world: str) -> None:
-    (p, q), rng, trials, alpha = _WORLDS[world], np.random.default_rng(12), 300, 0.1
+    (p, q), rng, trials, alpha = _WORLDS[world], np.random.default_rng(12), 200, 0.1
     detector: Any = build(name, column="input.channel", alpha=alpha)
     is_index = name == "psi_category"  # of shares with half a record in each cell: that is what its truth is too
     truth = detector.measured(Cells(p * 900, q * 400) if is_index else Cells(p * 1e9, q * 1e9)).value
@@ -160,7 +160,7 @@ def _ages(rng: np.random.Generator, n: int, world: str, *, is_now: bool) -> Any:
 @pytest.mark.parametrize("world", ["shift", "spread", "far", "heavy tail", "ties"])
 @pytest.mark.parametrize("name", ["wasserstein", "hellinger_numeric", "jensen_shannon_numeric"])
 def test_intervals_of_numeric_distances_hold_the_truth(name: str, world: str) -> None:
-    rng, trials, alpha = np.random.default_rng(13), 120, 0.1
+    rng, trials, alpha = np.random.default_rng(13), 80, 0.1
     detector = build(name, column="input.age", alpha=alpha)
     large = (_ages(rng, 100_000, world, is_now=is_now) for is_now in (False, True))
     truth = _look(detector, *large).value
