@@ -14,6 +14,7 @@ from detectors.sketches import confusion as confusion_module
 from detectors.sketches import counts as counts_module
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.counts import Counts, together
+from detectors.sketches.hits import Hits
 from detectors.sketches.moments import Moments
 from detectors.sketches.quantiles import Quantiles
 from detectors.sketches.summary import Summary, merge_summaries, summarise, summary_from_bytes, summary_to_bytes
@@ -80,6 +81,19 @@ def test_moments_agree_with_numpy_and_survive_their_bytes(values: Any) -> None:
     if len(kept) > 1:
         assert found.variance == pytest.approx(float(np.var(kept, ddof=1)), rel=1e-9)
     assert Moments.from_bytes(found.to_bytes()) == found
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=20), min_size=3, max_size=3), _blob)
+def test_hits_merge_exactly_and_refuse_what_is_not_theirs(parts: list[list[bool]], blob: bytes) -> None:
+    x, y, z = (Hits().add(np.asarray(v, dtype=bool)) for v in parts)
+    whole = Hits().add(np.asarray(list(chain(*parts)), dtype=bool))
+    assert x.merge(y).merge(z) == x.merge(y.merge(z)) == z.merge(x).merge(y) == whole
+    assert (whole.n, whole.k) == (sum(map(len, parts)), sum(map(sum, parts)))
+    assert Hits.from_bytes(whole.to_bytes()) == whole
+    try:
+        assert Hits.from_bytes(blob).to_bytes() == blob
+    except ValueError:
+        return
 
 
 @given(st.lists(_categories, min_size=3, max_size=3), st.sampled_from([1, 3, 1000]))
