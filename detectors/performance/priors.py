@@ -1,0 +1,87 @@
+"""Label shift: how often each class is true in production, from answers (BBSE) or from scores (MLLS), if only that changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtri
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+_STEPS, _STILL = 10_000, 1e-8
+_SINGULAR = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Priors:
+    """Shares of the classes in production."""
+
+    share: Floats
+    """(k,), sums to 1."""
+    low: Floats
+    high: Floats
+    """Each class's own interval, (k,)."""
+    weight: Floats
+    """Share now / share in the reference, (k,): what labelled rows of the class count for."""
+
+
+def by_answers(table: Floats, answers: Floats, *, alpha: float = 0.05) -> Priors | None:
+    """BBSE: solve C w = mu; None where the answers do not tell the classes apart (C close to singular).
+
+    `table` (k, k): labelled rows by (answer, truth); `answers` (k,): how often production answered each class. Interval: delta method over
+    both samples. Assumption: p(x | class) unchanged; every class of production is in the reference. Cost: O(k^3).
+    [Lipton, Wang & Smola 2018, arXiv:1802.03916]
+    """
+    n, m = float(table.sum()), float(answers.sum())
+    joint, now = table / n, answers / m
+    prior = joint.sum(axis=0)  # (k,)
+    if (prior <= 0.0).any() or np.linalg.svd(joint, compute_uv=False)[-1] < _SINGULAR:
+        return None
+    inverse = np.linalg.inv(joint)
+    w = inverse @ now
+    k = len(w)
+    solve = prior[:, None] * inverse  # (k, k): from answers to shares
+    moved = solve @ (np.diag(now) - np.outer(now, now)) @ solve.T / m
+    # influence of a labelled row (answer i, truth j): w_j (e_j - p_j ...) less what it does to C w; shape (k, i, j)
+    own = w[:, None, None] * np.eye(k)[:, None, :] - solve[:, :, None] * w[None, None, :]
+    centre = (own * joint).sum(axis=(1, 2), keepdims=True)
+    learnt = np.einsum("aij,bij,ij->ab", own - centre, own - centre, joint) / n
+    return _priors(w * prior, np.diag(moved + learnt), prior, alpha)
+
+
+def by_scores(posterior: Floats, prior: Floats, count: Floats | None = None, *, alpha: float = 0.05) -> Priors:
+    """MLLS: maximum likelihood of the shares by EM, from calibrated posteriors.
+
+    `posterior` (n, k) under `prior` (k,), the classes' shares in the rows that calibrated it; `count` (n,): records that share a row.
+    Interval: observed information on the simplex; the calibrator's own error is not in it. Assumption: as `by_answers`, and calibrated.
+    Cost: O(n k) a step. [Saerens, Latinne & Decaestecker 2002; Alexandari, Kundaje & Shrikumar 2020, arXiv:1901.06852]
+    """
+    n = np.ones(len(posterior)) if count is None else count
+    odds = posterior / np.maximum(prior, 1e-12)  # (n, k)
+    share = prior.copy()
+    for _ in range(_STEPS):
+        mixed = odds * share
+        new = n @ (mixed / np.maximum(mixed.sum(axis=1, keepdims=True), 1e-300)) / n.sum()
+        still, share = float(np.abs(new - share).max()) < _STILL, new
+        if still:
+            break
+    scaled = odds / np.maximum(odds @ share, 1e-300)[:, None]  # (n, k)
+    k = len(share)
+    basis = np.vstack([np.eye(k - 1), -np.ones((1, k - 1))])  # (k, k - 1): moves that keep the sum
+    information = basis.T @ (scaled.T * n) @ scaled @ basis
+    covariance = basis @ np.linalg.pinv(information) @ basis.T
+    return _priors(share, np.diag(covariance), prior, alpha)
+
+
+def _priors(share: Floats, variance: Floats, prior: Floats, alpha: float) -> Priors:
+    """Shares cut to [0, 1] and made to sum to 1; intervals round the uncut ones."""
+    reach = -float(ndtri(alpha / 2.0)) * np.sqrt(np.maximum(variance, 0.0))
+    cut = np.clip(share, 0.0, 1.0)
+    cut = cut / cut.sum()
+    low, high = np.clip(share - reach, 0.0, 1.0), np.clip(share + reach, 0.0, 1.0)
+    return Priors(share=cut, low=np.minimum(low, cut), high=np.maximum(high, cut), weight=cut / np.maximum(prior, 1e-12))

@@ -1,0 +1,188 @@
+"""Estimators without labels and with few: against brute force, ppi-python's figures, simulated coverage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from detectors.performance.calibration import Calibration, calibrate, score_counts
+from detectors.performance.confidence import Metric, estimate
+from detectors.performance.domain_weights import density_ratio, effective_n
+from detectors.performance.estimated import Estimated
+from detectors.performance.prediction_powered import powered_mean, powered_ratio, until_contradicted
+from detectors.performance.priors import by_answers, by_scores
+from detectors.sketches.score_bins import BINS_N
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+PPI_PYTHON = (0.6950832442706226, 0.8657835838921318)
+_METRICS: tuple[Metric, ...] = ("accuracy", "precision", "recall", "f1", "roc_auc")
+
+
+def _world(rng: np.random.Generator, n: int, k: int = 2) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+    """(scores that are off by a temperature, answers, truths)."""
+    logits = rng.normal(0.0, 2.0, (n, k))
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    truth = (p.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1)
+    said = np.exp(1.7 * logits) / np.exp(1.7 * logits).sum(axis=1, keepdims=True)
+    return said, p.argmax(axis=1), truth
+
+
+def _realised(metric: Metric, scores: Floats, answer: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+    """By counting."""
+    tp, fp, fn = (float(((truth == t) & (answer == a)).sum()) for t, a in ((1, 1), (0, 1), (1, 0)))
+    if metric == "accuracy":
+        return float((truth == answer).mean())
+    if metric == "roc_auc":
+        up, down = scores[truth == 1, 1], np.sort(scores[truth == 0, 1])
+        return float((np.searchsorted(down, up) + np.searchsorted(down, up, side="right")).mean() / (2 * len(down)))
+    return {"precision": tp / (tp + fp), "recall": tp / (tp + fn), "f1": 2 * tp / (2 * tp + fp + fn)}[metric]
+
+
+def test_intervals_without_labels_hold_the_realised_figure() -> None:
+    # 200 trials at 95 %: fewer than 178 hits happen with probability 3e-4 each if coverage is 95 %
+    rng = np.random.default_rng(1)
+    hits = dict.fromkeys(_METRICS, 0)
+    for _ in range(200):
+        scores, _, truth = _world(rng, 800)
+        calibration = calibrate(scores, truth)
+        scores, answer, truth = _world(rng, 600)
+        counts = score_counts(scores, answer)
+        for metric in _METRICS:
+            found = estimate(counts, calibration, metric, label=None if metric == "accuracy" else 1)
+            assert found is not None
+            hits[metric] += found.low <= _realised(metric, scores, answer, truth) <= found.high
+    assert all(178 <= n <= 199 for n in hits.values()), hits
+
+
+@pytest.mark.parametrize("metric", _METRICS)
+def test_certain_scores_give_the_metric_itself(metric: Metric) -> None:
+    """Brute force: when a score says the truth, the expected counts are the counts."""
+    rng = np.random.default_rng(2)
+    truth, answer = rng.integers(0, 2, 400), rng.integers(0, 2, 400)
+    sure = np.eye(2)[truth]
+    chance = np.repeat([[0.0], [1.0]], BINS_N // 2, axis=0).T  # (1, bins)
+    calibration = Calibration(
+        chance=np.repeat(chance, 2, axis=0), block=np.zeros((2, BINS_N), dtype=np.int64), variance=np.zeros((2, BINS_N)), n=1e9
+    )
+    found = estimate(score_counts(sure, answer), calibration, metric, label=None if metric == "accuracy" else 1)
+    assert found is not None
+    assert found.value == pytest.approx(_realised(metric, sure, answer, truth))
+    assert found.low == pytest.approx(found.high)
+
+
+def test_the_auc_of_calibrated_scores_is_the_share_of_ordered_pairs() -> None:
+    rng = np.random.default_rng(3)
+    scores, answer, truth = _world(rng, 40_000)
+    found = estimate(score_counts(scores, answer), calibrate(scores, truth), "roc_auc", label=1)
+    assert found is not None
+    assert found.value == pytest.approx(_realised("roc_auc", scores, answer, truth), abs=0.003)
+
+
+def test_no_record_gives_no_figure() -> None:
+    calibration = calibrate(np.empty((0, 2)), np.empty(0, dtype=np.int64))
+    assert estimate(np.zeros((2, 2, BINS_N)), calibration, "accuracy") is None
+    assert calibration.n == 0.0
+
+
+def test_weights_undo_a_covariate_shift() -> None:
+    """The score is wrong where x is high; production is mostly there. Unweighted calibration misses it, weights do not."""
+    rng = np.random.default_rng(4)
+
+    def rows(n: int, high: float) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        x = (rng.random(n) < high).astype(float)
+        p = np.where(x > 0, 0.6, 0.95)
+        score = np.full(n, 0.9)
+        return np.column_stack([x, rng.normal(size=n)]), np.column_stack([1 - score, score]), (rng.random(n) < p).astype(int)
+
+    x, scores, truth = rows(1500, 0.2)
+    x_now, scores_now, truth_now = rows(1500, 0.8)
+    counts = score_counts(scores_now, np.ones(1500, dtype=int))
+    weight = density_ratio(x, x_now, seed=0)
+    plain, weighted = estimate(counts, calibrate(scores, truth), "accuracy"), estimate(counts, calibrate(scores, truth, weight), "accuracy")
+    assert plain is not None
+    assert weighted is not None
+    assert abs(plain.value - truth_now.mean()) > 0.15
+    assert abs(weighted.value - truth_now.mean()) < 0.05
+    assert weighted.n == pytest.approx(effective_n(weight))
+    assert effective_n(weight) < 1000
+
+
+def _ppi_world(rng: np.random.Generator, n: int = 80, many: int = 4000) -> tuple[Floats, Floats, Floats]:
+    p = rng.beta(2, 1, many)
+    y = (rng.random(many) < p).astype(float)
+    return y[:n], p[:n], p[n:]
+
+
+def test_ppi_agrees_with_ppi_python() -> None:
+    """Figures of ppi-python 0.2.3, `ppi_mean_ci(Y, Yhat, Yhat_unlabeled, alpha=0.05)` on the same arrays; it fits lambda on pooled rows."""
+    y, f, rest = _ppi_world(np.random.default_rng(7))
+    found = powered_mean(y, f, rest)
+    assert np.allclose((found.low, found.high), PPI_PYTHON, atol=0.004)
+
+
+def test_ppi_covers_with_known_inclusion_probabilities_and_is_shorter_than_labels_alone() -> None:
+    rng = np.random.default_rng(8)
+    hits, lengths = 0, []
+    for _ in range(300):
+        p = rng.beta(2, 1, 3000)
+        y = (rng.random(3000) < p).astype(float)
+        pi = np.clip(0.02 + 0.16 * (1 - np.abs(2 * p - 1)), 0.0, 1.0)
+        rows = rng.random(3000) < pi
+        found = powered_mean(y[rows], p[rows], p, 1.0 / pi[rows])
+        alone = powered_mean(y[rows], 0.0 * p[rows], 0.0 * p, 1.0 / pi[rows])
+        hits += found.low <= y.mean() <= found.high
+        lengths.append((found.high - found.low) / (alone.high - alone.low))
+    assert 270 <= hits <= 299  # 3e-4 and less at 95 % coverage
+    assert np.mean(lengths) < 0.95
+
+
+def test_a_useless_prediction_costs_nothing_and_a_ratio_is_covered() -> None:
+    rng = np.random.default_rng(9)
+    hits = 0
+    for _ in range(200):
+        scores, answer, truth = _world(rng, 3000)
+        rows = rng.random(3000) < 0.1
+        y, f = (np.column_stack([2.0 * x * answer, x + answer]) for x in (truth.astype(float), scores[:, 1]))
+        found = powered_ratio(y[rows], f[rows], f)
+        hits += found.low <= _realised("f1", scores, answer, truth) <= found.high
+    assert hits >= 178  # 95 % of 200 is 190; fewer than 178 happens once in 4,000
+    y = rng.random(200)
+    assert powered_mean(y, rng.random(200), rng.random(5000)).high - powered_mean(y, y * 0, y * 0).high < 0.01
+
+
+def test_labels_move_a_label_free_figure_only_when_they_contradict_it() -> None:
+    free, few = Estimated(value=0.9, low=0.88, high=0.92, n=1000.0), Estimated(value=0.86, low=0.81, high=0.91, n=100.0)
+    assert until_contradicted(free, few).value == 0.9
+    far = Estimated(value=0.5, low=0.45, high=0.55, n=100.0)
+    assert until_contradicted(free, far).value == pytest.approx(0.5, abs=0.01)
+
+
+def test_label_shift_is_found_with_its_interval_by_answers_and_by_scores() -> None:
+    rng = np.random.default_rng(10)
+    prior, now = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.3, 0.5])
+    middle = np.eye(3) * 2.0
+
+    def draw(share: Floats, n: int) -> tuple[Floats, NDArray[np.int64]]:
+        truth = rng.choice(3, n, p=share)
+        x = middle[truth] + rng.normal(size=(n, 3))
+        odds = prior * np.exp(x @ middle.T - 0.5 * (middle**2).sum(axis=1))
+        return odds / odds.sum(axis=1, keepdims=True), truth
+
+    hits = np.zeros((2, 3))
+    for _ in range(200):
+        before, truth = draw(prior, 1500)
+        after, _ = draw(now, 1200)
+        table = np.bincount(3 * before.argmax(axis=1) + truth, minlength=9).reshape(3, 3).astype(float)
+        answers = np.bincount(after.argmax(axis=1), minlength=3).astype(float)
+        for at, found in enumerate((by_answers(table, answers), by_scores(after, prior))):
+            assert found is not None
+            assert found.share.sum() == pytest.approx(1.0)
+            hits[at] += (found.low <= now) & (now <= found.high)
+    assert (hits >= 178).all(), hits  # 95 % of 200 is 190
+    assert by_answers(np.full((3, 3), 10.0), answers) is None
