@@ -27,7 +27,8 @@ format: $(VENV)/.ready
 	$(BIN)/ruff format .
 
 prove: $(VENV)/.ready helm checkov
-	$(BIN)/pytest -m prove --timeout 7200 -s
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m prove --timeout 7200
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.prove
 
 bench: $(VENV)/.ready data
 	$(BIN)/python -m tests.bench

@@ -49,12 +49,16 @@ class Records:
 def built(cls: type[Any]) -> tuple[Detector, Reference]:
     """The detector's example and the reference that it starts from."""
     detector: Detector = cls.example()
-    rows = records(detector, N, seed=0)
-    read = next((_KINDS[x] for x in sorted(cls.eats) if x in _KINDS), ColumnKind.NUMERIC)
+    return detector, reference_of(detector, records(detector, N, seed=0))
+
+
+def reference_of(detector: Detector, rows: Records) -> Reference:
+    """A reference of these rows."""
+    read = next((_KINDS[x] for x in sorted(detector.eats) if x in _KINDS), ColumnKind.NUMERIC)
     own = {subject: values for subject, values in rows.columns.items() if subject not in {CONTENT, "output.scores"}}
-    kinds = {c: ColumnKind.CATEGORY if Eats.TABLE in cls.eats and v.dtype == object else read for c, v in own.items()}
+    kinds = {c: ColumnKind.CATEGORY if Eats.TABLE in detector.eats and v.dtype == object else read for c, v in own.items()}
     bare = Reference(columns=rows.columns, kinds=kinds, sketches={}, bound=rows.pairs, digest="example")
-    return detector, replace(bare, sketches=_sketches(rows, bare))
+    return replace(bare, sketches=_sketches(rows, bare))
 
 
 def records(detector: Detector, n: int, *, seed: int, is_shifted: bool = False) -> Records:

@@ -1,24 +1,15 @@
-"""`prove` tests run only when asked for (`make prove`); what they found becomes docs/validity.md."""
+"""`prove` tests run only when asked for (`make prove`); what they found becomes a part of docs/validity.md."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
 
 import pytest
 
 from tests.docs_blocks import Block, blocks_run_by
+from tests.prove.results import SHARP
 
 _ROWS = pytest.StashKey[list[tuple[str, ...]]]()
-_HEAD = """# Validity: what the guarantees did when they were tried
-
-Written by `make prove`; not edited by hand. Every quiet stream has at least 5,000 records and 300 looks and, where there is a reference,
-one of its own. "Limit" is what the figure must keep to, with room for chance: a valid detector would miss it with the stated probability.
-An e-process: share of streams that ever cross 1/alpha. An e-detector: mean number of panes to the first false alarm, streams without one
-counted at their length, so the figure is a lower bound.
-
-| what | claim | figure | limit | streams | chance that a valid one misses |
-|---|---|---|---|---|---|
-"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,7 +45,5 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     rows = session.config.stash[_ROWS]
     is_whole = exitstatus == pytest.ExitCode.OK and not session.config.option.keyword
     if rows and is_whole:
-        table = "\n".join("| " + " | ".join(row) + " |" for row in sorted(rows))
-        path = Path(session.config.rootpath) / "docs" / "validity.md"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(_HEAD + table + "\n")
+        SHARP.parent.mkdir(parents=True, exist_ok=True)
+        SHARP.write_text(json.dumps(rows))

@@ -11,18 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from detectors.types import Increment, Pairs, Reference
-
-LOG_FLAKE = math.log(1e-7)
-"""Logarithm of the chance that a valid detector fails one judgement; the suite makes about 30 of them."""
-
-
-def most_crossings(trials: int, alpha: float) -> int:
-    """Smallest c with P(Binomial(trials, alpha) > c) <= the flake probability."""
-    counts = np.arange(trials + 1)
-    return int(counts[np.argmax(binom.logsf(counts, trials, alpha) <= LOG_FLAKE)])
+from tests.prove.limits import LOG_FLAKE, most_crossings, room_of_runs
 
 
 @dataclass
@@ -40,8 +31,7 @@ class Judge:
 
     def run_lengths(self, what: str, runs: NDArray[np.float64], least: float) -> None:
         """An e-detector's mean run length, censored at the stream's end, may miss `least` only by chance (Gaussian room)."""
-        spread = min(float(runs.std(ddof=1)), least)  # a detector that only just keeps its promise has runs spread like their mean
-        room = spread * math.sqrt(-2.0 * LOG_FLAKE / len(runs))
+        room = room_of_runs(runs, least)
         self._note(what, f"mean run >= {least:.1f} panes", f"{runs.mean():.1f}", f"{least - room:.1f}", str(len(runs)))
         assert runs.mean() + room >= least, f"{what}: mean run {runs.mean():.1f} panes, at least {least:.1f} promised"
 

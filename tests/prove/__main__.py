@@ -1,0 +1,40 @@
+"""`python -m tests.prove [--only NAME …] [--short] [--minutes N]`: try the detectors, write docs/validity.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from detectors import registry
+from tests.prove.page import write
+from tests.prove.run import FULL, SHORT, rows, run
+from tests.prove.worlds import WORLDS
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", nargs="+", default=[], choices=registry.names(), metavar="NAME")
+    parser.add_argument("--short", action="store_true", help="a few trials of each")
+    parser.add_argument("--minutes", type=float, default=110.0, help="stop after so long; a further run goes on")
+    asked = parser.parse_args()
+    begun = time.time()
+    names = asked.only or registry.names()
+
+    def say(line: str) -> None:
+        print(f"{time.time() - begun:6.0f} s  {line}", flush=True)
+
+    is_whole = run(names, SHORT if asked.short else FULL, until=begun + asked.minutes * 60.0, say=say)
+    found = list(rows(names))
+    promised = {w.name for w in WORLDS if w.is_inside}
+    broken = [row for row in found if not row.is_kept and row.what.partition(",")[0] in promised]
+    for row in broken if not asked.only else found:
+        print(f"{'BROKEN ' if row in broken else ''}{row.detector} | {row.what} | {row.claim} | {row.figure} | limit {row.limit} | {row.n}")
+    if not asked.only and not asked.short:
+        write(found, is_whole=is_whole)
+    say(f"{len(found)} judgements, {len(broken)} broken{'' if is_whole else '; not all was tried: run it again'}")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""What trials came to, kept by the sources that they depend on: killed at any time, `python -m tests.prove` goes on where it was."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from detectors import registry
+
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / ".cache" / "prove"
+SHARP = KEPT / "sharp.json"
+"""Rows of the proofs in tests/statistical, from their last whole run."""
+_OWN = ["tests/prove/trials.py", "tests/prove/worlds.py", "detectors/examples.py"]
+
+
+@cache
+def digest_of_sources(name: str) -> str:
+    """Of the detector's file, of all files of `detectors` that it imports, and of the trials themselves."""
+    module = registry.detector_class(name).__module__
+    files, waiting = set(_OWN), [f"{module.replace('.', '/')}.py"]
+    while waiting:
+        file = waiting.pop()
+        if file in files or not (ROOT / file).exists():
+            continue
+        files.add(file)
+        for node in ast.walk(ast.parse((ROOT / file).read_text())):
+            found = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            found += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            waiting += [f"{m.replace('.', '/')}.py" for m in found if m.startswith("detectors")]
+    sha = hashlib.sha256()
+    for file in sorted(files):
+        sha.update(file.encode() + b"\0" + (ROOT / file).read_bytes())
+    return sha.hexdigest()[:16]
+
+
+def load(name: str, what: str) -> list[dict[str, Any]]:
+    """Trials that are there, in the order of their seeds."""
+    file = _file(name, what)
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def keep(name: str, what: str, found: list[dict[str, Any]]) -> None:
+    """All trials so far, whole or not at all."""
+    file = _file(name, what)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text("".join(json.dumps(row) + "\n" for row in found))
+    part.replace(file)
+
+
+def _file(name: str, what: str) -> Path:
+    return KEPT / f"{name}-{digest_of_sources(name)}" / f"{what.replace('/', '_')}.ndjson"
