@@ -103,6 +103,16 @@ def check(
 
 
 @app.command()
+def detectors(
+    *, as_json: AsJson = False, markdown: Annotated[bool, typer.Option("--markdown", help="As docs/detectors.md is written.")] = False
+) -> None:
+    """Every detector that can be used, plug-ins too: what it reads, promises, assumes and costs."""
+    from daemon.detector_list import show_detectors  # noqa: PLC0415 (start-up time of every other command)
+
+    show_detectors(as_json=as_json, is_markdown=markdown)
+
+
+@app.command()
 def replay(
     *,
     records: Annotated[Path, typer.Option("--records", help="NDJSON of records as posted to /v1/records.")],

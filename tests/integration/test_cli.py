@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
 TOKEN = "s3cret"
 COMMANDS = {"serve", "demo", "check", "replay", "status", "retrain", "approve", "promote", "rollback", "pause", "resume", "runs"}
-COMMANDS |= {"incidents", "acknowledge", "mute", "close", "backup", "restore"}
+COMMANDS |= {"incidents", "acknowledge", "mute", "close", "backup", "restore", "detectors"}
 
 
 class Served:
