@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daemon.settings_monitors import LOSSES
 from detectors.types import ColumnKind
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings, RetrainSettings, Settings
 
 _FEWEST_LABELS = 2
+_CLASS_METRICS = ["f1", "precision", "recall", "accuracy", "roc_auc", "log_loss", "brier"]
 _DAY_S = 86_400.0
 
 
@@ -54,7 +56,8 @@ def findings(settings: Settings) -> list[Finding]:
     found = list(_names(settings))
     for i, model in enumerate(settings.models):
         at = ("models", i)
-        for part in (_labels(model), _reference(model), _times(model), _columns(model), _fairness(model), _retrain(model)):
+        rules = (_labels, _reference, _times, _columns, _performance, _fairness, _retrain)
+        for part in (rule(model) for rule in rules):
             found += [Finding((*at, *f.path), f.value, f.rule, f.remedy) for f in part]
     return found
 
@@ -64,6 +67,20 @@ def _names(settings: Settings) -> Iterator[Finding]:
     for i, name in enumerate(names):
         if name in names[:i]:
             yield Finding(("models", i, "name"), name, "must be the name of one model only", "rename one of them")
+
+
+def _performance(model: ModelSettings) -> Iterator[Finding]:
+    wanted, task = model.monitors.performance, model.task
+    if wanted is None:
+        return
+    at = ("monitors", "performance")
+    fit = {"tabular-regression": ["mae", "rmse"], "text-generation": ["score"]}.get(task, _CLASS_METRICS)
+    if wanted.metric is not None and wanted.metric not in fit:
+        yield Finding((*at, "metric"), wanted.metric, f"is no metric of {task}", f"one of: {', '.join(fit)}")
+    elif model.metric() in LOSSES and wanted.minimum is not None:
+        yield Finding((*at, "minimum"), wanted.minimum, f"of {model.metric()} less is better", "give `maximum`")
+    elif model.metric() not in LOSSES and wanted.maximum is not None:
+        yield Finding((*at, "maximum"), wanted.maximum, f"of {model.metric()} more is better", "give `minimum`")
 
 
 def _labels(model: ModelSettings) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from daemon.settings_executor import ExecutorSettings
-from daemon.settings_monitors import Monitors
+from daemon.settings_monitors import Metric, Monitors
 from daemon.settings_part import Name, Part, Positive, Ratio, Word
 from detectors.types import ColumnKind
 
@@ -192,6 +192,13 @@ class ModelSettings(Part):
         else:
             kinds["output.text"] = ColumnKind.TEXT
         return kinds
+
+    def metric(self) -> Metric:
+        """What performance is judged by: the settings' choice, or the task's."""
+        wanted = self.monitors.performance.metric if self.monitors.performance is not None else None
+        if wanted is not None:
+            return wanted
+        return "f1" if self.task.endswith("classification") else "mae" if self.task == "tabular-regression" else "score"
 
     def protected(self) -> list[str]:
         """Names of the protected columns."""

@@ -46,17 +46,27 @@ class DriftSettings(Part):
         return list(dict.fromkeys(names))
 
 
+Metric = Literal["f1", "precision", "recall", "accuracy", "roc_auc", "log_loss", "brier", "mae", "rmse", "score"]
+LOSSES = frozenset({"log_loss", "brier", "mae", "rmse"})
+"""Less is better: `maximum` and `max_rise` are theirs, `minimum` and `max_drop` the others'."""
+
+
 class PerformanceSettings(Part):
     """Performance by labels that come late."""
 
-    metric: Literal["f1", "precision", "recall", "accuracy"] = "f1"
-    """Per class of the model's labels; accuracy is one for all."""
+    metric: Metric | None = None
+    """What alarms. Classes: f1, precision, recall, roc_auc (each class), accuracy, log_loss, brier. Numbers: mae, rmse. Generated texts:
+    score (judgements, or exact match with a wanted text). None = f1, mae or score, by the task."""
     minimum: Ratio | None = None
-    """Alarm when the metric is below this."""
+    """Alarm when the metric is below this (a loss: see `maximum`)."""
     max_drop: Ratio | None = 0.05
     """Alarm when the metric is further below what the model had on the bound rows. Ignored when `minimum` is given."""
+    maximum: Positive | None = None
+    """Of a loss (log_loss, brier, mae, rmse): alarm when it is above this."""
+    max_rise: Positive | None = 0.1
+    """Of a loss: alarm when it is above what it was on the bound rows by more than this share. Ignored when `maximum` is given."""
     tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
-    """Risk: extra loss above the source bound that is still no harm."""
+    """Risk: extra loss above the source bound that is still no harm; points (classes, judged texts) or a share of the bound (numbers)."""
     mean_days_between_false_alarms: Positive = 90.0
     """Of all performance and risk monitors of this model together."""
 

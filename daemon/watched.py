@@ -11,6 +11,7 @@ from rich.table import Table
 
 from daemon.act.send import is_understood, targets_of
 from daemon.decide.monitors.all import monitors
+from daemon.settings_monitors import LOSSES
 from daemon.show.guard import is_loopback
 from detectors.types import Kind
 
@@ -77,7 +78,9 @@ def notes(model: ModelSettings) -> list[str]:
     if model.monitors.quality is not None:
         days = model.monitors.quality.mean_days_between_false_alarms
         found.append(f"All quality monitors together: one false alarm in {days:g} days on average; they never train.")
-    if performance is not None and model.labels and (performance.minimum is not None or model.reference.bound is not None):
+    fixed = None if performance is None else performance.maximum if model.metric() in LOSSES else performance.minimum
+    is_judged = bool(model.labels) or not model.task.endswith("classification")
+    if performance is not None and is_judged and (fixed is not None or model.reference.bound is not None):
         days = performance.mean_days_between_false_alarms
         found.append(f"All performance and risk monitors together: one false alarm in {days:g} days on average.")
     if model.reference.kind == "learn":
@@ -86,9 +89,10 @@ def notes(model: ModelSettings) -> list[str]:
             "no drift is told before."
         )
     if performance is not None and model.reference.bound is None:
-        watched = f"only {performance.metric} below {performance.minimum:g}" if performance.minimum else "no performance"
+        side = "above" if model.metric() in LOSSES else "below"
+        watched = f"only {model.metric()} {side} {fixed:g}" if fixed else "no performance"
         found.append(f"Without reference.bound {watched} alarms before the first promotion, and no drift can be harmful.")
-    if performance is not None and not model.labels:
+    if performance is not None and not is_judged:
         found.append("Without labels (the classes) performance is not watched.")
     if model.retrain is None:
         found.append("Without retrain the model is watched only.")

@@ -72,7 +72,7 @@ def alarm_kind(detector: str) -> AlarmKind:
         return AlarmKind.QUALITY
     if Eats.GROUPS in eats:
         return AlarmKind.FAIRNESS
-    return AlarmKind.PERFORMANCE if Eats.PAIRS in eats else AlarmKind.DRIFT
+    return AlarmKind.PERFORMANCE if eats & {Eats.PAIRS, Eats.VALUES, Eats.QUALITY} else AlarmKind.DRIFT
 
 
 def alarms(verdicts: Iterable[Verdict]) -> list[Verdict]:

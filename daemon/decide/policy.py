@@ -97,8 +97,9 @@ class Rules:
     @classmethod
     def of(cls, model: ModelSettings) -> Rules:
         """Of one model's settings."""
-        is_judged = model.monitors.performance is not None and model.task.endswith("classification") and bool(model.labels)
-        expects = model.labels_expected and is_judged
+        is_asked = "performance" in model.monitors.model_fields_set  # not every text is judged, not every number comes true
+        is_judged = bool(model.labels) if model.task.endswith("classification") else is_asked
+        expects = model.labels_expected and is_judged and model.monitors.performance is not None
         return cls(retrain=model.retrain, blind_after_s=model.monitors.blind_after_s, labels_expected=expects)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from detectors.performance.rate import Rate, Unused, binomial, check_settings, rate_verdict
+from detectors.performance.rate import Rate, Unused, check_settings, rate_verdict, weighted
 from detectors.registry import register
 from detectors.sketches.confusion import Confusion
 from detectors.types import Eats, Kind, Score
@@ -28,7 +28,7 @@ class F1:
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.PAIRS})
     evidence: ClassVar[type[Score]] = Score
     guarantee: ClassVar[str] = "given the number of such pairs the interval holds with at least 1 - alpha at one look, for every n"
-    assumption: ClassVar[str] = "pairs independent; speaks of labelled records only; one sampling probability, so that weights cancel"
+    assumption: ClassVar[str] = "pairs independent; speaks of labelled records only; with uneven weights the interval holds about"
     cost: ClassVar[str] = "O(cells) of the confusion counts; needs labels"
     source: ClassVar[str] = "Clopper & Pearson 1934, for J (Jaccard's index)"
 
@@ -62,9 +62,9 @@ class F1:
     def step(self, state: Unused, data: Window) -> tuple[Unused, Verdict]:
         """One look at a window."""
         confusion = data.confusion if isinstance(data.confusion, Confusion) else Confusion()
-        found = confusion.rates(self.label)
+        found = confusion.tallies(self.label)
         verdict = rate_verdict(
-            f1_rate(found.tp, found.fp + found.fn, self.alpha),
+            f1_of(weighted(found.tp, found.tp.plus(found.fp, found.fn), self.alpha)),
             detector=self.name,
             subject=self.subject,
             minimum=self.minimum,
@@ -75,9 +75,8 @@ class F1:
         return state, verdict
 
 
-def f1_rate(tp: int, errors: int, alpha: float) -> Rate:
-    """F1 of `tp` right pairs and `errors` = FP + FN wrong ones."""
-    found = binomial(tp, tp + errors, alpha)
+def f1_of(found: Rate) -> Rate:
+    """F1 by the share J of right ones among the pairs that have the label as truth or as answer."""
     if not found.n:
         return found
     value, low, high = (2.0 * j / (1.0 + j) for j in (found.value, found.low, found.high))

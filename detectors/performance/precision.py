@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from detectors.performance.rate import Unused, binomial, check_settings, rate_verdict
+from detectors.performance.rate import Unused, check_settings, rate_verdict, weighted
 from detectors.registry import register
 from detectors.sketches.confusion import Confusion
 from detectors.types import Eats, Kind, Score
@@ -24,7 +24,7 @@ class Precision:
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.PAIRS})
     evidence: ClassVar[type[Score]] = Score
     guarantee: ClassVar[str] = "given how many answers of the label, the interval holds with at least 1 - alpha at one look, for every n"
-    assumption: ClassVar[str] = "pairs independent; speaks of labelled records only; one sampling probability, so that weights cancel"
+    assumption: ClassVar[str] = "pairs independent; speaks of labelled records only; with uneven weights the interval holds about"
     cost: ClassVar[str] = "O(cells) of the confusion counts; needs labels"
     source: ClassVar[str] = "Clopper & Pearson 1934"
 
@@ -58,9 +58,9 @@ class Precision:
     def step(self, state: Unused, data: Window) -> tuple[Unused, Verdict]:
         """One look at a window."""
         confusion = data.confusion if isinstance(data.confusion, Confusion) else Confusion()
-        found = confusion.rates(self.label)
+        found = confusion.tallies(self.label)
         verdict = rate_verdict(
-            binomial(found.tp, found.tp + found.fp, self.alpha),
+            weighted(found.tp, found.tp.plus(found.fp), self.alpha),
             detector=self.name,
             subject=self.subject,
             minimum=self.minimum,

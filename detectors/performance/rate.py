@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scipy.special import betaincinv
 
 from detectors.types import Outcome, Score, Verdict
+
+if TYPE_CHECKING:
+    from detectors.sketches.confusion import Tally
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +36,21 @@ def binomial(hits: int, n: int, alpha: float) -> Rate:
     low = float(betaincinv(hits, n - hits + 1, alpha / 2.0)) if hits else 0.0
     high = float(betaincinv(hits + 1, n - hits, 1.0 - alpha / 2.0)) if hits < n else 1.0
     return Rate(hits=hits, n=n, value=hits / n, low=low, high=high)
+
+
+def weighted(hits: Tally, of: Tally, alpha: float) -> Rate:
+    """Of weighted pairs: the same interval at (sum w)^2 / (sum w^2) pairs, Kish's effective number (Korn & Graubard 1998).
+
+    With equal weights it is `binomial`; with others it holds about, not at least.
+    """
+    if not of.n or of.w2 <= 0.0:
+        return binomial(0, 0, alpha)
+    n = of.w * of.w / of.w2
+    share = min(1.0, max(0.0, hits.w / of.w))
+    k = share * n
+    low = float(betaincinv(k, n - k + 1, alpha / 2.0)) if k > 0.0 else 0.0
+    high = float(betaincinv(k + 1, n - k, 1.0 - alpha / 2.0)) if k < n else 1.0
+    return Rate(hits=hits.n, n=of.n, value=share, low=min(low, share), high=max(high, share))
 
 
 def check_settings(alpha: float, minimum: float | None, min_n: int) -> None:

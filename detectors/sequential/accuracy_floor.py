@@ -28,6 +28,6 @@ class AccuracyFloor(Floor):
         """For contract tests and documentation."""
         return cls(minimum=0.8, alpha=0.01)
 
-    def errors(self, pairs: Pairs) -> NDArray[np.bool_]:
-        """Every pair; an error when label and answer differ."""
-        return np.asarray(pairs.predicted != pairs.label, dtype=np.bool_)
+    def counts(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Every pair."""
+        return np.ones(pairs.n, dtype=np.bool_)

@@ -23,10 +23,9 @@ class F1Floor(LabelFloor):
 
     metric: ClassVar[str] = "f1"
 
-    def errors(self, pairs: Pairs) -> NDArray[np.bool_]:
-        """Of the pairs that are or were called the label: an error when the two differ."""
-        counts = np.asarray((pairs.predicted == self.label) | (pairs.label == self.label), dtype=np.bool_)
-        return np.asarray(pairs.predicted != pairs.label, dtype=np.bool_)[counts]
+    def counts(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Those that are or were called the label."""
+        return np.asarray((pairs.predicted == self.label) | (pairs.label == self.label), dtype=np.bool_)
 
     def metric_at(self, success: float) -> float:
         """F1 = 2s / (1 + s)."""

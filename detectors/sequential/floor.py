@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
+import numpy as np
+
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
 from detectors.sequential.interval import lower_share
-from detectors.sequential.share import NO_LIMIT, ShareState, recent_share, start_share, step_share
+from detectors.sequential.share import NO_LIMIT, ShareState, recent_share, relative_weight, start_share, step_losses, step_share
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Pairs, Reference, Verdict
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -35,6 +36,8 @@ class Floor:
     """Floor = lower bound (at delta) of the metric on the bound rows, less this. Ignored when `minimum` is given."""
     delta: float = 0.01
     """Chance that the lower bound on the bound rows fails; not used with `minimum`."""
+    most_weight: float = 1.0
+    """The largest weight of a pair, 1 / its least chance to be sampled; a heavier one counts as this."""
 
     name: ClassVar[str]
     metric: ClassVar[str]
@@ -63,9 +66,13 @@ class Floor:
         """The metric."""
         return self.metric
 
-    def errors(self, pairs: Pairs) -> NDArray[np.bool_]:
-        """The pairs that count, True = error, shape (at most n,)."""
+    def counts(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Which pairs count, shape (n,)."""
         raise NotImplementedError
+
+    def errors(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """The pairs that count, True = label and answer differ, shape (at most n,)."""
+        return np.asarray(pairs.predicted != pairs.label, dtype=np.bool_)[self.counts(pairs)]
 
     def metric_at(self, success: float) -> float:
         """The metric at a share of successes among the pairs that count."""
@@ -89,7 +96,12 @@ class Floor:
 
     def step(self, state: ShareState, data: Increment) -> tuple[ShareState, Verdict]:
         """One closed pane's newly labelled pairs; a pane without any that counts is no step."""
-        state = step_share(state, self.errors(data.pairs), restart_alpha=self.alpha)
+        weight = relative_weight(data.pairs, self.most_weight)
+        if weight is None:
+            state = step_share(state, self.errors(data.pairs), restart_alpha=self.alpha)
+        else:
+            x = self.errors(data.pairs).astype(np.float64)
+            state = step_losses(state, x, restart_alpha=self.alpha, weight=weight[self.counts(data.pairs)])
         log10_e = log10_mean(state.log_m) if state.n else 0.0
         is_alarm = is_reached(log10_e, self.alpha)
         share, share_low, share_high, n = recent_share(state, is_alarm=is_alarm)

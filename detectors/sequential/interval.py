@@ -39,11 +39,12 @@ def log_likelihood(k: ArrayLike, n: ArrayLike, p: ArrayLike) -> Floats:
     return np.asarray(xlogy(hits, p) + xlog1py(draws - hits, -np.asarray(p)), dtype=np.float64)
 
 
-def share_sequence(k: int, n: int, alpha: float) -> tuple[float, float]:
+def share_sequence(k: float, n: float, alpha: float) -> tuple[float, float]:
     """Confidence sequence of a share: P(ever false) <= alpha while the conditional share stays the same.
 
     All p at which mixture likelihood / likelihood(p) < 1/alpha: that ratio is a martingale of mean 1 at the true p (Ville's inequality;
-    Robbins' method of mixtures, see Waudby-Smith & Ramdas 2024, arXiv:2010.09686). n = 0 gives (0, 1). Cost: 60 halvings.
+    Robbins' method of mixtures, see Waudby-Smith & Ramdas 2024, arXiv:2010.09686). Of values in [0, 1], k their sum, its mean is at most 1
+    (a likelihood is convex in the value): it holds, wider than need be. n = 0 gives (0, 1). Cost: 60 halvings.
     """
     if n == 0:
         return 0.0, 1.0
@@ -51,7 +52,7 @@ def share_sequence(k: int, n: int, alpha: float) -> tuple[float, float]:
     return _edge(k, n, least, outside=0.0), _edge(k, n, least, outside=1.0)
 
 
-def _edge(k: int, n: int, least: float, outside: float) -> float:
+def _edge(k: float, n: float, least: float, outside: float) -> float:
     """Where the log-likelihood falls to `least` between the maximum k/n and `outside`."""
     inside = k / n
     if inside == outside:

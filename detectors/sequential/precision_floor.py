@@ -23,7 +23,6 @@ class PrecisionFloor(LabelFloor):
 
     metric: ClassVar[str] = "precision"
 
-    def errors(self, pairs: Pairs) -> NDArray[np.bool_]:
-        """Of the pairs predicted as the label: an error when the other one differs."""
-        counts = np.asarray(pairs.predicted == self.label, dtype=np.bool_)
-        return np.asarray(pairs.predicted != pairs.label, dtype=np.bool_)[counts]
+    def counts(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Those predicted as the label."""
+        return np.asarray(pairs.predicted == self.label, dtype=np.bool_)

@@ -23,7 +23,6 @@ class RecallFloor(LabelFloor):
 
     metric: ClassVar[str] = "recall"
 
-    def errors(self, pairs: Pairs) -> NDArray[np.bool_]:
-        """Of the pairs that are the label: an error when the other one differs."""
-        counts = np.asarray(pairs.label == self.label, dtype=np.bool_)
-        return np.asarray(pairs.predicted != pairs.label, dtype=np.bool_)[counts]
+    def counts(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Those that are the label."""
+        return np.asarray(pairs.label == self.label, dtype=np.bool_)

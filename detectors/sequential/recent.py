@@ -23,18 +23,23 @@ def no_sums(width: int) -> Floats:
     return np.zeros((3, 1 + width))
 
 
-def add_sums(recent: Floats, n: int, sums: Floats, *, log10_e: float, alpha: float) -> Floats:
+def add_sums(recent: Floats, n: float, sums: Floats, *, log10_e: float, alpha: float) -> Floats:
     """A pane of n records with its sums, shape (width,), and the evidence after it; the argument does not change."""
     moved = recent.copy()
     if recent[1, 0] >= BLOCK_N:
         moved[0], moved[1] = recent[1], 0.0
-    moved[1:] += np.concatenate([[float(n)], sums])
+    moved[1:] += np.concatenate([[n], sums])
     if log10_e <= -_REST * math.log10(alpha):
         moved[2] = 0.0
     return moved
 
 
+def latest_sums(recent: Floats, *, is_alarm: bool) -> Floats:
+    """Count and sums of both blocks, (1 + width,); in an alarm those since the evidence last rested: the change undiluted."""
+    return np.asarray(recent[2] if is_alarm and recent[2, 0] > 0 else recent[:2].sum(axis=0), dtype=np.float64)
+
+
 def latest(recent: Floats, *, is_alarm: bool) -> tuple[int, Floats]:
-    """(n, sums) of both blocks; in an alarm those since the evidence last rested, which shows the change undiluted."""
-    both = recent[2] if is_alarm and recent[2, 0] > 0 else recent[:2].sum(axis=0)
+    """(n, sums) of `latest_sums`."""
+    both = latest_sums(recent, is_alarm=is_alarm)
     return int(both[0]), both[1:]

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from detectors.registry import register
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
-from detectors.sequential.interval import share_sequence, upper_share
-from detectors.sequential.share import NO_LIMIT, ShareState, start_share, step_share
+from detectors.sequential.interval import share_sequence
+from detectors.sequential.loss import Loss, source_loss, usable
+from detectors.sequential.share import NO_LIMIT, ShareState, start_share, step_losses, step_share
 from detectors.types import Eats, EValue, Increment, Kind, Outcome, Reference, Verdict
 
+if TYPE_CHECKING:
+    from detectors.types import Pairs
 
-def start_risk(reference: Reference, *, delta: float, tolerance: float, is_restarting: bool) -> ShareState:
-    """Limit = exact upper bound of the source loss at delta, from rows kept for it alone, plus the tolerance."""
-    bound = reference.bound
-    upper = float(upper_share(int(bound.loss.sum()), bound.n, delta)) if bound.n else 1.0
-    return start_share(upper + tolerance if bound.n else NO_LIMIT, bound_n=bound.n, bound_value=upper, is_restarting=is_restarting)
+
+def start_risk(reference: Reference, loss: Loss, *, delta: float, tolerance: float, is_restarting: bool) -> ShareState:
+    """Limit = upper bound of the source loss at delta, from rows kept for it alone, plus the tolerance (see `limit_of`)."""
+    found = source_loss(reference.bound, loss, (), delta=delta)
+    limit = limit_of(found.upper, loss, tolerance) / found.clip if found.n else NO_LIMIT
+    return start_share(limit, bound_n=found.n, bound_value=found.upper, is_restarting=is_restarting, clip=found.clip)
+
+
+def limit_of(upper: float, loss: Loss, tolerance: float) -> float:
+    """The bound plus the tolerance: points of a loss in [0, 1]; of one in a unit of its own, a share of the bound."""
+    return upper + tolerance if loss.is_bounded else upper * (1.0 + tolerance)
+
+
+def step_risk(state: ShareState, pairs: Pairs, loss: Loss, *, restart_alpha: float | None, most_weight: float) -> ShareState:
+    """One closed pane's newly labelled pairs."""
+    x, weight = usable(pairs, loss, (), clip=state.clip, most_weight=most_weight)
+    if loss is Loss.ERROR and weight is None:
+        return step_share(state, x > 0.0, restart_alpha=restart_alpha)
+    return step_losses(state, x, restart_alpha=restart_alpha, weight=weight)
 
 
 def check_risk(alpha: float, delta: float, tolerance: float) -> None:
@@ -31,7 +48,8 @@ def why_no_limit(state: ShareState) -> str:
     """Why there is nothing to bet against."""
     if state.bound_n == 0:
         return "no labelled rows are kept for the bound on the source loss"
-    return f"the source loss may be as high as {state.bound_value:.2f} ({state.bound_n} bound rows): no room for a bet above it"
+    most = f"{state.bound_value:.3g} ({state.bound_n} bound rows) and is clipped at {state.clip:.3g}"
+    return f"the source loss may be as high as {most}: no room for a bet above it"
 
 
 @register("risk")
@@ -48,9 +66,12 @@ class Risk:
     delta: float = 0.005
     """Part of alpha spent on the source bound; less than alpha."""
     tolerance: float = 0.05
-    """Extra loss that is still no harm."""
+    """Extra loss that is still no harm: points of a loss in [0, 1], otherwise a share of the bound."""
+    most_weight: float = 1.0
+    """The largest weight of a pair, 1 / its least chance to be sampled; a heavier one counts as this."""
 
     name: ClassVar[str]
+    loss: ClassVar[Loss] = Loss.ERROR
     kind: ClassVar[Kind] = Kind.ALARMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.PAIRS})
     evidence: ClassVar[type[EValue]] = EValue
@@ -67,7 +88,7 @@ class Risk:
             raise ValueError(f"delta is a part of alpha and must be less, got {self.delta} of {self.alpha}; half of it is usual")
 
     @classmethod
-    def example(cls) -> Risk:
+    def example(cls) -> Self:
         """For contract tests and documentation."""
         return cls(alpha=0.01, delta=0.005, tolerance=0.05)
 
@@ -78,21 +99,23 @@ class Risk:
 
     def start(self, reference: Reference) -> ShareState:
         """The limit; without bound rows every verdict is INSUFFICIENT."""
-        return start_risk(reference, delta=self.delta, tolerance=self.tolerance, is_restarting=False)
+        return start_risk(reference, self.loss, delta=self.delta, tolerance=self.tolerance, is_restarting=False)
 
     def step(self, state: ShareState, data: Increment) -> tuple[ShareState, Verdict]:
         """One closed pane's newly labelled pairs."""
-        state = step_share(state, data.pairs.loss > 0.0, restart_alpha=None)
-        low, high = share_sequence(state.errors_n, state.n, self.alpha)
-        value = state.errors_n / state.n if state.n else 0.0
+        state = step_risk(state, data.pairs, self.loss, restart_alpha=None, most_weight=self.most_weight)
+        low, high = (state.clip * x for x in share_sequence(state.errors_n, state.n, self.alpha))
+        value = state.clip * state.errors_n / state.n if state.n else 0.0
+        limit = state.clip * state.limit
         log10_e = log10_mean(state.log_m) + math.log10((self.alpha - self.delta) / self.alpha) if state.n else 0.0
-        figures = f"loss {value:.3f} on {state.n} labelled records, between {low:.3f} and {high:.3f}"
+        n = math.ceil(state.n)
+        figures = f"loss {value:.3f} on {n} labelled records, between {low:.3f} and {high:.3f}"
         if state.limit == NO_LIMIT or state.n == 0:
             outcome, because = Outcome.INSUFFICIENT, why_no_limit(state) if state.limit == NO_LIMIT else "no labelled records yet"
         elif is_reached(log10_e, self.alpha):
-            outcome, because = Outcome.ALARM, f"{figures}: above the source bound plus tolerance, {state.limit:.3f}"
+            outcome, because = Outcome.ALARM, f"{figures}: above the source bound plus tolerance, {limit:.3f}"
         else:
-            outcome, because = Outcome.OK, f"{figures}: no evidence that it is above {state.limit:.3f}"
+            outcome, because = Outcome.OK, f"{figures}: no evidence that it is above {limit:.3f}"
         evidence = EValue(log10_e=log10_e, alpha=self.alpha)
         return state, Verdict(
             detector=self.name,
@@ -102,7 +125,25 @@ class Risk:
             value=value,
             low=min(low, value),
             high=max(high, value),
-            n=state.n,
+            n=n,
             because=because,
-            limit=None if state.limit == NO_LIMIT else state.limit,
+            limit=None if state.limit == NO_LIMIT else limit,
         )
+
+
+@register("risk_value")
+@dataclass(frozen=True, kw_only=True)
+class RiskValue(Risk):
+    """Of numbers: the absolute error, clipped at the largest one of every fifth bound row (the others make the bound) and divided by it."""
+
+    loss: ClassVar[Loss] = Loss.ABSOLUTE_ERROR
+    eats: ClassVar[frozenset[Eats]] = frozenset({Eats.VALUES})
+
+
+@register("risk_judged")
+@dataclass(frozen=True, kw_only=True)
+class RiskJudged(Risk):
+    """Of judged answers: 1 less the quality."""
+
+    loss: ClassVar[Loss] = Loss.QUALITY
+    eats: ClassVar[frozenset[Eats]] = frozenset({Eats.QUALITY})

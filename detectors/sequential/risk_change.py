@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from detectors.registry import register
 from detectors.sequential.bets import is_reached, log10_mean
-from detectors.sequential.risk import check_risk, start_risk, why_no_limit
-from detectors.sequential.share import NO_LIMIT, ShareState, recent_share, step_share
+from detectors.sequential.loss import Loss
+from detectors.sequential.risk import check_risk, start_risk, step_risk, why_no_limit
+from detectors.sequential.share import NO_LIMIT, ShareState, recent_share
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 
@@ -22,9 +23,12 @@ class RiskChange:
     delta: float = 0.01
     """Chance that the source bound fails; then the promise is void for the epoch."""
     tolerance: float = 0.05
-    """Extra loss that is still no harm."""
+    """Extra loss that is still no harm: points of a loss in [0, 1], otherwise a share of the bound."""
+    most_weight: float = 1.0
+    """The largest weight of a pair, 1 / its least chance to be sampled; a heavier one counts as this."""
 
     name: ClassVar[str]
+    loss: ClassVar[Loss] = Loss.ERROR
     kind: ClassVar[Kind] = Kind.ALARMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.PAIRS})
     evidence: ClassVar[type[EDetectorValue]] = EDetectorValue
@@ -39,7 +43,7 @@ class RiskChange:
         check_risk(self.alpha, self.delta, self.tolerance)
 
     @classmethod
-    def example(cls) -> RiskChange:
+    def example(cls) -> Self:
         """For contract tests and documentation."""
         return cls(alpha=0.01, delta=0.01, tolerance=0.05)
 
@@ -50,21 +54,22 @@ class RiskChange:
 
     def start(self, reference: Reference) -> ShareState:
         """The limit; without bound rows every verdict is INSUFFICIENT."""
-        return start_risk(reference, delta=self.delta, tolerance=self.tolerance, is_restarting=True)
+        return start_risk(reference, self.loss, delta=self.delta, tolerance=self.tolerance, is_restarting=True)
 
     def step(self, state: ShareState, data: Increment) -> tuple[ShareState, Verdict]:
         """One closed pane's newly labelled pairs; a pane without any is no step."""
-        state = step_share(state, data.pairs.loss > 0.0, restart_alpha=self.alpha)
+        state = step_risk(state, data.pairs, self.loss, restart_alpha=self.alpha, most_weight=self.most_weight)
         log10_e = log10_mean(state.log_m) if state.n else 0.0
         is_alarm = is_reached(log10_e, self.alpha)
-        value, low, high, n = recent_share(state, is_alarm=is_alarm)
+        *shares, n = recent_share(state, is_alarm=is_alarm)
+        value, low, high, limit = (state.clip * x for x in (*shares, state.limit))
         figures = f"loss {value:.3f} on the last {n} labelled records, between {low:.3f} and {high:.3f}"
         if state.limit == NO_LIMIT or n == 0:
             outcome, because = Outcome.INSUFFICIENT, why_no_limit(state) if state.limit == NO_LIMIT else "no labelled records yet"
         elif is_alarm:
-            outcome, because = Outcome.ALARM, f"{figures}: above the source bound plus tolerance, {state.limit:.3f}"
+            outcome, because = Outcome.ALARM, f"{figures}: above the source bound plus tolerance, {limit:.3f}"
         else:
-            outcome, because = Outcome.OK, f"{figures}: no evidence that it rose above {state.limit:.3f}"
+            outcome, because = Outcome.OK, f"{figures}: no evidence that it rose above {limit:.3f}"
         evidence = EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=self.delta)
         return state, Verdict(
             detector=self.name,
@@ -76,5 +81,23 @@ class RiskChange:
             high=high,
             n=n,
             because=because,
-            limit=None if state.limit == NO_LIMIT else state.limit,
+            limit=None if state.limit == NO_LIMIT else limit,
         )
+
+
+@register("risk_value_change")
+@dataclass(frozen=True, kw_only=True)
+class RiskValueChange(RiskChange):
+    """Of numbers: the absolute error, clipped at the largest one of every fifth bound row (the others make the bound) and divided by it."""
+
+    loss: ClassVar[Loss] = Loss.ABSOLUTE_ERROR
+    eats: ClassVar[frozenset[Eats]] = frozenset({Eats.VALUES})
+
+
+@register("risk_judged_change")
+@dataclass(frozen=True, kw_only=True)
+class RiskJudgedChange(RiskChange):
+    """Of judged answers: 1 less the quality."""
+
+    loss: ClassVar[Loss] = Loss.QUALITY
+    eats: ClassVar[frozenset[Eats]] = frozenset({Eats.QUALITY})

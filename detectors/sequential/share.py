@@ -1,7 +1,8 @@
-"""What risk and the floors have in common: a bet that the share of errors among the pairs that count is above a limit."""
+"""What risk, floors and ceilings have in common: a bet that the mean of losses in [0, 1] (a share of errors, say) is above a limit."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,12 @@ import numpy as np
 
 from detectors.sequential.bets import NOTHING, STAKES, log10_mean, log_raise, restart, targets_above
 from detectors.sequential.interval import share_sequence
-from detectors.sequential.recent import add_sums, latest, no_sums
+from detectors.sequential.recent import add_sums, latest_sums, no_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from detectors.types import Pairs
 
     Floats = NDArray[np.float64]
 
@@ -30,12 +33,16 @@ class ShareState:
     bound_value: float
     """The bound on the metric itself that the limit was made of (a loss, an F1, …)."""
     log_m: Floats
-    n: int = 0
-    errors_n: int = 0
+    n: float = 0
+    """Pairs that count; of uneven weights, the sum of these over the heaviest."""
+    errors_n: float = 0
+    """Errors among them, or the sum of their losses."""
     recent: Floats
+    clip: float = 1.0
+    """The largest loss, in its own unit: what the losses are divided by."""
 
 
-def start_share(limit: float, *, bound_n: int, bound_value: float, is_restarting: bool) -> ShareState:
+def start_share(limit: float, *, bound_n: int, bound_value: float, is_restarting: bool, clip: float = 1.0) -> ShareState:
     """Before any pair: wealth 0 when restarting (e-detector), 1 for an e-process. A limit outside (0, 1) means none could be set."""
     return ShareState(
         limit=limit if 0.0 < limit < 1.0 else NO_LIMIT,
@@ -43,6 +50,7 @@ def start_share(limit: float, *, bound_n: int, bound_value: float, is_restarting
         bound_value=bound_value,
         log_m=np.full(len(STAKES), NOTHING if is_restarting else 0.0),
         recent=no_sums(1),
+        clip=clip,
     )
 
 
@@ -55,7 +63,34 @@ def step_counts(state: ShareState, n: int, k: int, *, restart_alpha: float | Non
     """K errors among n that count: their order does not matter to a bet on a share."""
     if n == 0 or state.limit == NO_LIMIT:
         return state
-    log_bet = log_raise(n, k, state.limit, targets_above(state.limit))
+    return _raised(state, n, k, log_raise(n, k, state.limit, targets_above(state.limit)), restart_alpha)
+
+
+def step_losses(state: ShareState, x: Floats, *, restart_alpha: float | None, weight: Floats | None = None) -> ShareState:
+    """Losses x in [0, 1], shape (n,), with weights in (0, 1]: the bets prod 1 + s w (x - m) / m, s the stakes.
+
+    Their mean is at most 1 while the (weighted) mean of x, given the past, is at most m. O(6 n).
+    """
+    if not len(x) or state.limit == NO_LIMIT:
+        return state
+    w = np.ones(len(x)) if weight is None else weight
+    log_bet = np.log1p(np.outer(STAKES, w * (x - state.limit) / state.limit)).sum(axis=1)
+    return _raised(state, float(w.sum()), float(w @ x), log_bet, restart_alpha)
+
+
+def relative_weight(pairs: Pairs, most: float) -> Floats | None:
+    """Weights over the most that one may be, in (0, 1], shape (n,); None = all are equal to it.
+
+    A bet 1 + s w (x - m) has a mean of at most 1 while the mean over all records, sampled or not, is at most m. The heaviest weight must be
+    fixed before the data; a heavier one counts as that.
+    """
+    if pairs.weight is None and most == 1.0:
+        return None
+    found = np.minimum(1.0, (np.ones(pairs.n) if pairs.weight is None else pairs.weight) / most)
+    return None if bool((found == 1.0).all()) else found
+
+
+def _raised(state: ShareState, n: float, k: float, log_bet: Floats, restart_alpha: float | None) -> ShareState:
     log_m = state.log_m + log_bet if restart_alpha is None else restart(state.log_m, log_bet, alpha=restart_alpha)
     log_m = np.maximum(log_m, NOTHING)
     return replace(
@@ -68,9 +103,10 @@ def step_counts(state: ShareState, n: int, k: int, *, restart_alpha: float | Non
 
 
 def recent_share(state: ShareState, *, is_alarm: bool) -> tuple[float, float, float, int]:
-    """Error share of the latest pairs, its 95 % interval, and their number; (0, 0, 1, 0) without data."""
-    n, sums = latest(state.recent, is_alarm=is_alarm)
+    """Error share (mean loss) of the latest pairs, its 95 % interval, and their number; (0, 0, 1, 0) without data."""
+    n, k = latest_sums(state.recent, is_alarm=is_alarm).tolist()
     if n == 0:
         return 0.0, 0.0, 1.0, 0
-    low, high = share_sequence(int(sums[0]), n, 0.05)
-    return float(sums[0]) / n, low, high, n
+    share = min(1.0, k / n)
+    low, high = share_sequence(share * n, n, 0.05)
+    return share, low, high, math.ceil(n)

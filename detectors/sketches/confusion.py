@@ -170,6 +170,12 @@ class Confusion:
         table = self.table(column, group)
         return sum(n for (true, given), n in table.items() if true == given), sum(table.values())
 
+    def right(self, column: str = "", group: str = "") -> tuple[Tally, Tally]:
+        """Pairs answered rightly, and all pairs, of all or of one group, with weights."""
+        cells = [Cell(column, group, true, given) for true, given in self.table(column, group)]
+        hits = Tally().plus(*(self.tally(cell) for cell in cells if cell.label == cell.predicted))
+        return hits, Tally().plus(*map(self.tally, cells))
+
     def to_bytes(self) -> bytes:
         """Compact JSON behind one byte of version."""
         document = [self.n, self.dropped, [[*cell, n, *self.weights.get(cell, ())] for cell, n in self.cells.items()]]

@@ -56,6 +56,12 @@ class Errors:
         sums = _moved(self.sums, self.centre - centre) + _moved(other.sums, other.centre - centre)
         return type(self)(n=self.n + other.n, centre=centre, sums=sums)
 
+    def about_mean(self) -> tuple[Floats, Floats]:
+        """(sums of w ..., sums of w^2 ...) about the weighted mean of the truth, shape (3, 5) each: powers of e^2, powers of y - mean."""
+        mean = self.sums[0, 0, 1] / self.sums[0, 0, 0]
+        moved = _moved(self.sums, -float(mean))
+        return moved[0], moved[1]
+
     def to_bytes(self) -> bytes:
         """257 bytes, versioned."""
         numbers = np.concatenate([[float(self.n), self.centre], self.sums.ravel()])

@@ -18,7 +18,7 @@ from detectors.drift.cells import Cells
 from detectors.drift.chi_square import squared_association
 from detectors.drift.divergence import STABILITY_INDEX
 from detectors.fairness.gap import gap_interval
-from detectors.performance.f1 import f1_rate
+from detectors.performance.f1 import f1_of
 from detectors.performance.rate import binomial
 from detectors.registry import build
 from detectors.sketches.confusion import Confusion
@@ -173,7 +173,7 @@ def test_intervals_of_numeric_distances_hold_the_truth(name: str, world: str) ->
 @pytest.mark.parametrize("n", [5, 20, 100])
 def test_exact_intervals_cover_every_rate_at_every_n(n: int) -> None:
     hits = np.arange(n + 1)
-    rates, scores = [binomial(int(k), n, 0.05) for k in hits], [f1_rate(int(k), n - int(k), 0.05) for k in hits]
+    rates, scores = [binomial(int(k), n, 0.05) for k in hits], [f1_of(binomial(int(k), n, 0.05)) for k in hits]
     for truth in np.linspace(0.001, 0.999, 97):
         chance = binom.pmf(hits, n, truth)
         assert chance[[r.low <= truth <= r.high for r in rates]].sum() >= 0.95

@@ -19,4 +19,6 @@ if TYPE_CHECKING:
 def monitors(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None = None) -> list[Detector]:
     """Every detector of a model. `has_bound`: labelled rows for the source bound exist; `seen`: the reference's subjects, None = all."""
     known = set(seen) if seen is not None else set(model.subjects())
-    return [*drift(model, known), *performance(model, has_bound=has_bound), *fairness(model), *quality(model, known)]
+    has_scores = seen is None or "output.scores" in known
+    judged = performance(model, has_bound=has_bound, has_scores=has_scores)
+    return [*drift(model, known), *judged, *fairness(model), *quality(model, known)]

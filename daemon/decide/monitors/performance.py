@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daemon.decide.monitors.rates import DELTA, alpha_per_pane
+from daemon.settings_monitors import LOSSES
 from detectors.registry import build
 
 if TYPE_CHECKING:
@@ -12,26 +13,80 @@ if TYPE_CHECKING:
     from daemon.settings_monitors import PerformanceSettings
     from detectors.types import Detector
 
-_FLOORS = {"f1": "f1_floor", "precision": "precision_floor", "recall": "recall_floor", "accuracy": "accuracy_floor"}
+    Built = tuple[str, dict[str, Any]]
 
 
-def performance(model: ModelSettings, *, has_bound: bool) -> list[Detector]:
-    """`has_bound`: labelled rows for the source bound exist."""
+def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> list[Detector]:
+    """`has_bound`: labelled rows for the source bound exist; `has_scores`: the reference's answers have scores."""
     wanted = model.monitors.performance
-    if wanted is None or not model.task.endswith("classification") or not model.labels:
+    is_classes = model.task.endswith("classification")
+    if wanted is None or (is_classes and not model.labels):
         return []
-    found = [build("accuracy", minimum=wanted.minimum)]
-    found += [build(name, label=label, minimum=wanted.minimum) for name in ("precision", "recall", "f1") for label in model.labels]
-    floors = _floor_arguments(model, wanted) if wanted.minimum is not None or (has_bound and wanted.max_drop is not None) else []
-    n = len(floors) + int(has_bound)
+    informing = _classes(model, wanted, has_scores=has_scores) if is_classes else _figures(model, wanted)
+    alarming = _alarming(model, wanted) if _limit(model, wanted, has_bound=has_bound) else []
+    risk = {"tabular-regression": "risk_value", "text-generation": "risk_judged"}.get(model.task, "risk")
+    n = len(alarming) + int(has_bound)
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=n)
-    found += [build(_FLOORS[wanted.metric], alpha=alpha, delta=DELTA, **arguments) for arguments in floors]
+    common = {"most_weight": 1.0 / model.sample_ratio, "delta": DELTA}
+    found = informing + [build(name, alpha=alpha, **common, **settings) for name, settings in alarming]
     if has_bound:
-        found.append(build("risk_change", alpha=alpha, delta=DELTA, tolerance=wanted.tolerance))
-        found.append(build("risk", alpha=0.01, delta=DELTA / 2, tolerance=wanted.tolerance))
+        found.append(build(f"{risk}_change", alpha=alpha, tolerance=wanted.tolerance, **common))
+        found.append(build(risk, alpha=0.01, tolerance=wanted.tolerance, **{**common, "delta": DELTA / 2}))
     return found
 
 
-def _floor_arguments(model: ModelSettings, wanted: PerformanceSettings) -> list[dict[str, object]]:
-    limit: dict[str, object] = {"minimum": wanted.minimum, "max_drop": None if wanted.minimum is not None else wanted.max_drop}
-    return [limit] if wanted.metric == "accuracy" else [{**limit, "label": label} for label in model.labels]
+def told_apart(model: ModelSettings) -> list[str]:
+    """The classes whose ranking is judged: of two, the second says all."""
+    return model.labels[-1:] if len(model.labels) == 2 else model.labels  # noqa: PLR2004 (of two)
+
+
+def _classes(model: ModelSettings, wanted: PerformanceSettings, *, has_scores: bool) -> list[Detector]:
+    """What informs of classes; only the metric that alarms is held to the limits."""
+    labels = tuple(model.labels)
+    found = [build("accuracy", minimum=wanted.minimum)]
+    found += [build(name, label=label, minimum=wanted.minimum) for name in ("precision", "recall", "f1") for label in labels]
+    found += [build("macro", metric=metric, labels=labels) for metric in ("precision", "recall", "f1")]
+    if has_scores and len(labels) > 1:
+        found += [build("roc_auc", label=label, labels=labels, **_held(model, wanted, "roc_auc")) for label in told_apart(model)]
+        found += [build(name, labels=labels, **_held(model, wanted, name)) for name in ("log_loss", "brier")]
+    return found
+
+
+def _figures(model: ModelSettings, wanted: PerformanceSettings) -> list[Detector]:
+    """What informs of numbers or judged texts."""
+    names = ("mae", "rmse", "r2") if model.task == "tabular-regression" else ("score",)
+    return [build(name, **_held(model, wanted, name)) for name in names]
+
+
+def _held(model: ModelSettings, wanted: PerformanceSettings, name: str) -> dict[str, Any]:
+    """The limits of the figure that alarms; none for others."""
+    if name != model.metric():
+        return {}
+    if name in LOSSES:
+        return {"maximum": wanted.maximum, "max_rise": wanted.max_rise}
+    return {"minimum": wanted.minimum, "max_drop": wanted.max_drop}
+
+
+def _limit(model: ModelSettings, wanted: PerformanceSettings, *, has_bound: bool) -> dict[str, Any]:
+    """What the metric is held to; empty = nothing can be."""
+    names = ("maximum", "max_rise") if model.metric() in LOSSES else ("minimum", "max_drop")
+    fixed, moved = (getattr(wanted, name) for name in names)
+    if fixed is not None:
+        return {names[0]: fixed}
+    return {names[1]: moved} if has_bound and moved is not None else {}
+
+
+def _alarming(model: ModelSettings, wanted: PerformanceSettings) -> list[Built]:
+    """(detector, settings) of what alarms by the metric."""
+    limit, metric, labels = _limit(model, wanted, has_bound=True), model.metric(), tuple(model.labels)
+    match metric:
+        case "mae" | "rmse":
+            return [("value_ceiling", {"metric": metric, **limit})]
+        case "log_loss" | "brier":
+            return [("probability_ceiling", {"metric": metric, "labels": labels, **limit})]
+        case "roc_auc":
+            return [("auc_floor", {"label": label, "labels": labels, **limit}) for label in told_apart(model)]
+        case "score" | "accuracy":
+            return [(f"{metric}_floor", limit)]
+        case _:
+            return [(f"{metric}_floor", {"label": label, **limit}) for label in labels]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from daemon.decide.monitors.performance import told_apart
 from daemon.store import epochs
 from daemon.store.panes import window
 from detectors.registry import build
@@ -75,9 +76,18 @@ def _span(tx: Connection, model: ModelSettings, name: str, *, version: str, star
 
 
 def _rates(model: ModelSettings) -> list[Detector]:
-    """The metric of the settings, of each label; accuracy with it."""
-    wanted = model.monitors.performance
-    if wanted is None or not model.labels or not model.task.endswith("classification"):
+    """The metric of the settings, of each label."""
+    if model.monitors.performance is None:
         return []
-    per_label = [] if wanted.metric == "accuracy" else [build(wanted.metric, label=label) for label in model.labels]
-    return [*per_label, build("accuracy")]
+    metric = model.metric()
+    if not model.task.endswith("classification"):
+        return [build(metric)]
+    match metric:
+        case "f1" | "precision" | "recall":
+            return [*(build(metric, label=label) for label in model.labels), *([build("accuracy")] if model.labels else [])]
+        case "roc_auc":
+            return [build(metric, label=label, labels=tuple(model.labels)) for label in told_apart(model)]
+        case "log_loss" | "brier":
+            return [build(metric, labels=tuple(model.labels))] if model.labels else []
+        case _:
+            return [build(metric)] if model.labels else []

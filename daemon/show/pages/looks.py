@@ -22,7 +22,7 @@ def looks(desk: Desk) -> APIRouter:
     @router.get("/")
     def models(request: Request) -> Response:
         snapshot = desk.operations.snapshot()
-        metrics = {m.name: m.monitors.performance.metric for m in desk.settings.models if m.monitors.performance}
+        metrics = {m.name: m.metric() for m in desk.settings.models if m.monitors.performance}
         return desk.page(request, "models.html", models=snapshot.models, metrics=metrics)
 
     @router.get("/models/{name}")

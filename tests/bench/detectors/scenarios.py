@@ -11,11 +11,14 @@ if TYPE_CHECKING:
 _MODULES = ("columns", "errors", "generators", "annotated", "loans", "texts")
 
 _FAULT = "a bet on a share like missing_rise, which is judged; rivals here count no such fault"
+_NO_WORLD = "cases hold classes without scores, no numbers, no judgements; its run length and power: tests/unit/test_performance.py"
 EXCLUSIONS: dict[str, str] = {
     "wrong_type_rise": _FAULT,
     "duplicate_id_rise": _FAULT,
     "duplicate_content_rise": _FAULT,
     "embedding_witness": "domain_classifier's bets, which are judged, on vectors; no rival here reads vectors",
+    **dict.fromkeys(("risk_judged", "risk_judged_change", "risk_value", "risk_value_change", "score_floor", "value_ceiling"), _NO_WORLD),
+    **dict.fromkeys(("auc_floor", "probability_ceiling"), _NO_WORLD),
 }
 """Sequential detector -> why no scenario has it."""
 
