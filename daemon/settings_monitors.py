@@ -69,6 +69,9 @@ class PerformanceSettings(Part):
     """Risk: extra loss above the source bound that is still no harm; points (classes, judged texts) or a share of the bound (numbers)."""
     mean_days_between_false_alarms: Positive = 90.0
     """Of all performance and risk monitors of this model together."""
+    estimate: bool = True
+    """Also estimate before labels come: accuracy, F1 and ROC AUC by calibrated scores, each class's share of the truth by the answers,
+    accuracy by few labels and all scores. They inform. Needs scores in the records and labelled reference rows (`reference.bound`)."""
 
 
 class FairnessSettings(Part):

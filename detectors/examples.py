@@ -12,6 +12,7 @@ from detectors.sketches.confusion import Confusion
 from detectors.sketches.hits import Hits
 from detectors.sketches.judged import judge
 from detectors.sketches.records import CONTENT, RECORD, summarise_records
+from detectors.sketches.score_counts import ScoreCounts
 from detectors.sketches.summary import Summary, summarise
 from detectors.types import ColumnKind, Detector, Eats, Increment, Kind, Pairs, Reference, Window
 
@@ -120,13 +121,15 @@ def _pairs(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: 
     """Nine of ten right in either group; shifted: nine of ten wrong, or, for detectors of groups, one label for each group."""
     names = np.asarray(class_names(detector), dtype=object)
     label, group = rng.integers(0, 2, n), rng.integers(0, 2, n)
+    if is_shifted and Eats.SCORES in detector.eats:
+        label = (rng.random(n) < 0.9).astype(np.int64)  # noqa: PLR2004 (and the scores are unsure)
     is_right = rng.random(n) < (0.1 if is_shifted else 0.9)
     predicted = group if is_shifted and Eats.GROUPS in detector.eats else np.where(is_right, label, 1 - label)
     by = str(getattr(detector, "by", "age_band"))
     groups = {by: np.asarray(["young", "old"], dtype=object)[group]}
     if Eats.VALUES in detector.eats or Eats.QUALITY in detector.eats:
         return _judged(detector, groups, rng, is_shifted=is_shifted)
-    sure = 0.8 + 0.2 * rng.random(n)  # calibrated while nine of ten are right
+    sure = (0.5 if is_shifted else 0.8) + 0.2 * rng.random(n)  # calibrated while nine of ten are right
     scores = np.where(np.arange(2) == predicted[:, None], sure[:, None], 1.0 - sure[:, None]) if Eats.SCORES in detector.eats else None
     return Pairs(predicted=names[predicted], label=names[label], groups=groups, scores=scores)
 
@@ -166,6 +169,8 @@ def no_records(detector: Detector) -> Records:
 def window(rows: Records, reference: Reference, labels: Sequence[str] = ()) -> Window:
     """One window of these rows; `labels`: the classes, in the order of the scores."""
     sketches = _sketches(rows, reference)
+    if (scores := rows.columns.get("output.scores")) is not None and rows.n:
+        sketches["output.scores"] = {"scores": ScoreCounts.of(scores, rows.pairs.predicted, labels)}
     return Window(
         model="m",
         version="1",

@@ -11,6 +11,7 @@ from daemon.store.columns import Frame, Reader, Rows, log_table
 from daemon.store.record_log import write_log
 from detectors.sketches.hits import Hits
 from detectors.sketches.records import CONTENT, RECORD, summarise_records
+from detectors.sketches.score_counts import ScoreCounts
 from detectors.sketches.summary import Summary, summarise, summary_to_bytes
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Building:
 
     def __init__(self, model: ModelSettings) -> None:
         self._reader, self._kinds, self._pi = Reader(model), model.subjects(), model.sample_ratio
+        self._labels = model.labels
 
     def build(self, rows: Rows, path: Path) -> Built:
         """The file is durable when this returns."""
@@ -53,4 +55,6 @@ class Building:
         for subject in self._kinds:
             if not subject.startswith("output."):  # these are typed at the door
                 summary[subject]["wrong"] = Hits(n=n, k=len(frame.wrong.get(subject, ())))
+        if (scores := frame.watched.get("output.scores")) is not None:
+            summary["output.scores"] = {"scores": ScoreCounts.of(scores, frame.predicted, self._labels)}
         return {**summary, RECORD: dict(summarise_records(frame.contents, np.asarray(rows.ats)))}

@@ -26,6 +26,8 @@ class Priors:
     low: Floats
     high: Floats
     """Each class's own interval, (k,)."""
+    change_error: Floats
+    """Standard error of share now - share in the reference, (k,); of `by_scores` the latter is taken as known."""
     weight: Floats
     """Share now / share in the reference, (k,): what labelled rows of the class count for."""
 
@@ -47,11 +49,16 @@ def by_answers(table: Floats, answers: Floats, *, alpha: float = 0.05) -> Priors
     k = len(w)
     solve = prior[:, None] * inverse  # (k, k): from answers to shares
     moved = solve @ (np.diag(now) - np.outer(now, now)) @ solve.T / m
-    # influence of a labelled row (answer i, truth j): w_j (e_j - p_j ...) less what it does to C w; shape (k, i, j)
+    # influence of a labelled row (answer i, truth j) on each share, (k, i, j): it raises p_j, and C w by w_j e_i
     own = w[:, None, None] * np.eye(k)[:, None, :] - solve[:, :, None] * w[None, None, :]
-    centre = (own * joint).sum(axis=(1, 2), keepdims=True)
-    learnt = np.einsum("aij,bij,ij->ab", own - centre, own - centre, joint) / n
-    return _priors(w * prior, np.diag(moved + learnt), prior, alpha)
+    learnt, compared = (_spread(x, joint) / n for x in (own, own - np.eye(k)[:, None, :]))
+    return _priors(w * prior, np.diag(moved) + learnt, prior, alpha, change=np.diag(moved) + compared)
+
+
+def _spread(influence: Floats, joint: Floats) -> Floats:
+    """Variance of each class's influence, (k,), over labelled rows (i, j) that come with chance `joint` (k, k)."""
+    centre = (influence * joint).sum(axis=(1, 2), keepdims=True)
+    return np.asarray(((influence - centre) ** 2 * joint).sum(axis=(1, 2)))
 
 
 def by_scores(posterior: Floats, prior: Floats, count: Floats | None = None, *, alpha: float = 0.05) -> Priors:
@@ -75,13 +82,19 @@ def by_scores(posterior: Floats, prior: Floats, count: Floats | None = None, *, 
     basis = np.vstack([np.eye(k - 1), -np.ones((1, k - 1))])  # (k, k - 1): moves that keep the sum
     information = basis.T @ (scaled.T * n) @ scaled @ basis
     covariance = basis @ np.linalg.pinv(information) @ basis.T
-    return _priors(share, np.diag(covariance), prior, alpha)
+    return _priors(share, np.diag(covariance), prior, alpha, change=np.diag(covariance))
 
 
-def _priors(share: Floats, variance: Floats, prior: Floats, alpha: float) -> Priors:
+def _priors(share: Floats, variance: Floats, prior: Floats, alpha: float, *, change: Floats) -> Priors:
     """Shares cut to [0, 1] and made to sum to 1; intervals round the uncut ones."""
     reach = -float(ndtri(alpha / 2.0)) * np.sqrt(np.maximum(variance, 0.0))
     cut = np.clip(share, 0.0, 1.0)
     cut = cut / cut.sum()
     low, high = np.clip(share - reach, 0.0, 1.0), np.clip(share + reach, 0.0, 1.0)
-    return Priors(share=cut, low=np.minimum(low, cut), high=np.maximum(high, cut), weight=cut / np.maximum(prior, 1e-12))
+    return Priors(
+        share=cut,
+        low=np.minimum(low, cut),
+        high=np.maximum(high, cut),
+        change_error=np.sqrt(np.maximum(change, 0.0)),
+        weight=cut / np.maximum(prior, 1e-12),
+    )

@@ -12,6 +12,7 @@ from detectors.sketches.fourier import Fourier
 from detectors.sketches.hits import Hits
 from detectors.sketches.moments import Moments, finite
 from detectors.sketches.quantiles import Quantiles
+from detectors.sketches.score_counts import ScoreCounts
 from detectors.types import ColumnKind
 
 if TYPE_CHECKING:
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-AnySketch = Moments | Quantiles | Counts | Fourier | Hits
+AnySketch = Moments | Quantiles | Counts | Fourier | Hits | ScoreCounts
 Summary = dict[str, dict[str, AnySketch]]
-"""Subject -> {"moments" | "quantiles" | "counts" | "fourier" | "wrong": sketch}; "record" -> {"at" | "repeats" | "ids": sketch}."""
+"""Subject -> {"moments" | "quantiles" | "counts" | "fourier" | "wrong": sketch}; "record" -> {"at" | "repeats" | "ids": sketch};
+"output.scores" -> {"scores": `ScoreCounts`} where classes have scores."""
 
 _SKETCHES: dict[str, type[AnySketch]] = {"moments": Moments, "quantiles": Quantiles, "counts": Counts}
-_SKETCHES |= {"fourier": Fourier, "wrong": Hits, "at": Moments, "repeats": Hits, "ids": Hits}
+_SKETCHES |= {"fourier": Fourier, "wrong": Hits, "at": Moments, "repeats": Hits, "ids": Hits, "scores": ScoreCounts}
 _MAGIC = b"RTS\x01"  # the last byte is the version
 _NAME = struct.Struct("<H")
 _SIZE = struct.Struct("<I")
@@ -76,6 +78,8 @@ def _merge(a: AnySketch, b: AnySketch) -> AnySketch:
         case Hits(), Hits():
             return a.merge(b)
         case Fourier(), Fourier():
+            return a.merge(b)
+        case ScoreCounts(), ScoreCounts():
             return a.merge(b)
         case _:
             raise ValueError(f"cannot merge {type(a).__name__} with {type(b).__name__}; did a column change its kind?")

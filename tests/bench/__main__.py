@@ -62,6 +62,7 @@ def _page(kept: dict[str, Any]) -> str:
 Written by `make bench` ({today}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}).
 The peer runs beside ours in the same run on the same data; read ratios, not seconds.
 Load average at the end: {os.getloadavg()[1]:.0f}. Above {os.cpu_count()}, other work was going on, and ratios by the clock are uncertain.
+Not of speed: [estimates of performance](benchmarks-estimates.md) beside NannyML's.
 """
     parts = [f"## {name}\n\n{_table(result)}" for name, result in kept.items()]
     return "\n\n".join([head.strip(), *parts, "## Raw\n\n```json\n" + json.dumps(kept, indent=1) + "\n```\n"])

@@ -17,6 +17,7 @@ from detectors.sketches.counts import Counts, together
 from detectors.sketches.hits import Hits
 from detectors.sketches.moments import Moments
 from detectors.sketches.quantiles import Quantiles
+from detectors.sketches.score_counts import ScoreCounts
 from detectors.sketches.summary import Summary, merge_summaries, summarise, summary_from_bytes, summary_to_bytes
 from detectors.types import ColumnKind, Pairs
 
@@ -81,6 +82,27 @@ def test_moments_agree_with_numpy_and_survive_their_bytes(values: Any) -> None:
     if len(kept) > 1:
         assert found.variance == pytest.approx(float(np.var(kept, ddof=1)), rel=1e-9)
     assert Moments.from_bytes(found.to_bytes()) == found
+
+
+_scored = st.lists(st.tuples(st.floats(0.0, 1.0) | st.just(np.nan), st.sampled_from(["no", "yes", None])), max_size=20)
+
+
+@given(st.lists(_scored, min_size=3, max_size=3), _blob)
+def test_score_counts_merge_exactly_and_refuse_what_is_not_theirs(parts: list[list[tuple[float, str | None]]], blob: bytes) -> None:
+    def of(rows: list[tuple[float, str | None]]) -> ScoreCounts:
+        p, answers = np.array([r[0] for r in rows], dtype=np.float64), np.array([r[1] for r in rows], dtype=object)
+        return ScoreCounts.of(np.column_stack([1.0 - p, p]), answers, ["no", "yes"])
+
+    x, y, z = map(of, parts)
+    whole = of(list(chain(*parts)))
+    for found in (x.merge(y).merge(z), x.merge(y.merge(z)), z.merge(x).merge(y), ScoreCounts.from_bytes(whole.to_bytes())):
+        assert found.to_bytes() == whole.to_bytes()
+    assert whole.n == sum(not np.isnan(p) for p, _ in chain(*parts))
+    assert whole.table(["yes", "none"]).shape == (2, 2, 200)
+    try:
+        assert ScoreCounts.from_bytes(blob).to_bytes() == blob
+    except ValueError:
+        return
 
 
 @given(st.lists(st.lists(st.booleans(), max_size=20), min_size=3, max_size=3), _blob)

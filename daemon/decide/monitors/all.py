@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.decide.monitors.drift import drift
+from daemon.decide.monitors.estimates import estimates
 from daemon.decide.monitors.fairness import fairness
 from daemon.decide.monitors.performance import performance
 from daemon.decide.monitors.quality import quality
@@ -21,4 +22,5 @@ def monitors(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | Non
     known = set(seen) if seen is not None else set(model.subjects())
     has_scores = seen is None or "output.scores" in known
     judged = performance(model, has_bound=has_bound, has_scores=has_scores)
-    return [*drift(model, known), *judged, *fairness(model), *quality(model, known)]
+    early = estimates(model, has_bound=has_bound, has_scores=has_scores)
+    return [*drift(model, known), *judged, *early, *fairness(model), *quality(model, known)]
