@@ -193,6 +193,21 @@ def status(*, model: MaybeModel = None, config: Config = _DEFAULT, url: Where = 
         show_model(client.model(model), as_json=as_json)
 
 
+@app.command(name="label-plan")
+def label_plan(
+    *,
+    model: Model,
+    n: Annotated[int, typer.Option(min=1, max=1000, help="How many labels.")] = 100,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write id, at, probability here.")] = None,
+    config: Config = _DEFAULT,
+    url: Where = None,
+) -> None:
+    """Records worth a label now: unsure ones more often, each with its probability, and the interval that the labels would buy."""
+    from daemon.status import show_label_plan  # noqa: PLC0415 (start-up time of every other command)
+
+    show_label_plan(_client(config, url).label_plan(model, n), csv)
+
+
 @app.command()
 def runs(*, model: MaybeModel = None, config: Config = _DEFAULT, url: Where = None, as_json: AsJson = False) -> None:
     """Retrainings, newest first: state, trigger, gates."""

@@ -55,6 +55,11 @@ class Client:
         found: dict[str, Any] = self._call("GET", f"/v1/models/{_part(name)}")
         return found
 
+    def label_plan(self, name: str, n: int) -> dict[str, Any]:
+        """Records of a model that are worth a label."""
+        found: dict[str, Any] = self._call("GET", f"/v1/models/{_part(name)}/label-plan?n={n}")
+        return found
+
     def ask(self, name: str, what: str, *, by: str | None, because: str, **more: str | None) -> str:
         """An operation on a model; the sentence that says what was done."""
         return self._say(f"/v1/models/{_part(name)}/{what}", by, because, more)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from csv import writer
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Body = dict[str, Any]
 """A model as GET /v1/models/NAME gives it."""
@@ -126,3 +130,19 @@ def _table(*columns: str) -> Table:
 def _cell(value: object) -> str:
     """Text from outside, shown as it is (no markup)."""
     return "" if value is None else escape(str(value))
+
+
+def show_label_plan(plan: Body, csv: Path | None) -> None:
+    """Id, time and probability of each record, into a file or as a table; the sentence last."""
+    if csv is not None:
+        with csv.open("w", newline="") as out:
+            lines = writer(out)
+            lines.writerow(["id", "at", "probability"])
+            lines.writerows([r["id"], r["at"], f"{r['probability']:.6g}"] for r in plan["records"])
+        typer.echo(f"{len(plan['records'])} records written to {csv}")
+    else:
+        table = _table("id", "at", "probability")
+        for r in plan["records"]:
+            table.add_row(_cell(r["id"]), _cell(r["at"]), f"{r['probability']:.4g}")
+        Console().print(table)
+    typer.echo(plan["because"])

@@ -17,6 +17,7 @@ from daemon.show.bounded import Bounded
 from daemon.show.exporter import CONTENT_TYPE, Exporter
 from daemon.show.guard import Guard
 from daemon.show.ingest_schema import add_ingest
+from daemon.show.label_plan import label_plans
 from daemon.show.operations import Done, Operations
 from daemon.show.pages.build import add_pages
 from daemon.show.runbooks import runbooks
@@ -54,6 +55,7 @@ def create_api(
 
     app = FastAPI(title="retuned", version=version("retuned"), docs_url=None, redoc_url=None)
     app.include_router(_seen(operations, settings, ledger, now))
+    app.include_router(label_plans(operations, settings, ledger, now))
     guard = Guard(settings.http)
     app.include_router(of_models(operations, guard))
     app.include_router(of_incidents(operations, guard))

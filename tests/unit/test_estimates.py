@@ -12,6 +12,7 @@ from detectors.performance.calibration import Calibration, calibrate, score_coun
 from detectors.performance.confidence import Metric, estimate
 from detectors.performance.domain_weights import density_ratio, effective_n
 from detectors.performance.estimated import Estimated
+from detectors.performance.label_plan import inclusion, label_plan
 from detectors.performance.prediction_powered import powered_mean, powered_ratio, until_contradicted
 from detectors.performance.priors import by_answers, by_scores
 from detectors.registry import build
@@ -269,3 +270,35 @@ def test_ppi_on_sketches_holds_the_true_accuracy_when_scores_lie_and_labels_are_
         narrow += verdict.high - verdict.low < 0.2
     assert hits >= 178
     assert narrow == 200
+
+
+def test_a_label_plan_draws_exactly_n_with_the_stated_chances() -> None:
+    rng = np.random.default_rng(14)
+    score = rng.beta(4, 1, 300)
+    chance = inclusion(np.sqrt(score * (1 - score)), 60)
+    assert chance.sum() == pytest.approx(60.0)
+    drawn = np.zeros(300)
+    for seed in range(2000):
+        plan = label_plan(score, 60, seed=seed)
+        assert len(plan.rows) == len(set(plan.rows.tolist())) == 60
+        drawn[plan.rows] += 1
+    assert np.abs(drawn / 2000 - chance).max() < 5.0 * np.sqrt(0.25 / 2000)
+    assert inclusion(np.array([9.0, 0.01, 0.01]), 2).tolist() == pytest.approx([1.0, 0.5, 0.5])
+    assert inclusion(np.zeros(4), 2).tolist() == pytest.approx([0.5] * 4)
+    assert len(label_plan(np.empty(0), 5, seed=0).rows) == 0
+
+
+def test_planned_labels_weighted_back_are_as_near_as_promised_and_nearer_than_even_ones() -> None:
+    rng = np.random.default_rng(15)
+    planned, even, reached = [], [], []
+    for seed in range(400):
+        p = np.where(rng.random(2000) < 0.8, rng.uniform(0.97, 1.0, 2000), rng.uniform(0.5, 0.7, 2000))
+        y = (rng.random(2000) < p).astype(float)
+        plan = label_plan(p, 100, seed=seed)
+        error = p.mean() + ((y - p)[plan.rows] / plan.probability).sum() / 2000 - y.mean()
+        rows = rng.choice(2000, 100, replace=False)
+        planned.append(abs(error))
+        even.append(abs(p.mean() + (y - p)[rows].mean() - y.mean()))
+        reached.append(abs(error) <= plan.reach)
+    assert np.mean(planned) < 0.85 * np.mean(even)
+    assert np.mean(reached) >= 0.91  # 95 % expected: below 91 % happens less than once in 1,000

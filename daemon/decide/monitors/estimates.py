@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from detectors.registry import build
 from detectors.sketches.judged import MOST_CLASSES
@@ -17,10 +17,20 @@ def estimates(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> lis
     wanted, labels = model.monitors.performance, tuple(model.labels)
     if wanted is None or not wanted.estimate or not (has_bound and has_scores and 1 < len(labels) <= MOST_CLASSES):
         return []
-    limits = {"minimum": wanted.minimum, "max_drop": wanted.max_drop or 0.05}
-    found = [build("cbpe", metric="accuracy", labels=labels, **limits), build("ppi", labels=labels, minimum=wanted.minimum)]
+    found = [build("cbpe", labels=labels, **_held(model, "accuracy")), build("ppi", labels=labels, minimum=_minimum(model, "accuracy"))]
     for label in labels:
-        found.append(build("cbpe", metric="f1", label=label, labels=labels, **limits))
+        found.append(build("cbpe", label=label, labels=labels, **_held(model, "f1")))
         found.append(build("label_shift", label=label, labels=labels))
     ranked = labels[-1:] if len(labels) == 2 else labels  # noqa: PLR2004 (of two, one says all)
-    return found + [build("cbpe", metric="roc_auc", label=label, labels=labels, **limits) for label in ranked]
+    return found + [build("cbpe", label=label, labels=labels, **_held(model, "roc_auc")) for label in ranked]
+
+
+def _held(model: ModelSettings, metric: str) -> dict[str, Any]:
+    """The metric, and what it is held to: `minimum` is of the one that alarms."""
+    wanted = model.monitors.performance
+    return {"metric": metric, "minimum": _minimum(model, metric), "max_drop": (wanted and wanted.max_drop) or 0.05}
+
+
+def _minimum(model: ModelSettings, metric: str) -> float | None:
+    wanted = model.monitors.performance
+    return wanted.minimum if wanted is not None and model.metric() == metric else None

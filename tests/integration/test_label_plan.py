@@ -1,0 +1,122 @@
+"""GET /v1/models/NAME/label-plan over a real ledger and record log, and the command's file."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import insert
+
+from daemon.settings import Settings
+from daemon.show.api import create_api
+from daemon.show.snapshot import Health, snapshot
+from daemon.status import show_label_plan
+from daemon.store import champions, panes, tables, verdicts
+from daemon.store.columns import LOG_SCHEMA
+from daemon.store.keys import key_of
+from daemon.store.ledger import Ledger
+from daemon.store.record_log import log_path, write_log
+from detectors.sketches.confusion import Confusion
+from detectors.types import Outcome, Score, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+NOW, MODEL, N = 1_800_000_000.0, "m", 400
+
+
+class Seen:
+    """The part of the operations that reading needs."""
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self._ledger, self._settings = ledger, settings
+
+    def snapshot(self) -> Any:
+        with self._ledger.begin() as tx:
+            return snapshot(tx, self._settings, NOW, Health(started_at=NOW - 9.0))
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: pytest.fail(f"{name} was asked for")
+
+
+@pytest.fixture
+def served(new_database: Callable[[], str], tmp_path: Path) -> Iterator[TestClient]:
+    """400 records of the champion in the window, the first ten labelled, as many of another version; every fourth answer is unsure."""
+    ledger = Ledger(new_database())
+    ledger.migrate()
+    settings = Settings.model_validate(
+        {"data_dir": str(tmp_path), "models": [{"name": MODEL, "task": "tabular-classification", "labels": ["no", "yes"]}]}
+    )
+    with ledger.begin() as tx:
+        champions.adopt(tx, MODEL, "1", now=NOW - 5000.0, because="first seen", reference_path="ref", reference_digest="abc")
+        for version in ("1", "2"):
+            path = log_path(MODEL, version, NOW - 120.0, 0)
+            write_log(tmp_path / path, pa.Table.from_pylist([_record(version, i) for i in range(N)], schema=LOG_SCHEMA))
+            at = {"model": MODEL, "version": version, "start": NOW - 120.0, "end": NOW - 60.0}
+            pane = panes.insert_pane(tx, **at, n_seen=N, n=N, summary={}, confusion=Confusion(), path=path)
+            if version == "1":
+                tx.execute(insert(tables.label), [_label(pane, row) for row in range(10)])
+        verdict = Verdict(
+            detector="accuracy",
+            subject="accuracy",
+            outcome=Outcome.OK,
+            evidence=Score(distance=0.1, limit=1.0),
+            value=0.9,
+            low=0.85,
+            high=0.95,
+            n=10,
+            because="accuracy is 0.9",
+        )
+        verdicts.save(tx, MODEL, [verdict], at=NOW - 30.0, epoch=1)
+    seen: Any = Seen(ledger, settings)
+    yield TestClient(create_api(seen, settings, ledger, now=lambda: NOW), base_url="http://127.0.0.1:8420")
+    ledger.close()
+
+
+def _record(version: str, i: int) -> dict[str, Any]:
+    score = 0.55 if i % 4 == 0 else 0.99
+    row = {"id": f"{version}-{i}", "at": NOW - 119.0 + i / 10.0, "version": version, "predicted": "yes", "score": score, "pi": 1.0}
+    return {**row, "inputs": "{}", "output": "{}", "segments": "{}", "text": None}
+
+
+def _label(pane: int, row: int) -> dict[str, Any]:
+    said = {"at": NOW - 50.0, "received_at": NOW - 50.0, "value": {"label": "yes"}, "source": "human", "state": "joined"}
+    return {"model": MODEL, "key": key_of(f"1-{row}"), "record_id": f"1-{row}", "pane_id": pane, "row": row, **said}
+
+
+def test_a_plan_names_unlabelled_records_of_the_champion_and_what_their_labels_would_buy(served: TestClient) -> None:
+    plan = served.get(f"/v1/models/{MODEL}/label-plan?n=40").json()
+    ids = [int(r["id"].split("-")[1]) for r in plan["records"]]
+    assert (plan["version"], plan["of"], len(ids), len(set(ids))) == ("1", N - 10, 40, 40)
+    assert min(ids) >= 10
+    assert all(r["id"].startswith("1-") and 0.0 < r["probability"] <= 1.0 for r in plan["records"])
+    chance = {i % 4 == 0: r["probability"] for i, r in zip(ids, plan["records"], strict=True)}
+    assert chance[True] > 2.0 * chance[False]
+    assert plan["reach_now"] == pytest.approx(0.05)
+    assert 0.0 < plan["reach_then"] < 0.05
+    assert "40 labels of these 390 records" in plan["because"]
+    assert served.get(f"/v1/models/{MODEL}/label-plan?n=40").json() == plan
+
+
+def test_a_plan_is_bounded_and_of_a_known_model(served: TestClient) -> None:
+    assert served.get(f"/v1/models/{MODEL}/label-plan?n=1001").status_code == 422
+    assert served.get(f"/v1/models/{MODEL}/label-plan?n=0").status_code == 422
+    assert served.get("/v1/models/nobody/label-plan").status_code == 404
+    everything = served.get(f"/v1/models/{MODEL}/label-plan?n=1000").json()
+    assert [r["probability"] for r in everything["records"]] == [1.0] * (N - 10)
+
+
+def test_the_file_has_id_time_and_probability(served: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = served.get(f"/v1/models/{MODEL}/label-plan?n=20").json()
+    show_label_plan(plan, tmp_path / "plan.csv")
+    with (tmp_path / "plan.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["id", "at", "probability"]
+    assert [row[:2] for row in rows[1:]] == [[r["id"], r["at"]] for r in plan["records"]]
+    assert np.allclose([float(row[2]) for row in rows[1:]], [r["probability"] for r in plan["records"]], rtol=1e-5)
+    assert plan["because"] in capsys.readouterr().out
