@@ -87,7 +87,7 @@ class OutOfRange(_OutOfRange, Share):
     @classmethod
     def example(cls) -> Self:
         """As the contract tests build it."""
-        return cls(column="input.age")
+        return cls(column="input.age", minimum=20.0, maximum=70.0)
 
 
 @register("out_of_range_rise")
@@ -98,4 +98,4 @@ class OutOfRangeRise(_OutOfRange, Rise):
     @classmethod
     def example(cls) -> Self:
         """As the contract tests build it."""
-        return cls(column="input.age", alpha=0.01)
+        return cls(column="input.age", minimum=20.0, maximum=70.0, alpha=0.01)
