@@ -24,8 +24,8 @@ class DriftSettings(Part):
 
     columns: Literal["all"] | list[str] = "all"
     """Which columns; "all" includes the model's own output."""
-    mean_days_between_false_alarms: Positive = 90.0
-    """Of all of this model's drift monitors together; 90 = at most four a year on average."""
+    mean_days_between_false_alarms: Positive | None = None
+    """Of all of this model's drift monitors together, for experts: None = their share of the model's."""
     statistics: list[str] = ["ks", "wasserstein", "psi", "chi_square", "total_variation", "jensen_shannon", "mmd"]
     """What is measured of each column at every look, each by those that fit its kind; they inform, they never alarm. Numeric: ks,
     wasserstein, psi, jensen_shannon_numeric, hellinger_numeric. Category: chi_square, total_variation, jensen_shannon, hellinger,
@@ -67,8 +67,8 @@ class PerformanceSettings(Part):
     """Of a loss: alarm when it is above what it was on the bound rows by more than this share. Ignored when `maximum` is given."""
     tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     """Risk: extra loss above the source bound that is still no harm; points (classes, judged texts) or a share of the bound (numbers)."""
-    mean_days_between_false_alarms: Positive = 90.0
-    """Of all performance and risk monitors of this model together."""
+    mean_days_between_false_alarms: Positive | None = None
+    """Of all performance and risk monitors of this model together, for experts: None = their share of the model's."""
     estimate: bool = True
     """Also estimate before labels come: accuracy, F1 and ROC AUC by calibrated scores, each class's share of the truth by the answers,
     accuracy by few labels and all scores. They inform. Needs scores in the records and labelled reference rows (`reference.bound`)."""
@@ -83,8 +83,8 @@ class FairnessSettings(Part):
     """Protected columns."""
     maximum: Ratio = 0.10
     """Alarm when the lower end of the gap's confidence sequence is above this."""
-    alpha: Ratio = 0.01
-    """P(ever a false alarm in an epoch)."""
+    alpha: Ratio | None = None
+    """P(ever a false alarm in an epoch), for experts: None = their share of the 0.02 that all e-processes of a model have."""
     min_n: int = Field(default=50, ge=2)
     """Fewer labelled pairs in a group: insufficient, no figure."""
 
@@ -97,8 +97,8 @@ class QualitySettings(Part):
 
     columns: Literal["all"] | list[str] = "all"
     """Which columns; "all" are the inputs and segments, not the model's own output."""
-    mean_days_between_false_alarms: Positive = 90.0
-    """Of all of this model's quality monitors together."""
+    mean_days_between_false_alarms: Positive | None = None
+    """Of all of this model's quality monitors together, for experts: None = their share of the model's."""
     tolerance: Ratio = 0.01
     """Share of values (missing, of a wrong type, out of range, unseen) or of records (the same content within 32) above the reference's
     bound that is still fine: one in a hundred is seldom worth a message at night."""
@@ -118,6 +118,9 @@ class QualitySettings(Part):
 class Monitors(Part):
     """What is watched."""
 
+    mean_days_between_false_alarms: Positive = 90.0
+    """Of everything that alarms for this model together: the one knob. 90 = at most four false alarms a year on average. It is spread over
+    groups, columns and detectors, and `retuned check` shows what each got. A group's own figure takes the place of its share."""
     drift: DriftSettings | None = DriftSettings()
     performance: PerformanceSettings | None = PerformanceSettings()
     fairness: FairnessSettings | None = None
@@ -136,3 +139,8 @@ class Monitors(Part):
     """No verdict, or no label where labels are expected, for so long is itself an alert."""
     label_horizon_s: Positive = 30 * 24 * 3600.0
     """How long a record waits for its label, and a label for its record."""
+
+    def own_days(self, group: Literal["drift", "performance", "quality"]) -> float | None:
+        """What an expert set for a group; None = its share of the model's."""
+        settings = getattr(self, group)
+        return None if settings is None else settings.mean_days_between_false_alarms

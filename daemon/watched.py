@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
 
 from daemon.act.send import is_understood, targets_of
 from daemon.decide.monitors.all import monitors
 from daemon.settings_monitors import LOSSES
 from daemon.show.guard import is_loopback
+from daemon.watched_knob import knob_table, promise
 from detectors.types import Kind
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings, Settings
     from detectors.types import Detector
 
-_DAY_S = 86400.0
 _WIDTH = 140
 """Where the output is no terminal."""
 
@@ -50,15 +49,12 @@ def _show(to: Console, model: ModelSettings) -> None:
     alarming = [d for d in found if d.kind is Kind.ALARMS]
     informing = [d for d in found if d.kind is Kind.INFORMS]
     to.print(f"\n[bold]{escape(model.name)}[/bold] ({model.task}), a pane of {model.monitors.pane_s:g} s", highlight=False)
-    table = Table("alarms", "by", "false alarms", box=None, header_style="bold", padding=(0, 2, 0, 2))
-    for d in alarming:
-        table.add_row(escape(d.subject), d.name, alarm_rate(d, model.monitors.pane_s))
-    to.print(table)
-    subjects: dict[str, list[str]] = {}
-    for d in informing:
-        subjects.setdefault(d.name, []).append(d.subject)
+    to.print(Padding(promise(alarming, model), (0, 0, 0, 2), expand=False), highlight=False)
+    to.print(knob_table(model, has_bound=model.reference.bound is not None))
+    subjects = _subjects(informing)
     costs = {d.name: d.cost for d in found}
     sections = {
+        "alarms": [f"{name}: {', '.join(on)}" for name, on in _subjects(alarming).items()],
         "informs": [f"{name}: {', '.join(on)}" for name, on in subjects.items()],
         "costs": [f"{name}: {cost}" for name, cost in costs.items()],
         "mind": notes(model),
@@ -69,20 +65,22 @@ def _show(to: Console, model: ModelSettings) -> None:
             to.print(Padding(escape(line), (0, 0, 0, 4), expand=False), highlight=False)
 
 
+def _subjects(detectors: list[Detector]) -> dict[str, list[str]]:
+    """Name of a detector -> what it is about."""
+    found: dict[str, list[str]] = {}
+    for d in detectors:
+        found.setdefault(d.name, []).append(d.subject)
+    return found
+
+
 def notes(model: ModelSettings) -> list[str]:
     """What a person should know about a model's settings, one sentence each."""
     found = []
-    drift, performance = model.monitors.drift, model.monitors.performance
-    if drift is not None:
-        found.append(f"All drift monitors together: one false alarm in {drift.mean_days_between_false_alarms:g} days on average.")
+    performance = model.monitors.performance
     if model.monitors.quality is not None:
-        days = model.monitors.quality.mean_days_between_false_alarms
-        found.append(f"All quality monitors together: one false alarm in {days:g} days on average; they never train.")
+        found.append("Alarms of quality tell people; they never train.")
     fixed = None if performance is None else performance.maximum if model.metric() in LOSSES else performance.minimum
     is_judged = bool(model.labels) or not model.task.endswith("classification")
-    if performance is not None and is_judged and (fixed is not None or model.reference.bound is not None):
-        days = performance.mean_days_between_false_alarms
-        found.append(f"All performance and risk monitors together: one false alarm in {days:g} days on average.")
     if model.reference.kind == "learn":
         found.append(
             f"Reference: learned from the first {model.reference.learn_days:g} days and at least {model.reference.learn_n} records; "
@@ -99,13 +97,3 @@ def notes(model: ModelSettings) -> list[str]:
     elif model.retrain.old_domain is None:
         found.append("Without retrain.old_domain no gate looks whether a candidate has forgotten the first domain.")
     return found
-
-
-def alarm_rate(detector: Detector, pane_s: float) -> str:
-    """How often it is wrong, in a person's units."""
-    if detector.kind is Kind.INFORMS:
-        return "informs only"
-    alpha = float(getattr(detector, "alpha", 0.0))
-    if detector.evidence.__name__ == "EValue":
-        return f"ever in an epoch: at most {alpha:.3g}"
-    return f"one in {pane_s / alpha / _DAY_S:.0f} days" if alpha else "as it says"

@@ -216,10 +216,11 @@ def test_check_says_what_will_be_watched_how_often_it_errs_and_what_it_costs(mon
     monkeypatch.delenv("RETUNED_TOKEN", raising=False)
     shown = run("check", str(ROOT / "retuned.example.yaml"))
     assert shown.exit_code == 0
-    assert re.search(r"input\.text +text_witness +one in 450 days", shown.output)
-    assert re.search(r"fairness_gap +ever in an epoch: at most 0\.01", shown.output)
+    assert re.search(r"drift +text_witness +1 +\S+ +one in \d{4} days", shown.output)
+    assert re.search(r"fairness +fairness_gap +1 +0\.02 +ever in an epoch: at most 0\.02", shown.output)
+    assert "text_witness: input.text" in shown.output
+    assert "one false alarm in at least 9" in shown.output
     assert "ks: output.score" in shown.output
-    assert "one false alarm in 90 days on average" in shown.output
     assert "Without reference.bound" in shown.output
 
 

@@ -9,6 +9,7 @@ from daemon.decide.monitors.estimates import estimates
 from daemon.decide.monitors.fairness import fairness
 from daemon.decide.monitors.performance import performance
 from daemon.decide.monitors.quality import quality
+from daemon.decide.monitors.rates import Group, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,10 +18,20 @@ if TYPE_CHECKING:
     from detectors.types import Detector
 
 
-def monitors(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None = None) -> list[Detector]:
-    """Every detector of a model. `has_bound`: labelled rows for the source bound exist; `seen`: the reference's subjects, None = all."""
-    known = set(seen) if seen is not None else set(model.subjects())
+def groups(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None = None) -> list[Group]:
+    """Its detectors with any alpha. `has_bound`: labelled rows for the source bound exist; `seen`: the reference's subjects, None = all."""
+    known, wanted = set(seen) if seen is not None else set(model.subjects()), model.monitors
     has_scores = seen is None or "output.scores" in known
-    judged = performance(model, has_bound=has_bound, has_scores=has_scores)
-    early = estimates(model, has_bound=has_bound, has_scores=has_scores)
-    return [*drift(model, known), *judged, *early, *fairness(model), *quality(model, known)]
+    judged = performance(model, has_bound=has_bound, has_scores=has_scores) + estimates(model, has_bound=has_bound, has_scores=has_scores)
+    return [
+        Group(name="drift", detectors=drift(model, known), days=wanted.own_days("drift")),
+        Group(name="performance", detectors=judged, days=wanted.own_days("performance")),
+        Group(name="fairness", detectors=fairness(model), alpha=wanted.fairness.alpha if wanted.fairness else None),
+        Group(name="quality", detectors=quality(model, known), days=wanted.own_days("quality")),
+    ]
+
+
+def monitors(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None = None) -> list[Detector]:
+    """Every detector of a model, each with its share of the model's rate of false alarms."""
+    found = groups(model, has_bound=has_bound, seen=seen)
+    return spread(found, days=model.monitors.mean_days_between_false_alarms, pane_s=model.monitors.pane_s)

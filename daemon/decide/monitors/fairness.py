@@ -19,6 +19,5 @@ def fairness(model: ModelSettings) -> list[Detector]:
     if wanted is None or not model.labels:
         return []
     common = {"maximum": wanted.maximum, "min_n": wanted.min_n, "positive": model.labels[-1]}
-    alpha = wanted.alpha / len(wanted.by)
     informing = [build(_FAIRNESS[wanted.metric], by=by, **common) for by in wanted.by]
-    return informing + [build("fairness_gap", metric=wanted.metric, by=by, alpha=alpha, **common) for by in wanted.by]
+    return informing + [build("fairness_gap", metric=wanted.metric, by=by, **common) for by in wanted.by]

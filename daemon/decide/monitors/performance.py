@@ -31,7 +31,7 @@ def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> l
     found = informing + [build(name, alpha=alpha, **common, **settings) for name, settings in alarming]
     if has_bound:
         found.append(build(f"{risk}_change", alpha=alpha, tolerance=wanted.tolerance, **common))
-        found.append(build(risk, alpha=0.01, tolerance=wanted.tolerance, **{**common, "delta": DELTA / 2}))
+        found.append(build(risk, alpha=DELTA, tolerance=wanted.tolerance, **{**common, "delta": DELTA / 2}))
     return found
 
 

@@ -1,0 +1,61 @@
+"""What was made of the one knob: each group's share of a model's rate of false alarms, in a person's units."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from daemon.decide.monitors.all import groups
+from daemon.decide.monitors.rates import promised_days, spread
+from detectors.types import EDetectorValue, EValue
+
+if TYPE_CHECKING:
+    from daemon.settings import ModelSettings
+    from detectors.types import Detector
+
+_DAY_S = 86_400.0
+
+
+def knob_table(model: ModelSettings, *, has_bound: bool) -> Table:
+    """A row for each group and kind of detector that alarms."""
+    monitors = model.monitors
+    table = Table(
+        "group", "detector", "how many", "alpha each", "false alarms of each", box=None, header_style="bold", padding=(0, 2, 0, 2)
+    )
+    found = groups(model, has_bound=has_bound)
+    built = iter(spread(found, days=monitors.mean_days_between_false_alarms, pane_s=monitors.pane_s))
+    for group in found:
+        kinds: dict[str, list[Detector]] = {}
+        for detector in (next(built) for _ in group.detectors):
+            if detector.evidence in {EDetectorValue, EValue}:
+                kinds.setdefault(detector.name, []).append(detector)
+        own = " (set by hand)" if (group.days or group.alpha) is not None else ""
+        for name, some in kinds.items():
+            table.add_row(group.name + own, name, str(len(some)), f"{alpha_of(some[0]):.2g}", alarm_rate(some[0], monitors.pane_s))
+    return table
+
+
+def promise(detectors: list[Detector], model: ModelSettings) -> str:
+    """A sentence on all of them together."""
+    wanted, held = model.monitors.mean_days_between_false_alarms, promised_days(detectors, pane_s=model.monitors.pane_s)
+    once = sum(alpha_of(d) for d in detectors if d.evidence is EValue)
+    if math.isinf(held):
+        return f"Nothing alarms by a mean run length; P(ever a false alarm in an epoch): at most {once:.3g}."
+    short = ", not the model's own figure: a group's own days or alpha says otherwise" if held < wanted * (1 - 1e-9) else ""
+    counted = f"; e-processes, at most once an epoch, with probability {once:.3g}, are in it" if once else ""
+    return f"All that alarms together: one false alarm in at least {held:.3g} days on average{short}{counted}."
+
+
+def alarm_rate(detector: Detector, pane_s: float) -> str:
+    """How often it is wrong, in a person's units."""
+    alpha = alpha_of(detector)
+    if detector.evidence is EValue:
+        return f"ever in an epoch: at most {alpha:.3g}"
+    return f"one in {pane_s / alpha / _DAY_S:.0f} days" if alpha else "as it says"
+
+
+def alpha_of(detector: Detector) -> float:
+    """0 for a plug-in's that has none."""
+    return float(getattr(detector, "alpha", 0.0))

@@ -1,0 +1,115 @@
+"""The one knob: sums, order, weights, and that what is promised of the whole is what was asked for."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.decide.monitors.all import monitors
+from daemon.decide.monitors.rates import DELTAS, E_PROCESSES, Group, promised_days, spread
+from daemon.settings import ModelSettings
+from detectors.registry import build
+from detectors.types import EDetectorValue, EValue, Kind
+
+PANE_S = 60.0
+
+counts = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), min_size=1, max_size=6)
+days = st.floats(0.1, 2000.0)
+
+
+def _groups(sizes: list[tuple[int, int]], **own: float) -> list[Group]:
+    """Groups of (e-detectors, e-processes) each, with one that informs between them."""
+    found = []
+    for at, (runs, bets) in enumerate(sizes):
+        detectors = [build("conformal_numeric", column=f"input.x{at}_{i}", alpha=0.3) for i in range(runs)]
+        detectors += [build("ks", column=f"input.x{at}", alpha=0.01)]
+        detectors += [build("risk", alpha=0.4) for _ in range(bets)]
+        found.append(Group(name=str(at), detectors=detectors, days=own.get("days") if at == 0 else None))
+    return found
+
+
+@given(sizes=counts, wanted=days)
+def test_the_whole_keeps_what_was_asked_for_and_wastes_little_of_it(sizes: list[tuple[int, int]], wanted: float) -> None:
+    promised = promised_days(spread(_groups(sizes), days=wanted, pane_s=PANE_S), pane_s=PANE_S)
+    if any(runs for runs, _ in sizes):
+        assert wanted * (1 - 1e-9) <= promised <= wanted / ((1 - DELTAS) * (1 - E_PROCESSES)) * (1 + 1e-9)
+    else:
+        assert math.isinf(promised)
+
+
+@given(sizes=counts, wanted=days)
+def test_order_and_all_but_the_rates_stay(sizes: list[tuple[int, int]], wanted: float) -> None:
+    groups = _groups(sizes)
+    given_in, found = [d for g in groups for d in g.detectors], spread(groups, days=wanted, pane_s=PANE_S)
+    assert [(d.name, d.subject) for d in found] == [(d.name, d.subject) for d in given_in]
+    assert [d for d in found if d.kind is Kind.INFORMS] == [d for d in given_in if d.kind is Kind.INFORMS]
+
+
+@given(sizes=counts, wanted=days)
+def test_groups_weigh_the_same_and_so_do_the_detectors_of_one(sizes: list[tuple[int, int]], wanted: float) -> None:
+    for evidence in (EDetectorValue, EValue):
+        shares = []
+        for at, group in enumerate(groups := _groups(sizes)):
+            built = spread(groups, days=wanted, pane_s=PANE_S)
+            first = sum(len(g.detectors) for g in groups[:at])
+            alphas = [d.alpha for d in built[first : first + len(group.detectors)] if d.evidence is evidence]
+            assert len(set(alphas)) <= 1
+            if alphas:
+                shares.append(sum(alphas))
+        assert shares == pytest.approx([shares[0]] * len(shares) if shares else [])
+        if evidence is EValue and shares:
+            assert sum(shares) == pytest.approx(E_PROCESSES)
+
+
+@given(sizes=counts, fewer=days, more=days)
+def test_more_days_never_make_an_alpha_larger(sizes: list[tuple[int, int]], fewer: float, more: float) -> None:
+    low, high = sorted((fewer, more))
+    often, seldom = (spread(_groups(sizes), days=wanted, pane_s=PANE_S) for wanted in (low, high))
+    assert all(a.alpha >= b.alpha for a, b in zip(often, seldom, strict=True))  # type: ignore[attr-defined]  # those built here have one
+
+
+@given(sizes=counts, wanted=days, own=days)
+def test_a_groups_own_days_are_kept_and_take_nothing_from_the_others(sizes: list[tuple[int, int]], wanted: float, own: float) -> None:
+    runs = sizes[0][0]
+    found = spread(_groups(sizes, days=own), days=wanted, pane_s=PANE_S)
+    without = spread(_groups(sizes), days=wanted, pane_s=PANE_S)
+    n = runs + 1 + sizes[0][1]
+    assert found[n:] == without[n:]
+    assert [d.alpha for d in found[:runs]] == pytest.approx([min(0.5, PANE_S / (own * 86400 * max(1, runs)))] * runs)  # type: ignore[attr-defined]
+
+
+def _model(**monitored: object) -> ModelSettings:
+    return ModelSettings.model_validate(
+        {
+            "name": "m",
+            "task": "text-classification",
+            "labels": ["a", "b"],
+            "columns": {"text": "text", "age": "numeric", "band": {"kind": "category", "protected": True}},
+            "monitors": monitored,
+        }
+    )
+
+
+def test_a_model_as_it_is_usually_set_up_keeps_ninety_days() -> None:
+    found = monitors(_model(fairness={"by": ["band"]}), has_bound=True)
+    assert promised_days(found, pane_s=PANE_S) >= 90.0
+    betting = {d.name: d.alpha for d in found if d.evidence is EValue}  # type: ignore[attr-defined]  # these have one
+    assert betting == {"risk": pytest.approx(0.01), "fairness_gap": pytest.approx(0.01)}
+
+
+def test_settings_of_a_group_that_were_there_before_the_knob_mean_what_they_meant() -> None:
+    model = _model(drift={"mean_days_between_false_alarms": 10}, fairness={"by": ["band"], "alpha": 0.05}, quality=None, performance=None)
+    found = monitors(model, has_bound=False)
+    drift = [d for d in found if d.evidence is EDetectorValue]
+    assert sum(d.alpha for d in drift) == pytest.approx(60 / 864_000)  # type: ignore[attr-defined]
+    assert [d.alpha for d in found if d.evidence is EValue] == [0.05]  # type: ignore[attr-defined]
+
+
+def test_half_the_days_are_twice_the_rate_in_every_group() -> None:
+    usual, often = (monitors(_model(mean_days_between_false_alarms=n), has_bound=True) for n in (90, 45))
+    pairs = [(a, b) for a, b in zip(usual, often, strict=True) if a.evidence is EDetectorValue]
+    assert len(pairs) > 8
+    assert all(b.alpha == pytest.approx(2 * a.alpha) for a, b in pairs)  # type: ignore[attr-defined]
