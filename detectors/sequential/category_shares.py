@@ -1,4 +1,4 @@
-"""Bets on the shares of single categories against bounds from a finite reference, and how far they moved (see `conformal_category`)."""
+"""Bets on the shares of single categories against their bounds or their exact chance, and how far they moved (see `conformal_category`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from detectors.sequential.bets import log_raise
 from detectors.sequential.interval import lower_share, upper_share
-from detectors.sequential.ranks import BETS_N
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,11 +20,6 @@ _STAKES = np.array([0.01, 0.03, 0.1, 0.3, 0.6])
 def share_bets_n(watched_n: int) -> int:
     """How many bets: every watched share, up and down, at each stake."""
     return 2 * watched_n * len(_STAKES)
-
-
-def half_and_half(bets_n: int) -> Floats:
-    """Weights of all bets, shape (bets_n,): half on the rank bets, which come first, half on the shares."""
-    return np.concatenate([np.full(BETS_N, 0.5 / BETS_N), np.full(bets_n - BETS_N, 0.5 / (bets_n - BETS_N))])
 
 
 def log_share_bets(hits: Floats, n: int, low: Floats, high: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""A category column moves away from its reference: ranks in order of frequency, and the share of each frequent category."""
+"""A category column moves away from its reference: exact ranks in order of frequency, and the share of each frequent category."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 
 from detectors.registry import register
 from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, restart
-from detectors.sequential.category_shares import half_and_half, log_share_bets, share_bets_n, share_distance
+from detectors.sequential.category_shares import log_share_bets, share_bets_n, share_distance
 from detectors.sequential.interval import lower_share, upper_share
-from detectors.sequential.ranks import BETS_N, log_rank_bets, rank_uniforms, reference_radius
+from detectors.sequential.ranks import rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
+from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
+from detectors.sequential.urn import urn_hits, urn_ranks
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -23,22 +25,24 @@ if TYPE_CHECKING:
 
 _CATEGORIES_N = 1000
 _WATCHED_N = 14
+_NAMING_STRIDE = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class CategoryState:
-    """The reference's shares (its categories by frequency, then missing, then all others) and the wealth of each bet."""
+    """Cells (categories by frequency in a third of the reference, then missing, then all others) and the wealth of each bet."""
 
     categories: tuple[str, ...]
     shares: Floats
-    """Shape (categories + 2,)."""
+    """Of the other two thirds, shape (categories + 2,)."""
+    weights: Floats
+    """Their counts with all that came since (see `urn`)."""
     watched: NDArray[np.int64]
     """Cells whose share is bet on: the most frequent, missing, others."""
     low: Floats
-    """Lower bound of each watched share."""
+    """Lower bound of each watched share, from the two thirds alone."""
     high: Floats
     reference_n: int
-    radius: float
     log_m: Floats
     recent: Floats
     step_n: int = 0
@@ -47,11 +51,12 @@ class CategoryState:
 @register("conformal_category")
 @dataclass(frozen=True, kw_only=True)
 class ConformalCategory:
-    """Half the stake on randomised ranks (as for numbers, cells ordered by frequency, unseen ones last), half on shares.
+    """As for numbers: three quarters of the stake on exact ranks and shares among reference and past, a quarter on the reference alone.
 
-    A share bet says that one of at most 16 cells is more (less) frequent than its exact upper (lower) bound from the reference; ranks take
-    delta/2, all share bounds together delta/2. A step is a pane with records: M <- (M + 1) prod(bets), alarm when the weighted mean reaches
-    1/alpha.
+    A third of the reference names and orders the cells, the rest is counted: then the urn is exact. Half of the exact bets are on ranks,
+    half say that one of at most 16 cells is more (less) frequent. The quarter bets the same against exact bounds of each share from the
+    reference, so that a change that nobody acts on stays in alarm. A step is a pane with records: M <- (M + 1) prod(bets), alarm when the
+    weighted mean reaches 1/alpha.
     """
 
     column: str
@@ -67,7 +72,7 @@ class ConformalCategory:
     evidence: ClassVar[type[EDetectorValue]] = EDetectorValue
     guarantee: ClassVar[str] = "mean run length between false alarms of at least (1 - delta)/alpha panes with records"
     assumption: ClassVar[str] = "reference rows are independent draws; given the past, a record has the reference's distribution"
-    cost: ClassVar[str] = "19 logarithms a record; state of at most 1,000 categories"
+    cost: ClassVar[str] = "a normal score and 300 comparisons a record; state of at most 1,000 categories"
     source: ClassVar[str] = "Vovk et al. 2021, Retrain or not retrain; Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532"
 
     def __post_init__(self) -> None:
@@ -86,20 +91,21 @@ class ConformalCategory:
     def start(self, reference: Reference) -> CategoryState:
         """The reference's cells and bounds; without values of the column every verdict is INSUFFICIENT."""
         values = reference.columns.get(self.column, np.empty(0, dtype=object)).tolist()
-        seen = Counter(v for v in values if v is not None)
+        seen = Counter(v for v in values[::_NAMING_STRIDE] if v is not None)
         kept = tuple(sorted(seen, key=lambda c: (-seen[c], c))[:_CATEGORIES_N])
-        counts = _count(kept, values)
+        counted = [v for at, v in enumerate(values) if at % _NAMING_STRIDE]
+        counts = np.bincount(_cells(kept, counted), minlength=len(kept) + 2).astype(np.float64)
         watched = np.unique(np.append(np.arange(min(len(kept), _WATCHED_N)), [len(kept), len(kept) + 1]))
-        n, each = max(1, len(values)), self.delta / (4.0 * len(watched))
+        n, each = max(1, len(counted)), self.delta / (2.0 * len(watched))
         return CategoryState(
             categories=kept,
             shares=counts / n,
+            weights=counts,
             watched=watched,
             low=lower_share(counts[watched], n, each),
             high=upper_share(counts[watched], n, each),
-            reference_n=len(values),
-            radius=reference_radius(n, self.delta / 2.0),
-            log_m=np.full(BETS_N + share_bets_n(len(watched)), NOTHING),
+            reference_n=len(counted),
+            log_m=np.full(len(_stakes(len(watched))), NOTHING),
             recent=no_sums(len(watched)),
         )
 
@@ -107,19 +113,19 @@ class ConformalCategory:
         """One closed pane; one without records is no step."""
         values = data.columns.get(self.column, np.empty(0, dtype=object)).tolist()
         if values and state.reference_n:
-            cells = _cells(state.categories, values)
-            u = (np.cumsum(state.shares) - state.shares)[cells] + state.shares[cells] * rank_uniforms(data.start, state.step_n, len(cells))
+            cells, n = _cells(state.categories, values), len(values)
+            for_rank, for_share = rank_uniforms(data.start, state.step_n, n)
+            ranks, weights = urn_ranks(state.weights, cells, for_rank, own=1.0)
+            exact, chance = urn_hits(state.weights, cells, for_share, state.watched)
             hits = np.bincount(cells, minlength=len(state.shares))[state.watched].astype(np.float64)
-            log_bets = np.concatenate(
-                [log_rank_bets(np.minimum(u, 1.0), state.radius), log_share_bets(hits, len(cells), state.low, state.high)]
-            )
-            log_m = restart(state.log_m, log_bets, alpha=self.alpha)
-            recent = add_sums(state.recent, len(cells), hits, log10_e=log10_mean(log_m, half_and_half(len(log_m))), alpha=self.alpha)
-            state = replace(state, log_m=log_m, recent=recent, step_n=state.step_n + 1)
+            by_share = (log_share_bets(exact, n, chance, chance), log_share_bets(hits, n, state.low, state.high))
+            log_m = restart(state.log_m, np.concatenate([log_score_bets(ranks), *by_share]), alpha=self.alpha)
+            recent = add_sums(state.recent, n, hits, log10_e=log10_mean(log_m, _stakes(len(hits))), alpha=self.alpha)
+            state = replace(state, weights=weights, log_m=log_m, recent=recent, step_n=state.step_n + 1)
         return state, self._verdict(state)
 
     def _verdict(self, state: CategoryState) -> Verdict:
-        log10_e = log10_mean(state.log_m, half_and_half(len(state.log_m))) if state.step_n else 0.0
+        log10_e = log10_mean(state.log_m, _stakes(len(state.watched))) if state.step_n else 0.0
         is_alarm = is_reached(log10_e, self.alpha)
         n, hits = latest(state.recent, is_alarm=is_alarm)
         value, low, high, at = share_distance(hits, n, state.shares[state.watched], state.low, state.high)
@@ -156,5 +162,7 @@ def _cells(categories: tuple[str, ...], values: list[str | None]) -> NDArray[np.
     return np.fromiter((index.get(v, len(categories) + 1) for v in values), dtype=np.int64, count=len(values))
 
 
-def _count(categories: tuple[str, ...], values: list[str | None]) -> Floats:
-    return np.bincount(_cells(categories, values), minlength=len(categories) + 2).astype(np.float64)
+def _stakes(watched_n: int) -> Floats:
+    """Weight of each bet, adding up to 1: exact ranks, exact shares, shares against the reference's bounds."""
+    bets_n = share_bets_n(watched_n)
+    return np.concatenate([0.375 * SCORE_WEIGHTS, np.full(bets_n, 0.375 / bets_n), np.full(bets_n, 0.25 / bets_n)])

@@ -35,9 +35,9 @@ def reference_radius(n: int, delta: float) -> float:
 
 
 def rank_uniforms(start: datetime, step_n: int, n: int) -> Floats:
-    """The U of a pane's ranks, shape (n,): fixed by the pane's start and the step's number: a replay gives the same evidence."""
+    """Two U for each record of a pane, shape (2, n), fixed by the pane's start and the step's number: a replay gives the same evidence."""
     seconds = round(start.timestamp() * 1e6)
-    return np.random.default_rng([abs(seconds), step_n]).random(n)
+    return np.random.default_rng([abs(seconds), step_n]).random((2, n))
 
 
 def log_rank_bets(u: Floats, radius: float) -> Floats:

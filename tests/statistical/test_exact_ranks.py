@@ -1,0 +1,82 @@
+"""Ranks in the urn are uniform and independent of the past, exactly, and the bets on them are worth at most one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
+from detectors.sequential.urn import cells_of, fixed_ranks, knots_of, urn_hits, urn_ranks
+
+_WORLDS = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "heavy ties": lambda rng, n: rng.integers(0, 4, n).astype(float),
+    "half missing": lambda rng, n: np.where(rng.random(n) < 0.5, -np.inf, rng.normal(size=n)),
+    "heavy tails": lambda rng, n: rng.standard_cauchy(n),
+}
+
+
+def _ranks(rng: np.random.Generator, draw: Any, reference_n: int, n: int) -> np.ndarray[Any, Any]:
+    knots = knots_of(draw(rng, reference_n))
+    return urn_ranks(knots.gaps, cells_of(knots.values, knots.keys, draw(rng, n), rng.random(n)), rng.random(n))[0]
+
+
+@pytest.mark.parametrize("world", sorted(_WORLDS))
+@pytest.mark.parametrize("reference_n", [5, 40, 800])
+def test_ranks_are_uniform_and_know_nothing_of_those_before(world: str, reference_n: int) -> None:
+    rng = np.random.default_rng(1)
+    streams = np.array([_ranks(rng, _WORLDS[world], reference_n, 12) for _ in range(600)])  # a fresh reference for each
+    assert stats.kstest(streams.ravel(), "uniform").pvalue > 1e-4
+    for at in (0, 11):
+        assert stats.kstest(streams[:, at], "uniform").pvalue > 1e-4
+    pairs = np.corrcoef(streams.T)[np.triu_indices(12, 1)]
+    assert np.abs(pairs).max() < 5.0 / np.sqrt(600)  # 66 correlations of independent ranks: beyond 5 sd 4e-5
+
+
+def test_a_fixed_reference_is_not_exact_where_the_urn_is() -> None:
+    """What the urn is for: the mean rank of a stream keeps the error of its reference."""
+    rng, fixed, exact = np.random.default_rng(2), [], []
+    for _ in range(100):
+        knots = knots_of(rng.normal(size=100))
+        cells = cells_of(knots.values, knots.keys, rng.normal(size=3000), rng.random(3000))
+        fixed.append(fixed_ranks(knots.gaps, cells, rng.random(3000)).mean())
+        exact.append(urn_ranks(knots.gaps, cells, rng.random(3000))[0].mean())
+    assert np.std(exact) < 1.2 * np.sqrt(1 / 12 / 3000) < 0.25 * np.std(fixed)
+
+
+def test_the_urn_takes_panes_of_any_size_alike() -> None:
+    rng = np.random.default_rng(3)
+    knots = knots_of(rng.normal(size=300))
+    cells, uniforms = cells_of(knots.values, knots.keys, rng.normal(size=1000), rng.random(1000)), rng.random(1000)
+    whole, after = urn_ranks(knots.gaps, cells, uniforms)
+    weights, parts = knots.gaps, []
+    for start, end in ((0, 1), (1, 130), (130, 131), (131, 1000)):
+        ranks, weights = urn_ranks(weights, cells[start:end], uniforms[start:end])
+        parts.append(ranks)
+    assert np.allclose(np.concatenate(parts), whole, atol=1e-12)
+    assert np.array_equal(weights, after)
+    assert after.sum() == 301 + 1000
+
+
+def test_bets_on_a_uniform_rank_are_worth_at_most_one_and_nearly_one() -> None:
+    z = np.arange(-6.0, 6.0, 0.01) + 0.005
+    weights = stats.norm.pdf(z) * 0.01
+    means = sum(w * np.exp(log_score_bets(np.array([u]))) for w, u in zip(weights, stats.norm.cdf(z), strict=True))
+    assert means.max() < 1.01
+    assert means.min() > 0.99
+    assert SCORE_WEIGHTS.sum() == pytest.approx(1.0)
+
+
+def test_hits_of_a_cell_are_binomial_at_the_chance_before_the_pane() -> None:
+    rng, shares = np.random.default_rng(4), np.array([0.6, 0.3, 0.1, 0.0])
+    watched = np.array([0, 2, 3])
+    excess = np.zeros((3000, 3))
+    for at in range(len(excess)):
+        weights = np.bincount(rng.choice(4, 20, p=shares), minlength=4).astype(np.float64)
+        hits, chance = urn_hits(weights, rng.choice(4, 30, p=shares), rng.random(30), watched)
+        excess[at] = (hits - 30 * chance) / np.sqrt(30 * chance * (1 - chance))
+    assert np.abs(excess.mean(axis=0)).max() < 5.0 / np.sqrt(3000)
+    assert np.abs(excess.std(axis=0) - 1.0).max() < 0.1
