@@ -39,6 +39,8 @@ class CategoryState:
     """Their counts with all that came since (see `urn`)."""
     watched: NDArray[np.int64]
     """Cells whose share is bet on: the most frequent, missing, others."""
+    chances: Floats
+    """Share of each watched cell in the third that named them: what its exact hits are bet against."""
     low: Floats
     """Lower bound of each watched share, from the two thirds alone."""
     high: Floats
@@ -93,6 +95,7 @@ class ConformalCategory:
         values = reference.columns.get(self.column, np.empty(0, dtype=object)).tolist()
         seen = Counter(v for v in values[::_NAMING_STRIDE] if v is not None)
         kept = tuple(sorted(seen, key=lambda c: (-seen[c], c))[:_CATEGORIES_N])
+        named = np.bincount(_cells(kept, values[::_NAMING_STRIDE]), minlength=len(kept) + 2)
         counted = [v for at, v in enumerate(values) if at % _NAMING_STRIDE]
         counts = np.bincount(_cells(kept, counted), minlength=len(kept) + 2).astype(np.float64)
         watched = np.unique(np.append(np.arange(min(len(kept), _WATCHED_N)), [len(kept), len(kept) + 1]))
@@ -102,6 +105,7 @@ class ConformalCategory:
             shares=counts / n,
             weights=counts,
             watched=watched,
+            chances=np.minimum((named[watched] + 1.0) / (named.sum() + 1.0), 0.999),
             low=lower_share(counts[watched], n, each),
             high=upper_share(counts[watched], n, each),
             reference_n=len(counted),
@@ -116,9 +120,9 @@ class ConformalCategory:
             cells, n = _cells(state.categories, values), len(values)
             for_rank, for_share = rank_uniforms(data.start, state.step_n, n)
             ranks, weights = urn_ranks(state.weights, cells, for_rank, own=1.0)
-            exact, chance = urn_hits(state.weights, cells, for_share, state.watched)
+            exact = urn_hits(state.weights, cells, for_share, state.watched, state.chances)
             hits = np.bincount(cells, minlength=len(state.shares))[state.watched].astype(np.float64)
-            by_share = (log_share_bets(exact, n, chance, chance), log_share_bets(hits, n, state.low, state.high))
+            by_share = (log_share_bets(exact, n, state.chances, state.chances), log_share_bets(hits, n, state.low, state.high))
             log_m = restart(state.log_m, np.concatenate([log_score_bets(ranks), *by_share]), alpha=self.alpha)
             recent = add_sums(state.recent, n, hits, log10_e=log10_mean(log_m, _stakes(len(hits))), alpha=self.alpha)
             state = replace(state, weights=weights, log_m=log_m, recent=recent, step_n=state.step_n + 1)

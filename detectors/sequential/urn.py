@@ -75,18 +75,17 @@ def urn_ranks(weights: Floats, cells: Cells, uniforms: Floats, *, own: float = 0
     return ranks, weights
 
 
-def urn_hits(weights: Floats, cells: Cells, uniforms: Floats, watched: Cells) -> tuple[Floats, Floats]:
-    """(hits of each watched cell, its chance before the pane), shape (watched,): binomial under the null, for cells fixed beforehand.
+def urn_hits(weights: Floats, cells: Cells, uniforms: Floats, watched: Cells, chances: Floats) -> Floats:
+    """Hits of each watched cell, shape (watched,): binomial at `chances` under the null, given all hits before, for cells fixed beforehand.
 
-    For one cell against all others the exact rank u is below (weight + 1) / (total + 1) when the record falls into the cell, nearly
-    always; counted is whether it is below that figure as it stood before the pane.
+    For one cell against all others the exact rank is below (weight + 1) / (total + 1) when the record falls into the cell; counted is
+    whether it is below `chances`, which must not depend on what the urn has seen (exact ranks are independent of each other, not of that).
     """
     is_in = cells == watched[:, None]  # (watched, n)
     own = weights[watched][:, None] + np.cumsum(is_in, axis=1) - is_in
     total = weights.sum() + np.arange(len(cells))
     ranks = np.where(is_in, uniforms * (own + 1.0), own + uniforms * (total - own + 1.0)) / (total + 1.0)
-    chance = (weights[watched] + 1.0) / (weights.sum() + 1.0)
-    return (ranks < chance[:, None]).sum(axis=1).astype(np.float64), chance
+    return (ranks < chances[:, None]).sum(axis=1).astype(np.float64)
 
 
 def fixed_ranks(gaps: Floats, cells: Cells, uniforms: Floats) -> Floats:

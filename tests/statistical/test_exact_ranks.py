@@ -70,13 +70,17 @@ def test_bets_on_a_uniform_rank_are_worth_at_most_one_and_nearly_one() -> None:
     assert SCORE_WEIGHTS.sum() == pytest.approx(1.0)
 
 
-def test_hits_of_a_cell_are_binomial_at_the_chance_before_the_pane() -> None:
+def test_hits_of_a_cell_are_binomial_and_know_nothing_of_those_before() -> None:
     rng, shares = np.random.default_rng(4), np.array([0.6, 0.3, 0.1, 0.0])
-    watched = np.array([0, 2, 3])
-    excess = np.zeros((3000, 3))
-    for at in range(len(excess)):
+    watched, chances = np.array([0, 2, 3]), np.array([0.55, 0.12, 0.02])
+    hits = np.zeros((2, 4000, 3))
+    for at in range(hits.shape[1]):
         weights = np.bincount(rng.choice(4, 20, p=shares), minlength=4).astype(np.float64)
-        hits, chance = urn_hits(weights, rng.choice(4, 30, p=shares), rng.random(30), watched)
-        excess[at] = (hits - 30 * chance) / np.sqrt(30 * chance * (1 - chance))
-    assert np.abs(excess.mean(axis=0)).max() < 5.0 / np.sqrt(3000)
-    assert np.abs(excess.std(axis=0) - 1.0).max() < 0.1
+        for pane in range(2):
+            cells = rng.choice(4, 30, p=shares)
+            hits[pane, at] = urn_hits(weights, cells, rng.random(30), watched, chances)
+            weights = weights + np.bincount(cells, minlength=4)
+    z = (hits - 30 * chances) / np.sqrt(30 * chances * (1 - chances))
+    assert np.abs(z.mean(axis=1)).max() < 5.0 / np.sqrt(4000)
+    assert np.abs(z.std(axis=1) - 1.0).max() < 0.1
+    assert max(abs(np.corrcoef(z[0, :, cell], z[1, :, cell])[0, 1]) for cell in range(3)) < 5.0 / np.sqrt(4000)

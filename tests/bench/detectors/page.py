@@ -88,25 +88,27 @@ def standing(table: list[Row]) -> str:
 def write_page(results: Mapping[str, Scores], *, is_whole: bool) -> None:
     """Print all tables; the page and its pictures only after a whole run."""
     tables = {name: rows(scores) for name, scores in results.items()}
-    text = "\n\n".join([_head(tables), _summary(tables), _details(results, tables), _method(results)]) + "\n"
+    waiting = [name for name in scenarios() if name not in results] if is_whole else []
+    text = "\n\n".join([_head(tables, waiting), _summary(tables), _details(results, tables), _method(results)]) + "\n"
     print(text)
     if is_whole:
         plots.draw(tables, ROOT / "docs" / "benchmarks-detectors.png")
         _PAGE.write_text(text)
 
 
-def _head(tables: Mapping[str, list[Row]]) -> str:
+def _head(tables: Mapping[str, list[Row]], waiting: list[str]) -> str:
     standings = [standing(table) for table in tables.values()]
     counts = {word: standings.count(word) for word in ("shorter", "equal", "longer", "missed by all")}
     said = ", ".join(f"{word} in {n}" for word, n in counts.items() if n)
     today = datetime.now(UTC).date()
     where = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    not_yet = f"\n\nNot run yet (a further run goes on): {', '.join(waiting)}." if waiting else ""
     return f"""# Benchmarks: how soon a change is seen
 
 Written by `make bench-detectors` ({today}, {where}). Speed is in [benchmarks.md](benchmarks.md), error rates in [validity.md](validity.md).
 
 Every rule gets the threshold at which quiet streams of the same world alarm once in {LOOKS:.0f} panes, then all see the same changes.
-Over {len(tables)} scenarios our best median delay is, beside the best rival's: **{said}**.
+Over {len(tables)} scenarios our best median delay is, beside the best rival's: **{said}**.{not_yet}
 
 ![Median delay at matched run length](benchmarks-detectors.png)"""
 

@@ -47,9 +47,8 @@ class Scores:
 def scored(scenario: Scenario, runners: tuple[str, ...] = ("retuned", *RIVALS), kept: Path = _KEPT) -> Scores:
     """Every runner's scores; from the cache where neither data nor code changed."""
     arrays = case.made(scenario)
-    key, about = case.digest(arrays), json.loads(str(arrays["about"]))
-    path = kept / f"{scenario.id}-{key}.npz"
-    outs = {name: kept / scenario.id / f"{name}-{_code(name, scenario)}-{key}.npz" for name in runners}
+    about, path = json.loads(str(arrays["about"])), kept / f"{scenario.id}.npz"
+    outs = _outs(scenario, case.digest(arrays), runners, kept)
     missing = [name for name in runners if not outs[name].exists()]
     if missing:
         case.write(arrays, path)
@@ -60,6 +59,15 @@ def scored(scenario: Scenario, runners: tuple[str, ...] = ("retuned", *RIVALS), 
     for name in runners:
         _take(result, np.load(outs[name], allow_pickle=False))
     return result
+
+
+def is_kept(scenario: Scenario) -> bool:
+    """Whether all rivals' scores are there: ours take seconds."""
+    return all(out.exists() for out in _outs(scenario, case.digest(case.made(scenario)), RIVALS, _KEPT).values())
+
+
+def _outs(scenario: Scenario, key: str, runners: tuple[str, ...], kept: Path) -> dict[str, Path]:
+    return {name: kept / scenario.id / f"{name}-{_code(name, scenario)}-{key}.npz" for name in runners}
 
 
 def _run(name: str, scenario: Scenario, path: Path, out: Path) -> None:
