@@ -85,7 +85,7 @@ def urn_hits(weights: Floats, cells: Cells, uniforms: Floats, watched: Cells, ch
     own = weights[watched][:, None] + np.cumsum(is_in, axis=1) - is_in
     total = weights.sum() + np.arange(len(cells))
     ranks = np.where(is_in, uniforms * (own + 1.0), own + uniforms * (total - own + 1.0)) / (total + 1.0)
-    return (ranks < chances[:, None]).sum(axis=1).astype(np.float64)
+    return np.asarray((ranks < chances[:, None]).sum(axis=1), dtype=np.float64)
 
 
 def fixed_ranks(gaps: Floats, cells: Cells, uniforms: Floats) -> Floats:

@@ -60,6 +60,7 @@ def _page(kept: dict[str, Any]) -> str:
     head = f"""# Benchmarks
 
 Written by `make bench` ({today}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}).
+How soon a change is seen: [benchmarks-detectors.md](benchmarks-detectors.md), by `make bench-detectors`.
 The peer runs beside ours in the same run on the same data; read ratios, not seconds.
 Load average at the end: {os.getloadavg()[1]:.0f}. Above {os.cpu_count()}, other work was going on, and ratios by the clock are uncertain.
 Not of speed: [estimates of performance](benchmarks-estimates.md) beside NannyML's.
