@@ -69,6 +69,10 @@ class PerformanceSettings(Part):
     """Risk: extra loss above the source bound that is still no harm; points (classes, judged texts) or a share of the bound (numbers)."""
     mean_days_between_false_alarms: Positive | None = None
     """Of all performance and risk monitors of this model together, for experts: None = their share of the model's."""
+    least_label_probability: Ratio | None = None
+    """Smallest chance that a label plan gives a record. None = plans are even: every record alike, labels come back as any other. With
+    0.02, say, unsure answers are planned more often, each label must come back with its `probability`, and weighs by its inverse (one
+    without counts as sure to be labelled). All alarms by labels then bet a share of this, so they are slower."""
     estimate: bool = True
     """Also estimate before labels come: accuracy, F1 and ROC AUC by calibrated scores, each class's share of the truth by the answers,
     accuracy by few labels and all scores. They inform. Needs scores in the records and labelled reference rows (`reference.bound`)."""

@@ -87,6 +87,8 @@ class Label(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     text: Text | None = None
     score: float | None = None
     """A judgement of the answer in the user's own unit (a thumb, a rating)."""
+    probability: Annotated[float, Meta(gt=0.0, le=1.0)] | None = None
+    """The chance that a label plan gave the record, as it stood there; None = not planned."""
     source: Short = "human"
     """Who says so. "own" and "model" are a model's own words: they are stored and never train."""
 

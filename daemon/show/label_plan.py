@@ -31,26 +31,29 @@ MOST_N, MOST_RECORDS = 1000, 5000
 def label_plans(operations: Operations, settings: Settings, ledger: Ledger, now: Callable[[], float]) -> APIRouter:
     """The route."""
     router = APIRouter()
-    windows = {model.name: model.monitors.window_s for model in settings.models}
+    wanted = {model.name: model.monitors for model in settings.models}
 
     @router.get(
         "/v1/models/{name}/label-plan", summary="Records worth a label now, each with its probability, and the interval that they would buy"
     )
     def plan(name: str, n: Annotated[int, Query(ge=1, le=MOST_N)] = 100) -> Response:
         model = model_of(operations, name)
-        return json_answer(_plan(model, ledger, settings.data_dir, since=now() - windows[model.name], n=n))
+        monitors = wanted[model.name]
+        least = monitors.performance.least_label_probability if monitors.performance is not None else None
+        return json_answer(_plan(model, ledger, settings.data_dir, since=now() - monitors.window_s, n=n, least=least))
 
     return router
 
 
-def _plan(model: ModelView, ledger: Ledger, data_dir: Path, *, since: float, n: int) -> dict[str, Any]:
+def _plan(model: ModelView, ledger: Ledger, data_dir: Path, *, since: float, n: int, least: float | None) -> dict[str, Any]:
     version = model.champion.version if model.champion else None
     with ledger.read() as tx:
-        table = unlabelled(tx, data_dir, model.name, since=since, version=version, limit=MOST_RECORDS)
+        limit = MOST_RECORDS if least is None else max(n, min(MOST_RECORDS, int(n / (2.0 * least))))  # no chance is below n / 2N
+        table = unlabelled(tx, data_dir, model.name, since=since, version=version, limit=limit)
     ids, ats = table["id"].to_pylist(), table["at"].to_pylist()
     score = np.array([math.nan if s is None else s for s in table["score"].to_pylist()], dtype=np.float64)  # (N,)
     seed = int(digest_of(model.name, str(n), *ids[:1], *ids[-1:]), 16)  # the same records give the same plan
-    found = label_plan(score, n, seed=seed)
+    found = label_plan(score, n, seed=seed, is_even=least is None)
     now, then = _reach(model), found.reach
     if now is not None:
         then = math.sqrt(1.0 / (1.0 / max(now, 1e-9) ** 2 + 1.0 / max(then, 1e-9) ** 2))
@@ -58,7 +61,14 @@ def _plan(model: ModelView, ledger: Ledger, data_dir: Path, *, since: float, n: 
         {"id": ids[i], "at": to_wire(ats[i], "at"), "probability": float(p)}
         for i, p in zip(found.rows.tolist(), found.probability, strict=True)
     ]
-    return {"model": model.name, "version": version, "of": len(ids), "records": records, **_words(now, then, len(records), len(ids))}
+    return {
+        "model": model.name,
+        "version": version,
+        "of": len(ids),
+        "is_even": least is None,
+        "records": records,
+        **_words(now, then, len(records), len(ids)),
+    }
 
 
 def _words(now: float | None, then: float, n: int, of: int) -> dict[str, Any]:

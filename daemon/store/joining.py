@@ -31,17 +31,18 @@ _COLUMNS = ["version", "at", "output", "inputs", "segments", "pi"]
 class StoredLabel:
     """A label that waited in the ledger, in the shape of the wire's."""
 
-    __slots__ = ("at", "id", "label", "model", "score", "source", "text", "value")
+    __slots__ = ("at", "id", "label", "model", "probability", "score", "source", "text", "value")
 
     def __init__(self, model: str, row: Any) -> None:  # noqa: ANN401 (SQLAlchemy's Row)
         self.model, self.id, self.source, self.at = model, row.record_id, row.source, row.at
         self.label, self.value = row.value.get("label"), row.value.get("value")
         self.text, self.score = row.value.get("text"), row.value.get("score")
+        self.probability = row.value.get("probability")
 
 
 def value_of(label: Any) -> dict[str, Any]:  # noqa: ANN401 (either label)
-    """What the label says: its one field that is set."""
-    names = ("label", "value", "text", "score")
+    """What the label says: its one field that is set, and the chance with which it was planned."""
+    names = ("label", "value", "text", "score", "probability")
     return {name: x for name in names if (x := getattr(label, name)) is not None}
 
 

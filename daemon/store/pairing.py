@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings
     from daemon.store.closed import Join
     from daemon.store.columns import Output
-    from daemon.store.ports import Said
+    from daemon.store.ports import Label, Said
 
     Floats = NDArray[np.float64]
     Objects = NDArray[np.object_]
@@ -40,6 +40,8 @@ class Pairing:
 
     def __init__(self, model: ModelSettings) -> None:
         self._task, self._labels, self._range, self._protected = model.task, model.labels, model.score_range, model.protected()
+        wanted = model.monitors.performance
+        self._least = wanted.least_label_probability if wanted is not None else None
 
     def fits(self, output: Output, truth: Said) -> bool:
         """Whether the truth says something about the answer, of the kind that the task is judged by."""
@@ -66,6 +68,10 @@ class Pairing:
         quality = _floats([quality_of(output, truth, self._range) for output, truth in zip(outputs, truths, strict=True)])
         return Pairs(predicted=nothing, label=nothing, quality=quality, groups=groups, weight=weight)
 
+    def _planned(self, label: Label) -> float:
+        """The chance with which the label was planned; 1 where plans are even and for one that was not planned."""
+        return 1.0 if self._least is None or label.probability is None else max(self._least, label.probability)
+
     def is_pair(self, join: Join) -> bool:
         """Whether a label that found its record makes a pair."""
         return join.state == "joined" and join.output is not None and self.fits(join.output, join.held.label)
@@ -73,7 +79,7 @@ class Pairing:
     def pairs(self, joins: Iterable[Join]) -> Pairs:
         """Of those that are pairs, in their order."""
         kept = [(join, join.output) for join in joins if join.output is not None and self.is_pair(join)]
-        weights = np.array([1.0 / join.pi for join, _ in kept], dtype=np.float64)  # (n,)
+        weights = np.array([1.0 / (join.pi * self._planned(join.held.label)) for join, _ in kept], dtype=np.float64)  # (n,)
         groups = {name: objects([join.groups[name] for join, _ in kept]) for name in self._protected}
         weight = None if np.all(weights == 1.0) else weights
         return self.made([output for _, output in kept], [join.held.label for join, _ in kept], groups, weight)

@@ -117,6 +117,11 @@ class Label(Said, Protocol):
         ...
 
     @property
+    def probability(self) -> float | None:
+        """The chance that a label plan gave the record."""
+        ...
+
+    @property
     def source(self) -> str:
         """Who says so."""
         ...

@@ -157,7 +157,7 @@ label = Table(
     Column("record_id", Text, nullable=False),
     Column("at", Float, nullable=False),
     Column("received_at", Float, nullable=False),
-    Column("value", JSON, nullable=False),  # {"label": …} | {"value": …} | {"text": …} | {"score": …}
+    Column("value", JSON, nullable=False),  # {"label": …} | {"value": …} | {"text": …} | {"score": …}, perhaps "probability"
     Column("source", String(64), nullable=False),
     Column("state", String(16), nullable=False),  # waiting · joined · unsampled · expired
     Column("pane_id", _Id),  # the pane of its record, once joined

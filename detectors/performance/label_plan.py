@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _UNIFORM = 0.5
-"""Part of the labels that are spread evenly: a record whose score is sure and wrong is found, too, and no weight is above 2 N / n."""
+"""Part of the labels that are spread evenly: a record whose score is sure and wrong is found, too, and no chance is below n / 2N."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,8 @@ class LabelPlan:
     """Half of the interval of accuracy that these labels are expected to buy, by themselves."""
 
 
-def label_plan(score: Floats, n: int, *, seed: int, alpha: float = 0.05) -> LabelPlan:
-    """N of N records by the score of their answer, (N,), NaN = unknown.
+def label_plan(score: Floats, n: int, *, seed: int, is_even: bool = False, alpha: float = 0.05) -> LabelPlan:
+    """N of N records by the score of their answer, (N,), NaN = unknown; `is_even`: each with the same chance.
 
     The chance of a record is half even, half proportional to sqrt(s (1 - s)), the standard error of "the answer is right" at score s: that
     makes the variance of mean f + (y - f) / pi least for a given number of labels. Exactly n are drawn (systematic sampling). `reach`
@@ -40,7 +40,7 @@ def label_plan(score: Floats, n: int, *, seed: int, alpha: float = 0.05) -> Labe
     """
     s = np.where(np.isfinite(score), np.clip(score, 0.0, 1.0), 0.5)
     doubt = np.sqrt(s * (1.0 - s))
-    chance = inclusion(doubt, n)
+    chance = inclusion(np.ones(len(s)) if is_even else doubt, n)
     if not len(s) or n < 1:
         return LabelPlan(rows=np.empty(0, dtype=np.int64), probability=np.empty(0), reach=1.0)
     rng = np.random.default_rng(seed)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +13,21 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import insert
 
-from daemon.settings import Settings
+from daemon.capture.wire import parse_labels
+from daemon.decide.monitors.all import monitors as all_monitors
+from daemon.settings import ModelSettings, Settings
 from daemon.show.api import create_api
 from daemon.show.snapshot import Health, snapshot
 from daemon.status import show_label_plan
 from daemon.store import champions, panes, tables, verdicts
-from daemon.store.columns import LOG_SCHEMA
+from daemon.store.closed import Join
+from daemon.store.columns import LOG_SCHEMA, Output
+from daemon.store.joining import StoredLabel, value_of
 from daemon.store.keys import key_of
 from daemon.store.ledger import Ledger
+from daemon.store.pairing import Pairing
+from daemon.store.pending import HeldLabel
+from daemon.store.ports import Mark
 from daemon.store.record_log import log_path, write_log
 from detectors.sketches.confusion import Confusion
 from detectors.types import Outcome, Score, Verdict
@@ -50,7 +59,18 @@ def served(new_database: Callable[[], str], tmp_path: Path) -> Iterator[TestClie
     ledger = Ledger(new_database())
     ledger.migrate()
     settings = Settings.model_validate(
-        {"data_dir": str(tmp_path), "models": [{"name": MODEL, "task": "tabular-classification", "labels": ["no", "yes"]}]}
+        {
+            "data_dir": str(tmp_path),
+            "models": [
+                {
+                    "name": MODEL,
+                    "task": "tabular-classification",
+                    "labels": ["no", "yes"],
+                    "monitors": {"performance": {"least_label_probability": 0.01}},
+                },
+                {"name": "even", "task": "tabular-classification", "labels": ["no", "yes"]},
+            ],
+        }
     )
     with ledger.begin() as tx:
         champions.adopt(tx, MODEL, "1", now=NOW - 5000.0, because="first seen", reference_path="ref", reference_digest="abc")
@@ -101,6 +121,41 @@ def test_a_plan_names_unlabelled_records_of_the_champion_and_what_their_labels_w
     assert 0.0 < plan["reach_then"] < 0.05
     assert "40 labels of these 390 records" in plan["because"]
     assert served.get(f"/v1/models/{MODEL}/label-plan?n=40").json() == plan
+
+
+def test_without_the_setting_a_plan_is_even(served: TestClient) -> None:
+    plan = served.get("/v1/models/even/label-plan").json()
+    assert plan["is_even"]
+    assert plan["because"] == "no record of the window waits for a label"
+    assert not served.get(f"/v1/models/{MODEL}/label-plan").json()["is_even"]
+
+
+@pytest.mark.parametrize(("least", "weights"), [(0.05, [10.0, 20.0, 1.0]), (None, None)])
+def test_planned_labels_weigh_by_the_chance_that_they_come_back_with(least: float | None, weights: list[float] | None) -> None:
+    said = {"model": MODEL, "at": "2027-01-15T08:00:00Z", "label": "yes"}
+    chances = [0.1, 0.001, None]
+    body = b"\n".join(json.dumps({**said, "id": str(i), "probability": p}).encode() for i, p in enumerate(chances))
+    labels = parse_labels(body)
+    rows = [SimpleNamespace(record_id=x.id, source=x.source, at=x.at, value=value_of(x)) for x in labels]
+    joins = [
+        Join(
+            held=HeldLabel(StoredLabel(MODEL, row), b"", NOW, NOW, Mark(0, 0)),
+            state="joined",
+            is_new=True,
+            version="1",
+            at=NOW,
+            output=Output(label="no"),
+            groups={},
+            pi=1.0,
+        )
+        for row in rows
+    ]
+    monitors = {"performance": {"least_label_probability": least}}
+    model = ModelSettings.model_validate({"name": MODEL, "task": "text-classification", "labels": ["no", "yes"], "monitors": monitors})
+    pairs = Pairing(model).pairs(joins)
+    assert (pairs.weight.tolist() if pairs.weight is not None else None) == weights
+    floors = [d for d in all_monitors(model, has_bound=True) if d.name == "f1_floor"]
+    assert {getattr(d, "most_weight", None) for d in floors} == {20.0 if least else 1.0}
 
 
 def test_a_plan_is_bounded_and_of_a_known_model(served: TestClient) -> None:

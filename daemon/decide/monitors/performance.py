@@ -27,7 +27,7 @@ def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> l
     risk = {"tabular-regression": "risk_value", "text-generation": "risk_judged"}.get(model.task, "risk")
     n = len(alarming) + int(has_bound)
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=n)
-    common = {"most_weight": 1.0 / model.sample_ratio, "delta": DELTA}
+    common = {"most_weight": 1.0 / (model.sample_ratio * (wanted.least_label_probability or 1.0)), "delta": DELTA}
     found = informing + [build(name, alpha=alpha, **common, **settings) for name, settings in alarming]
     if has_bound:
         found.append(build(f"{risk}_change", alpha=alpha, tolerance=wanted.tolerance, **common))
