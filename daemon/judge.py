@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from daemon import watch as watches
+from daemon.decide import cause, policy
 from daemon.decide import incident as incidents_of
-from daemon.decide import policy
 from daemon.decide.run import State
 from daemon.learn import learn
 from daemon.store import champions, controls, counters, epochs, incidents, outbox, panes, runs, tables, verdicts
@@ -62,6 +62,7 @@ class Judge:
         fresh = [v for v in incidents_of.alarms(found) if (old := before.get((v.detector, v.subject))) is None or old.outcome != v.outcome]
         _tell_alarms(tx, pane, fresh, epoch=watch.epoch, now=now)
         self._incident(tx, watch, found, now)
+        self._diagnose(tx, watch, pane, now)
         self._fresh.add(pane.model)
 
     def decide(self, tx: Connection, model: ModelSettings, now: float) -> policy.Decision:
@@ -142,6 +143,21 @@ class Judge:
             if after.harmful and before is not None and not before.harmful:
                 _tell_incident(tx, "harmful", after, found, now=now)
 
+    def _diagnose(self, tx: Connection, watch: Watch, pane: ClosedPane, now: float) -> None:
+        """What the open incident means, by the labels that this pane brought of records since it opened."""
+        kept = incidents.open_of(tx, watch.model.name)
+        if kept is None:
+            return
+        before = kept.diagnosis or {"n": 0, "errors_n": 0}
+        wrong = _wrong(pane, watch.version, since=kept.opened_at)
+        n, errors_n = before["n"] + len(wrong), before["errors_n"] + sum(wrong)
+        latest = {v.verdict.detector: v.verdict for v in verdicts.latest(tx, watch.model.name, epoch=watch.epoch)}
+        limit = latest["risk"].limit if "risk" in latest else None
+        found = cause.diagnose(kept.subjects, cause.Labelled(n=n, errors_n=errors_n, limit=limit))
+        said = {"harm": found.harm.value, "shift": found.shift.value, "because": found.because, "n": n, "errors_n": errors_n}
+        if said != kept.diagnosis:
+            incidents.diagnose(tx, kept.id, said, now=now)
+
     def _history(self, tx: Connection, model: ModelSettings, watch: Watch | None, now: float) -> policy.History:
         name = model.name
         incident = _as_incident(incidents.open_of(tx, name))
@@ -174,6 +190,16 @@ class Judge:
         if isinstance(decision, policy.Alert):
             payload = {"what": "blind" if decision.key.startswith("blind:") else "advice", "because": decision.because}
             outbox.put(tx, key=f"notify:{model}:{decision.key}", model=model, kind="notify", payload=payload, now=now)
+
+
+def _wrong(pane: ClosedPane, version: str, *, since: float) -> list[bool]:
+    """Of each labelled class whose record came since then: whether the answer was wrong."""
+    return [
+        join.output.label != join.held.label.label
+        for join in pane.joins
+        if join.state == "joined" and join.version == version and join.at >= since
+        if join.output is not None and join.output.label is not None and join.held.label.label is not None
+    ]
 
 
 def _tell_alarms(tx: Connection, pane: ClosedPane, fresh: Iterable[Verdict], *, epoch: int, now: float) -> None:

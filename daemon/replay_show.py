@@ -37,8 +37,8 @@ def show_summary(summary: dict[str, Any], out: Path, console: Console | None = N
     if summary["first_error"]:
         to.print(f"the first of them: {escape(summary['first_error'])}", highlight=False)
     _show(to, "Alarms", summary["alarms"], ("at", "record_index", "subject", "detector", "value", "because"), "no alarm")
-    incidents = [{**i, "subjects": ", ".join(sorted(i["subjects"]))} for i in summary["incidents"]]
-    _show(to, "Incidents", incidents, ("opened_at", "closed_at", "harmful", "subjects"), "no incident")
+    incidents = [{**i, **(i["diagnosis"] or {}), "subjects": ", ".join(sorted(i["subjects"]))} for i in summary["incidents"]]
+    _show(to, "Incidents", incidents, ("opened_at", "closed_at", "harmful", "harm", "shift", "subjects"), "no incident")
     _show(to, "Would have retrained", summary["triggers"], ("at", "kind", "subject", "because"), "no retraining would have started")
     _show(to, "Latest verdicts", summary["verdicts"], ("subject", "detector", "outcome", "value", "n", "because"), "no verdict")
     to.print(f"all of it: {escape(str(out / 'summary.json'))}", highlight=False)

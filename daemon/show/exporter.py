@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from daemon.decide.cause import Harm, Shift
 from daemon.decide.policy import Sense, TriggerKind
 from daemon.decide.run import ENDED, State
 from daemon.show.metrics import METRICS, MetricType
@@ -187,6 +188,11 @@ def _incidents(model: ModelView, at: float) -> Iterator[Sample]:
         for detector, n in Counter(subject["detector"] for subject in now_open.subjects.values()).items():
             yield "incident_subjects", (name, detector), n
     yield "incident_harmful_state", (name,), float(now_open is not None and now_open.is_harmful)
+    said = (now_open.diagnosis if now_open is not None else None) or {}
+    for harm in Harm:
+        yield "incident_harm_state", (name, str(harm)), float(said.get("harm") == harm)
+    for shift in Shift:
+        yield "incident_shift_state", (name, str(shift)), float(said.get("shift") == shift)
     yield "incident_acknowledged_state", (name,), float(now_open is not None and now_open.acknowledged_by is not None)
     yield "incident_muted_state", (name,), float(now_open is not None and (now_open.muted_until or 0.0) > at)
     for judged in Judged:

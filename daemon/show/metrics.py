@@ -100,6 +100,13 @@ METRICS: tuple[Metric, ...] = (
     _gauge("incident_subjects", "Subjects that have alarmed in the open incident, by detector; absent without one.", "model", "detector"),
     _gauge("open_incidents", "Incidents open now (0 or 1 a model).", "model"),
     _gauge("incident_opened_timestamp_seconds", "When the open incident was opened; no sample without one.", "model"),
+    _gauge("incident_harm_state", "1 for what labels say of the open incident: harmful, benign or unknown.", "model", "harm"),
+    _gauge(
+        "incident_shift_state",
+        "1 for the kind of shift of the open incident: covariate, concept, label, damage, unknown.",
+        "model",
+        "shift",
+    ),
     _gauge("incident_harmful_state", "1 while the open incident holds drift and risk, 0 otherwise and without one.", "model"),
     _gauge("incident_acknowledged_state", "1 while a person is on the open incident, 0 otherwise and without one.", "model"),
     _gauge("incident_muted_state", "1 while the open incident is muted, 0 otherwise and without one.", "model"),

@@ -155,6 +155,8 @@ class IncidentView:
     """The reason of the person who judged."""
     held: Mapping[str, float] | None = None
     """Closed by a person while these alarmed, and not quiet yet: subject key -> its last alarm."""
+    diagnosis: Mapping[str, Any] | None = None
+    """{harm: harmful | benign | unknown, shift: covariate | concept | label | damage | unknown, because, n, errors_n}."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -49,6 +49,8 @@ class StoredIncident:
     """The reason of the person who judged."""
     held: dict[str, float] | None = None
     """Subject key -> its last alarm: closed by a person and not quiet yet; None = nothing."""
+    diagnosis: dict[str, Any] | None = None
+    """{harm, shift, because, n, errors_n}; None = of an older release."""
 
 
 def open_incident(
@@ -118,6 +120,16 @@ def hold(tx: Connection, model: str, epoch: int, still: Mapping[str, float], *, 
     tx.execute(update(_t).where(_t.c.id == incident_id).values(held=dict(still) or None))
     if not still:
         note(tx, now, model, "incident.quiet", incident=incident_id, because="its subjects have been quiet: a new alarm opens an incident")
+
+
+def diagnose(tx: Connection, incident_id: str, found: Mapping[str, Any], *, now: float) -> None:
+    """Write what it means; an event when the word changes, not when only a figure does."""
+    kept = _get(tx, incident_id)
+    tx.execute(update(_t).where(_t.c.id == incident_id).values(diagnosis=dict(found)))
+    before = kept.diagnosis or {}
+    if (before.get("harm"), before.get("shift")) != (found["harm"], found["shift"]):
+        said = {name: found[name] for name in ("harm", "shift", "because")}
+        note(tx, now, kept.model, "incident.diagnosed", incident=incident_id, **said)
 
 
 def attach_report(tx: Connection, incident_id: str, report: str) -> None:

@@ -43,6 +43,13 @@ _KINDS = {
     AlarmKind.FAIRNESS: "groups are treated differently beyond the limit",
     AlarmKind.QUALITY: "its data come damaged",
 }
+_HARM = {"harmful": "Harmful", "benign": "Benign", "unknown": "Not known to be harmful"}
+_SHIFTS = {
+    "covariate": "a shift of the inputs",
+    "concept": "a shift of what is right",
+    "label": "a shift of the classes' shares",
+    "damage": "damaged data",
+}
 _RUN_TONES = {State.KEPT: Tone.GOOD, State.PROMOTED: Tone.GOOD, State.AWAITING_APPROVAL: Tone.WARN}
 _RUN_BAD = frozenset({State.FAILED, State.INVALID, State.ROLLED_BACK, State.REJECTED})
 
@@ -120,6 +127,10 @@ def of_run(state: str) -> Word:
 def harm(incident: IncidentView) -> str:
     """Harmful or not, in a sentence that says what that rests on."""
     kinds = {s.get("kind") for s in incident.subjects.values()}
+    if incident.diagnosis is not None:
+        said = incident.diagnosis
+        shift = "" if said["shift"] == "unknown" else f", {_SHIFTS[said['shift']]}"
+        return f"{_HARM[said['harm']]}{shift}: {said['because']}."
     if incident.is_harmful:
         return "Harmful: traffic has drifted and the model is wrong more often, in one incident."
     if AlarmKind.RISK in kinds or AlarmKind.PERFORMANCE in kinds:
