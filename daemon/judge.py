@@ -15,6 +15,7 @@ from daemon.decide.run import State
 from daemon.learn import learn
 from daemon.store import champions, controls, counters, epochs, incidents, outbox, panes, runs, tables, verdicts
 from daemon.store.ledger import note
+from detectors.types import PValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 _TRAFFIC_DAYS = 14
 """Earlier days whose traffic is compared with: two of each day of the week."""
+
+
+_SURE_P = 1e-4
+"""One look at each tick is many looks: so small a p-value is believed all the same."""
 
 
 class Judge:
@@ -153,7 +158,9 @@ class Judge:
         n, errors_n = before["n"] + len(wrong), before["errors_n"] + sum(wrong)
         latest = {v.verdict.detector: v.verdict for v in verdicts.latest(tx, watch.model.name, epoch=watch.epoch)}
         limit = latest["risk"].limit if "risk" in latest else None
-        found = cause.diagnose(kept.subjects, cause.Labelled(n=n, errors_n=errors_n, limit=limit))
+        said_of_shares = latest["label_shift"].evidence if "label_shift" in latest else None
+        moved = isinstance(said_of_shares, PValue) and said_of_shares.p <= _SURE_P
+        found = cause.diagnose(kept.subjects, cause.Labelled(n=n, errors_n=errors_n, limit=limit), priors_moved=moved)
         said = {"harm": found.harm.value, "shift": found.shift.value, "because": found.because, "n": n, "errors_n": errors_n}
         if said != kept.diagnosis:
             incidents.diagnose(tx, kept.id, said, now=now)

@@ -66,7 +66,7 @@ class Diagnosis:
 
 
 def diagnose(subjects: Mapping[str, Mapping[str, Any]], labelled: Labelled, *, priors_moved: bool = False) -> Diagnosis:
-    """`subjects`: as the incident holds them; `priors_moved`: the classes' shares have moved and inputs within a class have not (BBSE)."""
+    """`subjects`: as the incident holds them; `priors_moved`: `label_shift` says that the classes' shares have."""
     kinds = {s["kind"] for s in subjects.values()}
     harm, why = _harm(kinds, labelled)
     shift, what = _shift(kinds, subjects, harm, priors_moved=priors_moved)
@@ -91,7 +91,7 @@ def _shift(kinds: set[str], subjects: Mapping[str, Mapping[str, Any]], harm: Har
     if AlarmKind.QUALITY in kinds:
         return Shift.DAMAGE, "data come damaged, which comes before any other cause"
     if inputs and priors_moved:
-        return Shift.LABEL, "the shares of the classes moved and explain how the inputs differ"
+        return Shift.LABEL, "the shares of the classes moved, which explains the inputs as long as those within a class stayed as they were"
     if inputs and harm is Harm.BENIGN:
         return Shift.COVARIATE, f"inputs moved ({', '.join(inputs)}) and what is right for them did not"
     if harm is Harm.HARMFUL and not drifted:

@@ -63,6 +63,8 @@ BY_CHANCE = {
 """Owner of an expression that may have a sample in the scene or not -> why."""
 
 USED_ELSEWHERE = {
+    "retuned_incident_harm_state": "a word on the incident's own page; for an own alert on harm proven by labels",
+    "retuned_incident_shift_state": "a word on the incident's own page; for an own route by kind of shift",
     "retuned_evidence_distance_ratio": "the figure's value once more (performance: 1 - value) for an own alert on a distance",
 }
 """Exported metric that no panel and no rule reads -> whom it is for."""

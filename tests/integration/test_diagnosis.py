@@ -26,9 +26,10 @@ def _replayed(folder: Path, monkeypatch: pytest.MonkeyPatch, *, wrong_after: flo
             said = record["output"]["label"]
             if i >= shift:
                 is_wrong = rng.random() < wrong_after
-                label = {**label, "label": {"yes": "no", "no": "yes"}[said] if is_wrong else said}
-                record = {**record, "inputs": other["inputs"] if drifts else record["inputs"]}
-            yield record, label
+                truth = {"yes": "no", "no": "yes"}[said] if is_wrong else said
+                yield {**record, "inputs": (other if drifts else record)["inputs"]}, {**label, "label": truth}
+            else:
+                yield record, label
 
     monkeypatch.setattr(recorded, "rows", rows)
     config, records, labels = recorded.recorded(folder, shift=1500)
