@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
+_LEAST = 1e-5
+"""No share is taken to be smaller: where one is 0 an index without bound would be infinite."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Divergence:
     """d(p, q) = sum over cells of term(p_i, q_i): each at least 0, 0 where p_i = q_i, convex, and the same for (q, p).
@@ -55,7 +59,16 @@ def measured(divergence: Divergence, cells: Cells, alpha: float) -> Figure:
     low, high = _ends(divergence, cells, alpha)
     if few is not cells:
         low, _ = _ends(divergence, few, alpha)
-    return Figure(value, min(low, value), max(high, value))
+    return Figure(value, min(low, value), max(high, value) + _hidden(divergence, cells))
+
+
+def _hidden(divergence: Divergence, cells: Cells) -> float:
+    """How much more it may be where a cell is empty on one side and the divergence grows without bound as that share falls."""
+    if not divergence.is_smoothed:
+        return 0.0
+    p, q = divergence.shares(cells.before), divergence.shares(cells.now)
+    least_p, least_q = (np.where(counts == 0, _LEAST, x) for counts, x in ((cells.before, p), (cells.now, q)))
+    return max(0.0, divergence.of(least_p, least_q) - divergence.of(p, q))
 
 
 def _ends(divergence: Divergence, cells: Cells, alpha: float) -> tuple[float, float]:
@@ -109,7 +122,7 @@ STABILITY_INDEX = Divergence(
     bend=lambda p, q: 1.0 + q / p,
     is_smoothed=True,
 )
-"""In nats, without a bound; of the shares with half a record in each cell, since it is infinite where a cell is empty."""
+"""In nats, without a bound; half a record is added to each cell, since it is infinite where one is empty."""
 
 
 def rooted(figure: Figure) -> Figure:

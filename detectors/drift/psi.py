@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Psi(BinnedDistance):
     """Population stability index of one numeric column over the reference's deciles; missing values are a bin of their own.
 
-    Value: sum (q - p) ln(q / p) >= 0 with half a record added to each bin.
+    Value: sum (q - p) ln(q / p) >= 0 with half a record added to each bin. The upper end takes the share of an empty one for 1e-5.
     """
 
     limit: float = 0.2

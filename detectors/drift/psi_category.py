@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class PsiCategory(CategoryDistance):
     """Population stability index of one category column; a missing value is a category.
 
-    Value: sum (q - p) ln(q / p) >= 0 with half a record added to each category. Many rare categories make it large by chance alone: the
+    Value: sum (q - p) ln(q / p) >= 0 with half a record added to each category. The upper end takes the share of a category that is new,
+    or gone, for 1e-5 where it was not. Many rare categories make it large by chance alone: the
     interval's lower end takes them together.
     """
 
