@@ -1,4 +1,4 @@
-"""Many verdicts to few, by evidence of the right type: e-values by e-BH, e-detectors by their mean. Never ad hoc in a caller."""
+"""Many verdicts to few, by evidence of the right type: e-values by e-BH and e-LOND, e-detectors by their mean. Never ad hoc in a caller."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
+from detectors.sequential.purse import share_of_step
 from detectors.types import EDetectorValue, EValue
 
 if TYPE_CHECKING:
@@ -22,11 +23,7 @@ def e_bh(evidence: Sequence[EValue], alpha: float) -> NDArray[np.bool_]:
     Rejects the k* largest, k* = max{k: e_(k) >= d / (alpha k)}. [Wang & Ramdas 2022, JRSS B: e-BH] E-values of e-processes may be taken at
     one common stopping time. An e-detector grows without bound under the null: handing one in is a TypeError.
     """
-    if not 0.0 < alpha < 1.0:
-        raise ValueError(f"alpha must be in (0, 1), got {alpha}; 0.1 = one false discovery in ten")
-    for item in evidence:
-        if not isinstance(item, EValue):
-            raise TypeError(f"e-BH combines EValue only, got {type(item).__name__}; average e-detectors with `mean_e_detector`")
+    _check_e_values(evidence, alpha)
     d = len(evidence)
     log10_e = np.array([item.log10_e for item in evidence], dtype=np.float64)
     order = np.argsort(-log10_e, kind="stable")
@@ -34,6 +31,21 @@ def e_bh(evidence: Sequence[EValue], alpha: float) -> NDArray[np.bool_]:
     rejected = np.zeros(d, dtype=np.bool_)
     if passes.any():
         rejected[order[: int(np.flatnonzero(passes).max()) + 1]] = True
+    return rejected
+
+
+def e_lond(evidence: Sequence[EValue], alpha: float) -> NDArray[np.bool_]:
+    """Which of a stream of hypotheses to reject, each when its e-value comes; the false discovery rate is always at most alpha.
+
+    Rejects the t-th when e_t >= 1/a_t, a_t = alpha g_t (rejections before t + 1), sum g_t = 1. A rejection at t has at least so many
+    among all R, so E[false / R] <= sum alpha g_t E[e_t] <= alpha, under any dependence. [e-LOND: Xu & Ramdas 2024, as described in
+    arXiv:2506.01452]
+    """
+    _check_e_values(evidence, alpha)
+    rejected = np.zeros(len(evidence), dtype=np.bool_)
+    for at, item in enumerate(evidence):
+        level = alpha * share_of_step(at + 1) * (1 + int(rejected.sum()))
+        rejected[at] = item.log10_e >= -math.log10(level)
     return rejected
 
 
@@ -58,3 +70,11 @@ def mean_e_detector(evidence: Sequence[EDetectorValue], *, alpha: float, weights
     logs = np.array([item.log10_e for item in evidence]) * math.log(10.0)
     log10_e = max(-300.0, float(logsumexp(logs, b=shares)) / math.log(10.0))
     return EDetectorValue(log10_e=log10_e, alpha=alpha, delta=min(0.999999, sum(item.delta for item in evidence)))
+
+
+def _check_e_values(evidence: Sequence[EValue], alpha: float) -> None:
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"alpha must be in (0, 1), got {alpha}; 0.1 = one false discovery in ten")
+    for item in evidence:
+        if not isinstance(item, EValue):
+            raise TypeError(f"e-BH and e-LOND take EValue only, got {type(item).__name__}; average e-detectors with `mean_e_detector`")

@@ -125,6 +125,9 @@ class Verdict:
     because: str
     limit: float | None = None
     """What the figure is held to, in its own unit: floor of a metric, most of a loss, gap or distance. None = no fixed value."""
+    e_value: EValue | None = None
+    """Of an e-process that an e-detector keeps beside itself: evidence that this subject moved since the epoch began. It never alarms;
+    `combine.e_bh` says with it which subjects moved. None = it keeps none."""
 
     def __post_init__(self) -> None:
         """Refuse non-finite figures, a reversed interval and a silent verdict."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select
@@ -33,7 +33,11 @@ class StoredVerdict:
 def to_json(verdict: Verdict) -> dict[str, Any]:
     """A verdict as JSON; an infinite e-value as "inf" or "-inf" (JSON has no infinity)."""
     evidence = {name: str(x) if isinstance(x, float) and math.isinf(x) else x for name, x in asdict(verdict.evidence).items()}
-    return {**asdict(verdict), "outcome": str(verdict.outcome), "evidence": {"type": type(verdict.evidence).__name__, **evidence}}
+    return {
+        **asdict(replace(verdict, e_value=None)),
+        "outcome": str(verdict.outcome),
+        "evidence": {"type": type(verdict.evidence).__name__, **evidence},
+    }
 
 
 def from_json(data: dict[str, Any]) -> Verdict:

@@ -12,6 +12,7 @@ from detectors.registry import register
 from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, restart
 from detectors.sequential.category_shares import log_share_bets, share_bets_n, share_distance
 from detectors.sequential.interval import lower_share, upper_share
+from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
 from detectors.sequential.ranks import rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
@@ -47,6 +48,7 @@ class CategoryState:
     reference_n: int
     log_m: Floats
     recent: Floats
+    purse: Purse
     step_n: int = 0
 
 
@@ -111,6 +113,7 @@ class ConformalCategory:
             reference_n=len(counted),
             log_m=np.full(len(_stakes(len(watched))), NOTHING),
             recent=no_sums(len(watched)),
+            purse=full_purse(len(_stakes(len(watched)))),
         )
 
     def step(self, state: CategoryState, data: Increment) -> tuple[CategoryState, Verdict]:
@@ -123,9 +126,11 @@ class ConformalCategory:
             exact = urn_hits(state.weights, cells, for_share, state.watched, state.chances)
             hits = np.bincount(cells, minlength=len(state.shares))[state.watched].astype(np.float64)
             by_share = (log_share_bets(exact, n, state.chances, state.chances), log_share_bets(hits, n, state.low, state.high))
-            log_m = restart(state.log_m, np.concatenate([log_score_bets(ranks), *by_share]), alpha=self.alpha)
+            log_bets = np.concatenate([log_score_bets(ranks), *by_share])
+            log_m = restart(state.log_m, log_bets, alpha=self.alpha)
             recent = add_sums(state.recent, n, hits, log10_e=log10_mean(log_m, _stakes(len(hits))), alpha=self.alpha)
-            state = replace(state, weights=weights, log_m=log_m, recent=recent, step_n=state.step_n + 1)
+            purse = spend(state.purse, log_bets)
+            state = replace(state, weights=weights, log_m=log_m, recent=recent, purse=purse, step_n=state.step_n + 1)
         return state, self._verdict(state)
 
     def _verdict(self, state: CategoryState) -> Verdict:
@@ -151,6 +156,7 @@ class ConformalCategory:
             high=high,
             n=n,
             because=because,
+            e_value=e_value_of(state.purse, _stakes(len(state.watched))),
         )
 
     def _moved(self, state: CategoryState, shares: Floats, at: int) -> str:

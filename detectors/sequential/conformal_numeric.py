@@ -9,6 +9,7 @@ import numpy as np
 
 from detectors.registry import register
 from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, restart
+from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
 from detectors.sequential.ranks import (
     BETS_N,
     BINS_N,
@@ -47,6 +48,7 @@ class NumericState:
     radius: float
     log_m: Floats = field(default_factory=lambda: np.full(len(_WEIGHTS), NOTHING))
     recent: Floats = field(default_factory=lambda: no_sums(BINS_N))
+    purse: Purse = field(default_factory=lambda: full_purse(len(_WEIGHTS)))
     step_n: int = 0
 
 
@@ -109,7 +111,8 @@ class ConformalNumeric:
             log_m = restart(state.log_m, log_bets, alpha=self.alpha)
             log10_e = log10_mean(log_m, _WEIGHTS)
             recent = add_sums(state.recent, len(values), rank_counts(fixed), log10_e=log10_e, alpha=self.alpha)
-            state = replace(state, weights=weights, log_m=log_m, recent=recent, step_n=state.step_n + 1)
+            purse = spend(state.purse, log_bets)
+            state = replace(state, weights=weights, log_m=log_m, recent=recent, purse=purse, step_n=state.step_n + 1)
         return state, self._verdict(state)
 
     def _verdict(self, state: NumericState) -> Verdict:
@@ -135,6 +138,7 @@ class ConformalNumeric:
             high=high,
             n=n,
             because=because,
+            e_value=e_value_of(state.purse, _WEIGHTS),
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from detectors.registry import register
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
 from detectors.sequential.kernel_witness import KernelWitness, learn_witness, shares_of_columns
+from detectors.sequential.purse import Purse
 from detectors.sequential.recent import latest
 from detectors.sequential.row_bets import LEAST_N, PANE_N, Wealth, bet, halves, latest_rows, no_wealth
 from detectors.sequential.table import CodedRows, Coding, coding_of, encode, features
@@ -45,6 +46,7 @@ class TableState:
     n: int = 0
     log_m: Floats = field(default_factory=lambda: no_wealth().log_m)
     recent: Floats = field(default_factory=lambda: no_wealth().recent)
+    purse: Purse = field(default_factory=lambda: no_wealth().purse)
     shares: Floats = field(default_factory=lambda: np.empty(0))
     """How much of the difference each column brings, at the last pane in alarm, shape (columns,)."""
 
@@ -131,11 +133,11 @@ class DomainClassifier:
         new, owners = features(coding, subjects, codes)
         hold = CodedRows(coding, subjects, state.hold).features()
         witness = _learnt(CodedRows(coding, subjects, state.learn), CodedRows(coding, subjects, state.pool))
-        before = Wealth(state.log_m, state.recent)
+        before = Wealth(state.log_m, state.recent, state.purse)
         wealth = bet(before, witness, hold=hold, new=new, alpha=self.alpha, delta=self.delta, learnt_n=state.learnt_n)
         is_alarm = is_reached(log10_mean(wealth.log_m), self.alpha)
         shares = shares_of_columns(witness, hold, new[:_BLAMED_ROWS_N], owners) if is_alarm else np.empty(0)
-        return replace(state, log_m=wealth.log_m, recent=wealth.recent, shares=shares)
+        return replace(state, log_m=wealth.log_m, recent=wealth.recent, purse=wealth.purse, shares=shares)
 
     def _verdict(self, state: TableState, subjects: list[str]) -> Verdict:
         log10_e = log10_mean(state.log_m) if state.recent.any() else 0.0

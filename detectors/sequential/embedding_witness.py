@@ -11,6 +11,7 @@ import numpy as np
 from detectors.registry import register
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
 from detectors.sequential.kernel_witness import KernelWitness, learn_witness
+from detectors.sequential.purse import Purse, e_value_of
 from detectors.sequential.recent import latest
 from detectors.sequential.row_bets import LEAST_N, PANE_N, Wealth, bet, halves, latest_rows, no_wealth
 from detectors.sequential.witness import excess
@@ -44,6 +45,7 @@ class EmbeddingState:
     n: int = 0
     log_m: Floats = field(default_factory=lambda: no_wealth().log_m)
     recent: Floats = field(default_factory=lambda: no_wealth().recent)
+    purse: Purse = field(default_factory=lambda: no_wealth().purse)
 
 
 @register("embedding_witness")
@@ -107,11 +109,11 @@ class EmbeddingWitness:
                 state = replace(state, pool=pool, fresh=state.fresh[:0], learnt_n=state.learnt_n + 1)
             if len(state.pool):
                 witness = _learnt(state.learn.tobytes(), state.pool.tobytes(), len(state.center))
-                before, hold = Wealth(state.log_m, state.recent), state.hold.astype(np.float64)
+                before, hold = Wealth(state.log_m, state.recent, state.purse), state.hold.astype(np.float64)
                 wealth = bet(
                     before, witness, hold=hold, new=new.astype(np.float64), alpha=self.alpha, delta=self.delta, learnt_n=state.learnt_n
                 )
-                state = replace(state, log_m=wealth.log_m, recent=wealth.recent)
+                state = replace(state, log_m=wealth.log_m, recent=wealth.recent, purse=wealth.purse)
             state = replace(state, fresh=latest_rows(state.fresh, new), n=state.n + len(new))
         return state, self._verdict(state)
 
@@ -139,6 +141,7 @@ class EmbeddingWitness:
             high=high,
             n=n,
             because=because,
+            e_value=e_value_of(state.purse),
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from detectors.sequential.bets import NOTHING, log10_mean, log_raise, restart
 from detectors.sequential.kernel_witness import bounded_hits
+from detectors.sequential.purse import Purse, full_purse, spend
 from detectors.sequential.recent import add_sums, no_sums
 from detectors.sequential.witness import POOLS_N, WITNESSES_N
 
@@ -35,11 +36,12 @@ class Wealth(NamedTuple):
     log_m: Floats
     recent: Floats
     """Sums for the verdict's figures (see `recent`)."""
+    purse: Purse
 
 
 def no_wealth() -> Wealth:
     """Before any bet."""
-    return Wealth(np.full(WITNESSES_N * len(_STAKES), NOTHING), no_sums(3 * WITNESSES_N))
+    return Wealth(np.full(WITNESSES_N * len(_STAKES), NOTHING), no_sums(3 * WITNESSES_N), full_purse(WITNESSES_N * len(_STAKES)))
 
 
 def halves(n: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -66,4 +68,6 @@ def bet(wealth: Wealth, witness: KernelWitness, *, hold: Floats, new: Floats, al
     log_bets = np.where(is_open, log_raise(len(new), found.hits[:, None], bound, bound + _STAKES * (1.0 - bound)), 0.0)
     log_m = restart(wealth.log_m, log_bets.ravel(), alpha=alpha)
     sums = np.concatenate([found.hits, len(new) * found.expected, len(new) * found.bound])
-    return Wealth(log_m, add_sums(wealth.recent, len(new), sums, log10_e=log10_mean(log_m), alpha=alpha))
+    return Wealth(
+        log_m, add_sums(wealth.recent, len(new), sums, log10_e=log10_mean(log_m), alpha=alpha), spend(wealth.purse, log_bets.ravel())
+    )

@@ -10,6 +10,7 @@ import numpy as np
 
 from detectors.registry import register
 from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, log_raise, restart
+from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.text_features import Texts, hash_texts, join, no_texts
 from detectors.sequential.witness import POOLS_N, WITNESSES_N, excess, witness_hits
@@ -49,6 +50,7 @@ class WitnessState:
     """Production texts so far."""
     log_m: Floats = field(default_factory=lambda: np.full(_BETS_N, NOTHING))
     recent: Floats = field(default_factory=lambda: no_sums(3 * WITNESSES_N))
+    purse: Purse = field(default_factory=lambda: full_purse(_BETS_N))
 
 
 @register("text_witness")
@@ -131,7 +133,8 @@ class TextWitness:
         log_bets = np.where(is_open, log_raise(texts.n, found.hits[:, None], bound, bound + _STAKES * (1.0 - bound)), 0.0)
         log_m = restart(state.log_m, log_bets.ravel(), alpha=self.alpha)
         sums = np.concatenate([found.hits, texts.n * found.expected, texts.n * found.bound])
-        return replace(state, log_m=log_m, recent=add_sums(state.recent, texts.n, sums, log10_e=log10_mean(log_m), alpha=self.alpha))
+        recent = add_sums(state.recent, texts.n, sums, log10_e=log10_mean(log_m), alpha=self.alpha)
+        return replace(state, log_m=log_m, recent=recent, purse=spend(state.purse, log_bets.ravel()))
 
     def _verdict(self, state: WitnessState) -> Verdict:
         log10_e = log10_mean(state.log_m) if state.recent.any() else 0.0
@@ -154,6 +157,7 @@ class TextWitness:
             high=high,
             n=n,
             because=because,
+            e_value=e_value_of(state.purse),
         )
 
     def _why_not_yet(self, state: WitnessState) -> str:
