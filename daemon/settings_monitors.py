@@ -67,6 +67,9 @@ class PerformanceSettings(Part):
     """Of a loss: alarm when it is above what it was on the bound rows by more than this share. Ignored when `maximum` is given."""
     tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     """Risk: extra loss above the source bound that is still no harm; points (classes, judged texts) or a share of the bound (numbers)."""
+    calibration: Annotated[float, Field(ge=0.0, lt=1.0)] | None = 0.02
+    """Of classes with scores: so much further than in the bound rows may the confidence of answers be off the share of right ones.
+    None = not watched. It tells people (recalibrate), it never trains."""
     mean_days_between_false_alarms: Positive | None = None
     """Of all performance and risk monitors of this model together, for experts: None = their share of the model's."""
     least_label_probability: Ratio | None = None

@@ -40,8 +40,8 @@ _PROOF = Says(
 def performance() -> list[Any]:
     """Every metric inside its interval and against its floor; the loss against its bound; the evidence of both."""
     window, floor = f'{_MODEL}, {PERFORMANCE}, subject=~"$metric"', f'{_MODEL}, subject=~"$metric"'
-    risk = f'{_MODEL}, detector="risk_change"'
-    gathered = evidence("subject, detector", f'{_MODEL}, detector=~".+_floor|risk|risk_change|fairness_gap"')
+    risk = f'{_MODEL}, detector=~"risk_change|risk_judged_change"'
+    gathered = evidence("subject, detector", f'{_MODEL}, detector=~".+_floor|.+_ceiling|risk.*|calibration_change|fairness_gap"')
     return [
         band(
             _METRIC,

@@ -6,7 +6,7 @@ NOT_SCRAPED = "Prometheus scrapes no retuned: see docs/grafana.md"
 RATE = "[$__rate_interval]"
 WATCHED = 'detector=~".+_floor"'
 """Sequential detectors of performance: what has a limit and alarms."""
-PERFORMANCE = 'detector=~"accuracy|f1|precision|recall"'
+PERFORMANCE = 'detector=~"accuracy|f1|precision|recall|macro|roc_auc|brier|calibration_error|r2|score"'
 """The same figures of the whole window with exact intervals."""
 DISTANCE = 'detector=~"psi|jensen_shannon|text_witness"'
 """One distance for each kind of column: numeric, category, text."""

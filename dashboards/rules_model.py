@@ -11,8 +11,8 @@ from dashboards.words import OF_MODEL, each, figure, figures, since
 _OF = "by (namespace, job, model)"
 _ON = "on (namespace, job, model)"
 
-_FAST = "risk_change|.+_floor"
-_SLOW = "risk"
+_FAST = "risk.*_change|.+_floor|.+_ceiling"
+_SLOW = "risk|risk_value|risk_judged|calibration_change"
 _FAIR = "fairness_gap"
 _DRIFT = "conformal_.+|text_witness"
 _DAMAGE = "(missing|wrong_type|out_of_range|unseen_category|duplicate_.+)_rise"

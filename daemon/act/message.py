@@ -37,6 +37,7 @@ _OF_KIND = (
     ("risk", "RetunedPerformanceDegradedFast"),
     ("performance", "RetunedPerformanceDegradedFast"),
     ("fairness", "RetunedFairnessBreach"),
+    ("calibration", "RetunedPerformanceDegradedSlow"),
     ("quality", "RetunedDataQuality"),
     ("drift", "RetunedDrift"),
 )

@@ -25,6 +25,8 @@ class AlarmKind(StrEnum):
     FAIRNESS = "fairness"
     QUALITY = "quality"
     """Of the data as such: tells people, never trains, and makes no drift harmful."""
+    CALIBRATION = "calibration"
+    """Confidence is off: to be recalibrated, not retrained; makes no drift harmful."""
 
 
 class Change(StrEnum):
@@ -64,8 +66,9 @@ class Incident:
 
 def alarm_kind(detector: str) -> AlarmKind:
     """What a detector's alarm is about, by what it eats; an unknown name is drift (it alerts, it never trains)."""
-    if detector.startswith("risk"):
-        return AlarmKind.RISK
+    for prefix, kind in (("risk", AlarmKind.RISK), ("calibration", AlarmKind.CALIBRATION)):
+        if detector.startswith(prefix):
+            return kind
     try:
         eats = detector_class(detector).eats
     except LookupError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -234,3 +235,48 @@ def test_an_auc_floor_pairs_records_across_panes_and_notices_a_worse_ranking() -
     assert quiet[-1].outcome is Outcome.OK
     assert quiet[-1].low <= 0.92 <= quiet[-1].high
     assert run("auc_floor", lambda r, n: make(r, n, 0.0), bound, 150, 2, **settings)[-1].outcome is Outcome.ALARM
+
+
+def confident(rng: np.random.Generator, n: int, temperature: float = 1.0) -> Pairs:
+    """Two classes; at a temperature below 1 the scores are too sure of themselves."""
+    z = rng.normal(0.0, 2.0, n)
+    p, q = (1.0 / (1.0 + np.exp(-x)) for x in (z, z * temperature))
+    names = objects(CLASSES[:2])
+    return Pairs(predicted=names[(p > 0.5).astype(int)], label=names[(rng.random(n) < q).astype(int)], scores=np.stack([1 - p, p], axis=1))
+
+
+def test_the_calibration_error_is_debiased_and_its_interval_holds() -> None:
+    truth, plain = figure("calibration_error", confident(np.random.default_rng(10), 300_000, 0.5), CLASSES[:2]).value, []
+    held = 0
+    for seed in range(100):
+        rng = np.random.default_rng([seed, 10])
+        found = figure("calibration_error", confident(rng, 500, 0.5), CLASSES[:2])
+        held += found.low <= truth <= found.high
+        plain.append(figure("calibration_error", confident(rng, 500), CLASSES[:2]))
+    assert truth == pytest.approx(0.112, abs=0.004)
+    assert held >= 89
+    assert sum(found.low == 0.0 for found in plain) >= 95
+    assert np.median([found.value for found in plain]) < 0.015  # not debiased it is .04
+
+
+def test_calibration_alarms_at_false_confidence_and_at_its_null_as_rarely_as_promised() -> None:
+    settings = {"labels": CLASSES[:2], "alpha": 1 / 40}
+    bound = confident(np.random.default_rng(11), 2000)
+    assert run("calibration_change", confident, bound, 80, 1, **settings)[-1].outcome is Outcome.OK
+    sure = run("calibration_change", lambda r, n: confident(r, n, 0.4), bound, 80, 2, **settings)[-1]
+    assert sure.outcome is Outcome.ALARM
+    assert "too sure" in sure.because
+    assert sure.value < 0.0
+    detector: Any = build("calibration_change", **settings, tolerance=0.0)
+    start = detector.start(Reference(columns={}, kinds={}, sketches={}, bound=bound, digest=""))
+    exact = dataclasses.replace(start, low=np.zeros(6), high=np.zeros(6))  # the truth itself is the limit
+    lengths = []
+    for seed in range(40):
+        state, rng, length = exact, np.random.default_rng([seed, 12]), 0
+        for _ in range(200):
+            length += 1
+            state, verdict = detector.step(state, Increment(start=_T, end=_T, columns={}, pairs=confident(rng, 20)))
+            if verdict.outcome is Outcome.ALARM:
+                break
+        lengths.append(length)
+    assert sum(lengths) / max(1, sum(length < 200 for length in lengths)) > 28.0

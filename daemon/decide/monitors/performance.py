@@ -24,6 +24,8 @@ def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> l
         return []
     informing = _classes(model, wanted, has_scores=has_scores) if is_classes else _figures(model, wanted)
     alarming = _alarming(model, wanted) if _limit(model, wanted, has_bound=has_bound) else []
+    if is_classes and has_bound and has_scores and wanted.calibration is not None and len(model.labels) > 1:
+        alarming.append(("calibration_change", {"labels": tuple(model.labels), "tolerance": wanted.calibration}))
     risk = {"tabular-regression": "risk_value", "text-generation": "risk_judged"}.get(model.task, "risk")
     n = len(alarming) + int(has_bound)
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=n)
@@ -49,6 +51,7 @@ def _classes(model: ModelSettings, wanted: PerformanceSettings, *, has_scores: b
     if has_scores and len(labels) > 1:
         found += [build("roc_auc", label=label, labels=labels, **_held(model, wanted, "roc_auc")) for label in told_apart(model)]
         found += [build(name, labels=labels, **_held(model, wanted, name)) for name in ("log_loss", "brier")]
+        found.append(build("calibration_error", labels=labels, tolerance=wanted.calibration))
     return found
 
 

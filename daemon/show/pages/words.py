@@ -42,6 +42,7 @@ _KINDS = {
     AlarmKind.PERFORMANCE: "its performance is below the limit",
     AlarmKind.FAIRNESS: "groups are treated differently beyond the limit",
     AlarmKind.QUALITY: "its data come damaged",
+    AlarmKind.CALIBRATION: "its confidence no longer says how often it is right",
 }
 _HARM = {"harmful": "Harmful", "benign": "Benign", "unknown": "Not known to be harmful"}
 _SHIFTS = {
@@ -49,6 +50,11 @@ _SHIFTS = {
     "concept": "a shift of what is right",
     "label": "a shift of the classes' shares",
     "damage": "damaged data",
+}
+_ALONE: dict[frozenset[str | None], str] = {
+    frozenset({AlarmKind.CALIBRATION}): "Its confidence is off; that it is wrong more often is not proven. Recalibrate its scores.",
+    frozenset({AlarmKind.QUALITY}): "Not known to be harmful: data come damaged (missing, unreadable, out of range, repeated)."
+    " See to their source.",
 }
 _RUN_TONES = {State.KEPT: Tone.GOOD, State.PROMOTED: Tone.GOOD, State.AWAITING_APPROVAL: Tone.WARN}
 _RUN_BAD = frozenset({State.FAILED, State.INVALID, State.ROLLED_BACK, State.REJECTED})
@@ -137,9 +143,7 @@ def harm(incident: IncidentView) -> str:
         return "The model is worse, without drift that would explain it."
     if AlarmKind.FAIRNESS in kinds:
         return "Groups are treated differently; neither drift with loss nor a fall of performance is proven."
-    if kinds == {AlarmKind.QUALITY}:
-        return "Not known to be harmful: data come damaged (missing, unreadable, out of range, repeated). See to their source."
-    return "Not known to be harmful: traffic has drifted, no loss is proven. Labels may come late."
+    return _ALONE.get(frozenset(kinds), "Not known to be harmful: traffic has drifted, no loss is proven. Labels may come late.")
 
 
 def outcome(verdict: VerdictView) -> Word:

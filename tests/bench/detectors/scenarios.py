@@ -18,7 +18,7 @@ EXCLUSIONS: dict[str, str] = {
     "duplicate_content_rise": _FAULT,
     "embedding_witness": "domain_classifier's bets, which are judged, on vectors; no rival here reads vectors",
     **dict.fromkeys(("risk_judged", "risk_judged_change", "risk_value", "risk_value_change", "score_floor", "value_ceiling"), _NO_WORLD),
-    **dict.fromkeys(("auc_floor", "probability_ceiling"), _NO_WORLD),
+    **dict.fromkeys(("auc_floor", "calibration_change", "probability_ceiling"), _NO_WORLD),
 }
 """Sequential detector -> why no scenario has it."""
 
