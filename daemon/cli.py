@@ -94,12 +94,16 @@ def check(
     *,
     file: Annotated[Path | None, typer.Argument(help="The settings file; the same as --config.", show_default=False)] = None,
     config: Config = _DEFAULT,
+    per_day: Annotated[
+        int | None,
+        typer.Option("--per-day", min=1, help="Records a day: say which shift is soon seen.", show_default=False),
+    ] = None,
 ) -> None:
     """Validate the settings; say what will be watched, how often it will be wrong, and what it costs."""
     settings = _settings(file or config)
     from daemon.watched import show_watched  # noqa: PLC0415 (start-up time of every other command)
 
-    show_watched(settings, file or config)
+    show_watched(settings, file or config, per_day=per_day)
 
 
 @app.command()

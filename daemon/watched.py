@@ -12,7 +12,7 @@ from daemon.act.send import is_understood, targets_of
 from daemon.decide.monitors.all import monitors
 from daemon.settings_monitors import LOSSES
 from daemon.show.guard import is_loopback
-from daemon.watched_knob import knob_table, promise
+from daemon.watched_knob import knob_table, promise, soon_seen
 from detectors.types import Kind
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ _WIDTH = 140
 """Where the output is no terminal."""
 
 
-def show_watched(settings: Settings, file: Path, console: Console | None = None) -> None:
+def show_watched(settings: Settings, file: Path, console: Console | None = None, *, per_day: int | None = None) -> None:
     """Print it."""
     to = console or Console()
     if not to.is_terminal:
         to = Console(file=to.file, width=_WIDTH)
     to.print(f"{escape(str(file))}: valid. {len(settings.models)} model(s), data in {escape(str(settings.data_dir))}", highlight=False)
     for model in settings.models:
-        _show(to, model)
+        _show(to, model, per_day)
     if settings.executor.kind == "kubernetes":
         store = settings.executor.store
         where = store.url or f"claim {store.claim} at {store.mount}"
@@ -44,13 +44,15 @@ def show_watched(settings: Settings, file: Path, console: Console | None = None)
         to.print(f"Nobody can operate the service on {settings.http.host} without a token: set RETUNED_TOKEN.", highlight=False)
 
 
-def _show(to: Console, model: ModelSettings) -> None:
+def _show(to: Console, model: ModelSettings, per_day: int | None) -> None:
     found = monitors(model, has_bound=model.reference.bound is not None)
     alarming = [d for d in found if d.kind is Kind.ALARMS]
     informing = [d for d in found if d.kind is Kind.INFORMS]
     to.print(f"\n[bold]{escape(model.name)}[/bold] ({model.task}), a pane of {model.monitors.pane_s:g} s", highlight=False)
     to.print(Padding(promise(alarming, model), (0, 0, 0, 2), expand=False), highlight=False)
     to.print(knob_table(model, has_bound=model.reference.bound is not None))
+    if per_day is not None and (seen := soon_seen(alarming, model, per_day)):
+        to.print(Padding(seen, (0, 0, 0, 2), expand=False), highlight=False)
     subjects = _subjects(informing)
     costs = {d.name: d.cost for d in found}
     sections = {
