@@ -144,6 +144,8 @@ def test_a_pane_closes_when_its_watermark_has_passed_and_holds_its_records_once(
     assert set(pane.increment.columns) == {*watched, "output.scores", "record.content"}
     assert pane.increment.columns["output.scores"].tolist() == [[0.25, 0.75], [0.25, 0.75]]
     assert pane.increment.columns["output.score"].tolist() == [0.75, 0.75]
+    scores = pane.parts[0].summary["output.scores"]["scores"]
+    assert scores.table(["yes", "no"]).sum(axis=2).tolist() == [[0.0, 2.0], [2.0, 0.0]]  # answered otherwise, answered so
     assert pane.increment.columns["input.age"].dtype == np.float64
     assert service.tick(T + 13) == []
     (pane,) = service.tick(T + 22)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from detectors.performance.calibration import Calibration, calibrate, score_counts
+from detectors.performance.calibration import Calibration, calibrate, isotonic, score_counts
 from detectors.performance.confidence import Metric, estimate
 from detectors.performance.domain_weights import density_ratio, effective_n
 from detectors.performance.estimated import Estimated
@@ -302,3 +302,16 @@ def test_planned_labels_weighted_back_are_as_near_as_promised_and_nearer_than_ev
         reached.append(abs(error) <= plan.reach)
     assert np.mean(planned) < 0.85 * np.mean(even)
     assert np.mean(reached) >= 0.91  # 95 % expected: below 91 % happens less than once in 1,000
+
+
+def test_isotonic_regression_agrees_with_scipys() -> None:
+    from scipy.optimize import isotonic_regression
+
+    rng = np.random.default_rng(16)
+    for n in (1, 2, 7, 200):
+        for values in (rng.random(n), rng.integers(0, 2, n).astype(float), np.sort(rng.random(n)), -np.sort(rng.random(n))):
+            w = rng.uniform(0.1, 5.0, n)
+            theirs = isotonic_regression(values, weights=w)
+            ours, numbers = isotonic(values, w)
+            assert np.allclose(ours, theirs.x)
+            assert (np.diff(ours)[np.diff(numbers) == 0] == 0).all()
