@@ -207,8 +207,8 @@ def test_e_detectors_are_averaged_and_never_go_into_e_bh() -> None:
 
 def test_a_witness_is_learnt_twice_a_pool_and_not_again_while_no_32_texts_have_come(monkeypatch: pytest.MonkeyPatch) -> None:
     learnt: list[int] = []
-    ridge = witness._ridge
-    monkeypatch.setattr(witness, "_ridge", lambda kernel, n: learnt.append(len(kernel)) or ridge(kernel, n))
+    ridge = witness.ridge
+    monkeypatch.setattr(witness, "ridge", lambda kernel, n: learnt.append(len(kernel)) or ridge(kernel, n))
     witness._learnt.cache_clear()
     rng = np.random.default_rng(0)
     texts = objects(" ".join(f"w{w}" for w in rng.zipf(1.5, size=15) % 5000) for _ in range(1100))
