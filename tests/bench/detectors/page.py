@@ -33,6 +33,8 @@ _HOW = f"""\
   The mean counts a missed change as the whole horizon. MTR: run length / mean delay x (1 - missed).
 - Interval: 200 bootstrap draws of quiet and drifting streams, the threshold found anew in each. "none": no false alarm at all.
 - As shipped: at the maker's own default limit, at each look; for ours the threshold that guarantees a mean of at least 100 panes.
+- Both sides show their best row of a scenario; so near-equal delays favour whoever has more rows there (the rivals). Our bets on errors run
+  with tolerance 0 or max_drop 0.001, since no rival tolerates any; their defaults of 0.05 are slower on purpose.
 - Detectors that only say yes or no run at many strictnesses side by side; the score is the strictest that says yes.
 - river reads at most 20 columns, frouros one (more would take hours); rivals without a row cannot read the scenario's columns."""
 
