@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings, RetrainSettings, Settings
 
 _FEWEST_LABELS = 2
+_FEWEST_CROSSED = 2
 _CLASS_METRICS = ["f1", "precision", "recall", "accuracy", "roc_auc", "log_loss", "brier"]
 _DAY_S = 86_400.0
 
@@ -156,6 +157,11 @@ def _fairness(model: ModelSettings) -> Iterator[Finding]:
             yield Finding(path, column, "must be a column with protected: true", remedy)
         elif model.columns[column].kind is not ColumnKind.CATEGORY:
             yield Finding(path, column, "must be of kind category", "post the group's name in place of a figure (age_band for age, say)")
+    if fairness is not None and fairness.positive is not None and fairness.positive not in model.labels:
+        remedy = _near(fairness.positive, model.labels, "labels")
+        yield Finding(("monitors", "fairness", "positive"), fairness.positive, "must be one of the model's labels", remedy)
+    if fairness is not None and fairness.intersections and len(set(fairness.by)) < _FEWEST_CROSSED:
+        yield Finding(("monitors", "fairness", "intersections"), fairness.by, "needs two columns", "name a second protected column in `by`")
     if fairness is not None and len(model.labels) < _FEWEST_LABELS:
         yield Finding(
             ("monitors", "fairness"), None, "needs the model's labels", "add `labels: [negative, positive]`; the last is the positive one"

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from daemon.settings_part import Part, Positive, Ratio
 from detectors import registry
+from detectors.fairness.intersection import intersections
 from detectors.types import Eats, Kind
 
 _COLUMN = {Eats.NUMERIC, Eats.CATEGORY, Eats.TEXT, Eats.EMBEDDING}
@@ -81,19 +82,49 @@ class PerformanceSettings(Part):
     accuracy by few labels and all scores. They inform. Needs scores in the records and labelled reference rows (`reference.bound`)."""
 
 
+FairnessMetric = Literal[
+    "equalized_odds_difference",
+    "demographic_parity_difference",
+    "demographic_parity_ratio",
+    "equal_opportunity_difference",
+    "false_positive_rate_difference",
+    "false_negative_rate_difference",
+    "predictive_parity_difference",
+    "accuracy_difference",
+]
+
+
 class FairnessSettings(Part):
     """Fairness between the groups of protected columns."""
 
-    metric: Literal["equalized_odds_difference", "demographic_parity_difference"] = "equalized_odds_difference"
-    """fairlearn's definition."""
-    by: list[str]
+    metrics: list[FairnessMetric] = Field(default=["equalized_odds_difference"], min_length=1)
+    """fairlearn's definitions. Every difference informs and alarms; the ratio (disparate impact) informs."""
+    metric: FairnessMetric | None = None
+    """The older name for one metric; given, it takes the place of `metrics`."""
+    by: list[str] = Field(max_length=5)
     """Protected columns."""
+    intersections: bool = False
+    """Also by every two of these columns at once, "age_band & sex"."""
+    positive: str | None = None
+    """The label that is the favourable answer. None = the last of the model's labels."""
     maximum: Ratio = 0.10
-    """Alarm when the lower end of the gap's confidence sequence is above this."""
+    """Of a difference: alarm when the lower end of its confidence sequence is above this."""
+    maximums: dict[FairnessMetric, Ratio] = {}
+    """The same for single metrics, in place of `maximum`."""
+    minimum: Ratio = 0.80
+    """Of the ratio: called out of bounds when the upper end of its interval is below this; 0.8 is the four-fifths rule."""
     alpha: Ratio | None = None
     """P(ever a false alarm in an epoch), for experts: None = their share of the 0.02 that all e-processes of a model have."""
     min_n: int = Field(default=50, ge=2)
-    """Fewer labelled pairs in a group: insufficient, no figure."""
+    """Fewer labelled pairs in a group that count for a rate: insufficient, no figure."""
+
+    def watched(self) -> list[FairnessMetric]:
+        """The metrics, each once."""
+        return list(dict.fromkeys([self.metric] if self.metric is not None else self.metrics))
+
+    def crossed(self) -> list[str]:
+        """The intersections that are watched, as group columns."""
+        return intersections(list(dict.fromkeys(self.by))) if self.intersections else []
 
 
 class QualitySettings(Part):

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from daemon.decide.monitors.all import monitors
+from daemon.decide.monitors.fairness import favourable
 from daemon.store import codec, states
 from daemon.store.reference import load_reference
-from detectors.fairness.groups import group_figures, named_groups
+from detectors.fairness.groups import group_figures, named_groups, named_intersections
+from detectors.fairness.intersection import AND
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.counts import Counts
 from detectors.types import Kind, digest_of
@@ -58,9 +60,11 @@ class Watch:
         if wanted is None or not self.model.labels or not isinstance(window.confusion, Confusion):
             return []
         found: list[GroupFigure] = []
-        for by in wanted.by:
-            kept = self.reference.sketches.get(f"segment.{by}", {}).get("counts", Counts())
-            found += group_figures(window.confusion, by=by, positive=self.model.labels[-1], named=named_groups(kept.counts))
+        known = {by: self.reference.sketches.get(f"segment.{by}", {}).get("counts", Counts()).counts for by in wanted.by}
+        named = {by: named_groups(counts) for by, counts in known.items()}
+        named |= {by: named_intersections(*(known[part] for part in by.split(AND))) for by in wanted.crossed()}
+        for by, groups in named.items():
+            found += group_figures(window.confusion, by=by, positive=favourable(self.model), named=groups)
         return found
 
     def _step(self, detector: Detector, data: Increment | Window) -> Verdict | None:

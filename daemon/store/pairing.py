@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from daemon.store.columns import objects, score_matrix
+from detectors.fairness.intersection import joint_groups
 from detectors.types import Pairs
 from retrain.dataset.rows import text_digest
 
@@ -42,6 +43,7 @@ class Pairing:
         self._task, self._labels, self._range, self._protected = model.task, model.labels, model.score_range, model.protected()
         wanted = model.monitors.performance
         self._least = wanted.least_label_probability if wanted is not None else None
+        self._crossed = model.monitors.fairness.crossed() if model.monitors.fairness is not None else []
 
     def fits(self, output: Output, truth: Said) -> bool:
         """Whether the truth says something about the answer, of the kind that the task is judged by."""
@@ -53,6 +55,7 @@ class Pairing:
 
     def made(self, outputs: Sequence[Output], truths: Sequence[Said], groups: Mapping[str, Objects], weight: Floats | None = None) -> Pairs:
         """Pairs of answers and truths that fit each other, shape (n,)."""
+        groups = joint_groups(groups, self._crossed)
         if self._task.endswith("classification"):
             return Pairs(
                 predicted=objects([output.label for output in outputs]),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from detectors.fairness.intersection import AND
+from detectors.fairness.metric import COUNTED, GroupRate
 from detectors.performance.rate import binomial
 from detectors.sketches.confusion import Rates
 
@@ -18,17 +19,6 @@ if TYPE_CHECKING:
 OTHER = "(other)"
 """All groups that are not named, together."""
 MOST_GROUPS = 20
-
-
-class GroupRate(StrEnum):
-    """Which rate; of one label, the favourable one, against the rest."""
-
-    POSITIVE = "positive"
-    """Given the label, of all: what demographic parity compares."""
-    TRUE_POSITIVE = "true_positive"
-    """Given it, of those whose label it is: the first of equalised odds."""
-    FALSE_POSITIVE = "false_positive"
-    """Given it, of the others: the second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +41,11 @@ def named_groups(reference: Mapping[str, int]) -> frozenset[str]:
     return frozenset(largest[:MOST_GROUPS])
 
 
+def named_intersections(a: Mapping[str, int], b: Mapping[str, int]) -> frozenset[str]:
+    """The same of two columns at once: those that would be largest if the columns were independent."""
+    return named_groups({f"{x}{AND}{y}": a[x] * b[y] for x in named_groups(a) for y in named_groups(b)})
+
+
 def group_figures(confusion: Confusion, *, by: str, positive: str, named: Collection[str], alpha: float = 0.05) -> Iterator[GroupFigure]:
     """Every rate that has a labelled pair, of the named groups and of all others together; each interval holds with 1 - alpha (exact)."""
     counts: Counter[tuple[str, int]] = Counter()
@@ -59,12 +54,8 @@ def group_figures(confusion: Confusion, *, by: str, positive: str, named: Collec
             counts[group if group in named else OTHER, place] += n
     for group in sorted({group for group, _ in counts}):
         rates = Rates(*(counts[group, place] for place in range(4)))
-        found = {
-            GroupRate.POSITIVE: (rates.tp + rates.fp, sum(rates)),
-            GroupRate.TRUE_POSITIVE: (rates.tp, rates.tp + rates.fn),
-            GroupRate.FALSE_POSITIVE: (rates.fp, rates.fp + rates.tn),
-        }
-        for name, (hits, n) in found.items():
+        for name in GroupRate:
+            hits, n = (sum(getattr(rates, place) for place in places) for places in COUNTED[name])
             if n:
                 rate = binomial(hits, n, alpha)
                 yield GroupFigure(column=by, group=group, rate=name, value=rate.value, low=rate.low, high=rate.high, n=n)

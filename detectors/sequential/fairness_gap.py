@@ -11,13 +11,14 @@ alpha: it passes `maximum` exactly when e does.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from detectors.fairness.metric import COUNTED, GAPS
 from detectors.registry import register
 from detectors.sequential.bets import is_reached
-from detectors.sequential.gap import GapState, gaps, log10_gap, lower_end
+from detectors.sequential.gap import GapState, gaps, log10_gap, lower_end, upper_end, wide_gaps
 from detectors.types import Eats, EValue, Increment, Kind, Outcome, Pairs, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -25,18 +26,21 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_GROUPS_N = 50
+_GROUPS_N, _NAMED_N = 50, 3
 
 
 @register("fairness_gap")
 @dataclass(frozen=True, kw_only=True)
 class FairnessGap:
-    """Equalised odds (true and false positive rate) or demographic parity (positive rate) among labelled records."""
+    """Any gap of rates among labelled records: each rate counts the pairs that it is conditional on, by label or by answer.
 
-    metric: Literal["equalized_odds_difference", "demographic_parity_difference"] = "equalized_odds_difference"
+    An alarm names the pairs of groups whose gap is above the maximum (e-BH: at most alpha of those named are wrong, on average).
+    """
+
+    metric: str = "equalized_odds_difference"
     """fairlearn's definition: the largest difference between two groups, of the larger rate."""
     by: str
-    """Protected column, bare name."""
+    """Protected column, bare name; or two at once: "age_band & sex"."""
     maximum: float = 0.10
     """The gap that is still allowed."""
     alpha: float = 0.01
@@ -60,8 +64,8 @@ class FairnessGap:
     def __post_init__(self) -> None:
         if not 0.0 < self.alpha < 1.0 or not 0.0 < self.maximum < 1.0:
             raise ValueError(f"alpha and maximum must be in (0, 1), got {self.alpha} and {self.maximum}; 0.01 and 0.1 are usual")
-        if self.metric not in {"equalized_odds_difference", "demographic_parity_difference"}:
-            raise ValueError(f"metric must be equalized_odds_difference or demographic_parity_difference, got {self.metric!r}")
+        if self.metric not in GAPS:
+            raise ValueError(f"metric must be one of {', '.join(GAPS)}, got {self.metric!r}")
         if self.min_n < 1:
             raise ValueError(f"min_n must be at least 1, got {self.min_n}; 50 is usual")
 
@@ -77,7 +81,7 @@ class FairnessGap:
 
     def start(self, reference: Reference) -> GapState:  # noqa: ARG002 (fairness needs no reference: groups are compared with each other)
         """No counts."""
-        rates_n = 2 if self.metric == "equalized_odds_difference" else 1
+        rates_n = len(GAPS[self.metric])
         return GapState(hits=np.zeros((0, rates_n)), counts=np.zeros((0, rates_n)))
 
     def step(self, state: GapState, data: Increment) -> tuple[GapState, Verdict]:
@@ -91,6 +95,9 @@ class FairnessGap:
         is_alarm = is_reached(log10_e, self.alpha)
         says = "is above" if is_alarm else "gives no evidence of being above"
         n = int(self._pairs_n(state).sum())
+        wide = wide_gaps(state, self.maximum, self.alpha, self.min_n) if is_alarm else []
+        names = "; ".join(f"{a!r} over {b!r} in {GAPS[self.metric][r].replace('_', ' ')}" for a, b, r in wide[:_NAMED_N])
+        where = f" (shown of {len(wide)}: {names})" if wide else ""
         return state, Verdict(
             detector=self.name,
             subject=self.subject,
@@ -98,9 +105,9 @@ class FairnessGap:
             evidence=EValue(log10_e=log10_e, alpha=self.alpha),
             value=value,
             low=low,
-            high=1.0,
+            high=max(value, upper_end(state, self.alpha, self.min_n)),
             n=n,
-            because=f"the gap between groups of {self.by} ({value:.3f}, at least {low:.3f}) {says} {self.maximum:g}; {n} labelled records",
+            because=f"{self.subject} ({value:.3f}, at least {low:.3f}) {says} {self.maximum:g}{where}; {n} labelled records",
             limit=self.maximum,
         )
 
@@ -114,14 +121,13 @@ class FairnessGap:
                 groups.append(group)
         more = len(groups) - len(state.groups)
         hits, counts = (np.vstack([a, np.zeros((more, a.shape[1]))]) for a in (state.hits, state.counts))
-        is_hit, is_label = pairs.predicted == self.positive, pairs.label == self.positive
-        is_odds = self.metric == "equalized_odds_difference"
-        masks = [is_label, ~is_label] if is_odds else [np.ones(pairs.n, dtype=np.bool_)]
+        is_given, is_label = pairs.predicted == self.positive, pairs.label == self.positive
+        place = np.array(["tn", "fp", "fn", "tp"])[2 * is_label + is_given]  # (n,), which of the four counts each pair adds to
         for i, group in enumerate(groups):
-            for j, mask in enumerate(masks):
-                inside = (column == group) & mask
-                counts[i, j] += inside.sum()
-                hits[i, j] += (inside & is_hit).sum()
+            inside = place[column == group]
+            for j, rate in enumerate(GAPS[self.metric]):
+                hits[i, j] += np.isin(inside, list(COUNTED[rate].hits)).sum()
+                counts[i, j] += np.isin(inside, list(COUNTED[rate].of)).sum()
         return replace(state, groups=tuple(groups), hits=hits, counts=counts)
 
     def _pairs_n(self, state: GapState) -> Floats:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logsumexp
 
 from detectors.sequential.bets import log10_mean
-from detectors.sequential.interval import log_likelihood, log_mixture
+from detectors.sequential.interval import log_likelihood, log_mixture, share_sequence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +56,34 @@ def log10_gap(state: GapState, gap: float, min_n: int) -> float:
     """Weighted sum of the comparisons' e-values against "no gap above `gap`"."""
     a, b, rate, weight = _comparisons(state, min_n)
     return log10_mean(log_e_gap(state.hits[a, rate], state.counts[a, rate], state.hits[b, rate], state.counts[b, rate], gap), weight)
+
+
+def wide_gaps(state: GapState, gap: float, alpha: float, min_n: int) -> list[tuple[str, str, int]]:
+    """(a, b, rate) of the comparisons above `gap`, the widest first: weighted e-BH, its false discovery rate at most alpha."""
+    a, b, rate, weight = _comparisons(state, min_n)
+    log_e = log_e_gap(state.hits[a, rate], state.counts[a, rate], state.hits[b, rate], state.counts[b, rate], gap) + np.log(weight)
+    order = np.argsort(-log_e, kind="stable")
+    is_enough = log_e[order] >= -np.log(alpha * np.arange(1, len(order) + 1))
+    found = order[: int(np.flatnonzero(is_enough).max(initial=-1)) + 1]
+    difference = gaps(state, min_n)
+    return [(state.groups[a[i]], state.groups[b[i]], int(rate[i])) for i in sorted(found, key=lambda i: -difference[i])]
+
+
+def upper_end(state: GapState, alpha: float, min_n: int) -> float:
+    """No gap is above this, at any look, with 1 - alpha: the ends of every rate's confidence sequence, at a level fixed when it appears.
+
+    Between the groups that can be judged; 6 / (pi^2 g^2) of alpha for the g-th group, shared by its rates.
+    """
+    k, rates_n = state.counts.shape
+    high = 0.0
+    for rate in range(rates_n):
+        ends = [
+            share_sequence(state.hits[g, rate], state.counts[g, rate], alpha * 6.0 / (math.pi * (g + 1)) ** 2 / rates_n)
+            for g in range(k)
+            if state.counts[g, rate] >= min_n
+        ]
+        high = max([high, *(a[1] - b[0] for a, b in permutations(ends, 2))])
+    return high
 
 
 def log_e_gap(ka: Floats, na: Floats, kb: Floats, nb: Floats, gap: Floats | float) -> Floats:

@@ -135,6 +135,14 @@ class Confusion:
         """Groups of a column that have labelled pairs, sorted."""
         return sorted({cell.group for cell in self.cells if cell.column == column})
 
+    def sizes(self, column: str) -> dict[str, int]:
+        """Labelled pairs of each group of a column."""
+        found: Counter[str] = Counter()
+        for cell, n in self.cells.items():
+            if cell.column == column:
+                found[cell.group] += n
+        return dict(found)
+
     def table(self, column: str = "", group: str = "") -> dict[tuple[str, str], int]:
         """(label, predicted) -> pairs, of all or of one group."""
         return {(c.label, c.predicted): n for c, n in self.cells.items() if (c.column, c.group) == (column, group)}

@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 from fairlearn.metrics import (
     MetricFrame,
+    accuracy_score_difference,
     demographic_parity_difference,
+    demographic_parity_ratio,
+    equal_opportunity_difference,
     equalized_odds_difference,
+    false_negative_rate,
+    false_negative_rate_difference,
     false_positive_rate,
+    false_positive_rate_difference,
+    make_derived_metric,
     selection_rate,
     true_positive_rate,
 )
@@ -22,6 +29,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 
 from detectors.drift.ks import chance_of
 from detectors.fairness.groups import OTHER, GroupRate, group_figures, named_groups
+from detectors.fairness.intersection import intersections, joint_groups
 from detectors.registry import build
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.summary import summarise
@@ -267,13 +275,65 @@ def test_fairness_is_fairlearns_on_the_raw_rows(seed: int) -> None:
     assert parity.n == pairs.n
 
 
+_ORACLES = {
+    "demographic_parity": demographic_parity_difference,
+    "disparate_impact": demographic_parity_ratio,
+    "equalized_odds": equalized_odds_difference,
+    "rate_gap equal_opportunity_difference": equal_opportunity_difference,
+    "rate_gap false_positive_rate_difference": false_positive_rate_difference,
+    "rate_gap false_negative_rate_difference": false_negative_rate_difference,
+    "rate_gap predictive_parity_difference": make_derived_metric(metric=precision_score, transform="difference"),
+    "rate_gap accuracy_difference": accuracy_score_difference,
+}
+
+
+@pytest.mark.parametrize("name", _ORACLES)
+@pytest.mark.parametrize("by", ["age_band", "age_band & sex"])
+def test_every_fairness_metric_is_fairlearns_also_by_intersections_and_with_weights(name: str, by: str) -> None:
+    rng, n = np.random.default_rng(1), 900
+    columns = {"age_band": ["young", "old", "older"], "sex": ["f", "m"]}
+    groups = {column: rng.choice(np.array(names, dtype=object), n) for column, names in columns.items()}
+    groups = joint_groups(groups, intersections(list(columns)))
+    label, predicted = (rng.choice(np.array(["negative", "positive"], dtype=object), n) for _ in range(2))
+    pairs = Pairs(predicted=predicted, label=label, groups=groups)
+    weight = rng.choice([1.0, 3.0], pairs.n)
+    weighed = Pairs(predicted=pairs.predicted, label=pairs.label, groups=groups, weight=weight)
+    features = {"age_band": groups["age_band"], "age_band & sex": np.stack([groups["age_band"], groups["sex"]], axis=1)}[by]
+    truth, answer = pairs.label == "positive", pairs.predicted == "positive"
+    detector, *metric = name.split()
+    verdict = _verdict(detector, _window(weighed), by=by, positive="positive", min_n=1, **({"metric": metric[0]} if metric else {}))
+    expected = _ORACLES[name](truth.astype(int), answer.astype(int), sensitive_features=features, sample_weight=weight)
+    assert verdict.value == pytest.approx(expected)
+    assert verdict.low <= verdict.value <= verdict.high
+    assert verdict.n > 0
+
+
+def test_an_intersection_is_unknown_where_a_part_is_and_its_small_groups_are_named() -> None:
+    age = np.asarray(["old"] * 100 + ["young"] * 100 + [None] * 3, dtype=object)
+    sex = np.asarray((["f"] * 60 + ["m"] * 40) + ["f"] * 95 + ["m"] * 5 + ["f"] * 3, dtype=object)
+    groups = joint_groups({"age_band": age, "sex": sex}, intersections(["age_band", "sex"]))
+    assert groups["age_band & sex"][-1] is None
+    label = np.asarray(["positive", "negative"] * 101 + ["positive"], dtype=object)
+    window = _window(Pairs(predicted=label, label=label, groups=groups))
+    verdict = _verdict("rate_gap", window, metric="accuracy_difference", by="age_band & sex", positive="positive", min_n=50)
+    assert (verdict.value, verdict.n, verdict.outcome) == (0.0, 155, Outcome.OK)
+    assert "'old & m' (40 labelled pairs, 50 are needed); not judged: 'young & m' (5 labelled pairs, 50 are needed)" in verdict.because
+
+
 @pytest.mark.parametrize("seed", _RNG_SEEDS)
 def test_rates_of_groups_are_fairlearns_and_unnamed_groups_are_one(seed: int) -> None:
     pairs = _pairs(seed)
     truth, answer, group = pairs.label == "positive", pairs.predicted == "positive", pairs.groups["age_band"]
     merged = np.where(group == "older", OTHER, group)
     oracle = MetricFrame(
-        metrics={"positive": selection_rate, "true_positive": true_positive_rate, "false_positive": false_positive_rate},
+        metrics={
+            "positive": selection_rate,
+            "true_positive": true_positive_rate,
+            "false_positive": false_positive_rate,
+            "false_negative": false_negative_rate,
+            "precision": precision_score,
+            "accuracy": accuracy_score,
+        },
         y_true=truth,
         y_pred=answer,
         sensitive_features=merged,
@@ -316,9 +376,9 @@ def test_a_group_whose_labels_are_all_the_same_has_no_odds_to_compare() -> None:
     group = np.asarray(["young", "old", "older"] * 100, dtype=object)
     label[group == "older"] = "positive"
     window = _window(Pairs(predicted=pairs.predicted, label=label, groups={"age_band": group}))
-    verdict = _verdict("equalized_odds", window, by="age_band", positive="positive")
+    verdict = _verdict("equalized_odds", window, by="age_band", positive="positive", min_n=20)
     assert verdict.n == 200
-    assert "'older' (all its labelled pairs have the same label)" in verdict.because
+    assert "'older' (0 labelled pairs count for its false positive rate, 20 are needed)" in verdict.because
 
 
 def test_too_many_combinations_of_labels_are_no_classification() -> None:

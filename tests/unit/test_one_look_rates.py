@@ -18,10 +18,11 @@ from detectors.drift.cells import Cells
 from detectors.drift.chi_square import squared_association
 from detectors.drift.divergence import STABILITY_INDEX
 from detectors.fairness.gap import gap_interval
+from detectors.fairness.shrinkage import shrunk
 from detectors.performance.f1 import f1_of
 from detectors.performance.rate import binomial
 from detectors.registry import build
-from detectors.sketches.confusion import Confusion
+from detectors.sketches.confusion import Confusion, Tally
 from detectors.sketches.summary import summarise
 from detectors.types import ColumnKind, Pairs, PValue, Reference, Window
 
@@ -180,12 +181,31 @@ def test_exact_intervals_cover_every_rate_at_every_n(n: int) -> None:
         assert chance[[s.low <= 2 * truth / (1 + truth) <= s.high for s in scores]].sum() >= 0.95
 
 
+def _fraction(hits: int, n: int) -> tuple[Tally, Tally]:
+    return Tally(hits, hits, hits), Tally(n, n, n)
+
+
+def test_a_small_groups_rate_is_drawn_to_the_others_and_alike_groups_to_one_another() -> None:
+    apart = shrunk([_fraction(20, 100), _fraction(400, 500), _fraction(6, 6)])
+    assert apart == pytest.approx([0.2, 0.8, 1.0], abs=0.1)
+    assert 0.7 < apart[2] < 1.0
+    assert shrunk([_fraction(50, 100), _fraction(51, 100)]) == pytest.approx([0.505, 0.505], abs=1e-3)
+    assert shrunk([_fraction(3, 3)]) == [1.0]
+    rng, error = np.random.default_rng(3), np.zeros(2)
+    for _ in range(300):
+        truth, n = rng.beta(12.0, 8.0, 12), rng.integers(5, 60, 12)
+        hits = rng.binomial(n, truth)
+        drawn = shrunk([_fraction(int(k), int(m)) for k, m in zip(hits, n, strict=True)])
+        error += [((hits / n - truth) ** 2).mean(), ((np.array(drawn) - truth) ** 2).mean()]
+    assert error[1] < 0.75 * error[0]
+
+
 def test_the_interval_of_a_gap_covers_the_largest_true_gap_of_many_groups() -> None:
     rng, trials, alpha = np.random.default_rng(10), 1000, 0.1
     truth, sizes = np.asarray([0.5, 0.6, 0.62, 0.75]), [60, 200, 90, 120]
     misses = 0
     for _ in range(trials):
-        low, high = gap_interval([[(int(rng.binomial(n, p)), n) for p, n in zip(truth, sizes, strict=True)]], alpha)
+        low, high = gap_interval([[_fraction(int(rng.binomial(n, p)), n) for p, n in zip(truth, sizes, strict=True)]], alpha)
         misses += not low <= 0.25 <= high
     assert misses <= _most(trials, alpha)
-    assert gap_interval([[(5000, 10_000), (7500, 10_000)]], alpha) == pytest.approx((0.25, 0.25), abs=0.02)
+    assert gap_interval([[_fraction(5000, 10_000), _fraction(7500, 10_000)]], alpha) == pytest.approx((0.25, 0.25), abs=0.02)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from detectors.combine import e_bh, mean_e_detector
+from detectors.fairness.metric import GAPS
 from detectors.registry import build
 from detectors.sequential import witness
 from detectors.sequential.gap import log_e_gap
@@ -156,6 +157,26 @@ def test_a_fairness_alarm_and_the_lower_end_above_the_maximum_are_the_same_thing
         assert (verdict.outcome is Outcome.ALARM) == (verdict.low > 0.1 - 1e-4)
         seen.add(verdict.outcome)
     assert seen == {Outcome.INSUFFICIENT, Outcome.OK, Outcome.ALARM}
+
+
+@pytest.mark.parametrize("metric", sorted(GAPS))
+def test_every_gap_alarms_in_order_and_names_the_groups_that_are_apart(metric: str) -> None:
+    detector = build("fairness_gap", metric=metric, by="age_band", positive="positive", maximum=0.1, alpha=0.01, min_n=20)
+    rng, state, verdict = np.random.default_rng(4), detector.start(reference()), None
+    for i in range(150):
+        group = rng.choice(np.array(["old", "young", "older"], dtype=object), 40)
+        label = rng.random(40) < 0.5
+        is_right = rng.random(40) < np.where(group == "old", 0.9, 0.4)
+        predicted = np.where(is_right, label, ~label) if metric != "demographic_parity_difference" else is_right
+        named = np.array(["negative", "positive"], dtype=object)
+        batch = Pairs(predicted=named[predicted.astype(int)], label=named[label.astype(int)], groups={"age_band": group})
+        state, verdict = detector.step(state, increment(i, pairs=batch))
+    assert verdict is not None
+    assert verdict.outcome is Outcome.ALARM
+    assert 0.1 < verdict.low <= 0.5 <= verdict.high < 0.65
+    assert "'old' over 'young'" in verdict.because or "'young' over 'old'" in verdict.because
+    assert "'young' over 'older'" not in verdict.because
+    assert "'older' over 'young'" not in verdict.because
 
 
 def test_the_watch_gives_the_same_answer_however_the_pairs_are_batched() -> None:
