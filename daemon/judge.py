@@ -11,10 +11,12 @@ from sqlalchemy import func, select
 from daemon import watch as watches
 from daemon.decide import cause, policy
 from daemon.decide import incident as incidents_of
+from daemon.decide.classes import Classes, compare
 from daemon.decide.run import State
 from daemon.learn import learn
 from daemon.store import champions, controls, counters, epochs, incidents, outbox, panes, runs, tables, verdicts
 from daemon.store.ledger import note
+from daemon.store.outbox import What
 from detectors.types import PValue
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Judge:
         self.blind: dict[str, frozenset[str]] = {}
         self.groups: dict[str, list[GroupFigure]] = {}
         self._fresh: set[str] = set()
+        self._classes: dict[str, Classes | None] = {}
         self._since: dict[str, float] = {}  # models without a champion: when waiting for their first record began
 
     def forget(self) -> None:
@@ -99,6 +102,7 @@ class Judge:
         self._watches[name] = watch
         self._standing.pop(name, None)
         self.groups.pop(name, None)
+        self._classes.pop(name, None)
         return watch
 
     def _look(self, tx: Connection, watch: Watch, now: float) -> None:
@@ -113,6 +117,7 @@ class Judge:
             window = replace(window, traffic=panes.same_hours(tx, name, now - monitors.window_s, now, days=_TRAFFIC_DAYS))
         verdicts.save(tx, name, watch.look(window), at=window.end.timestamp(), epoch=watch.epoch)
         self.groups[name] = watch.groups(window)
+        self._classes[name] = compare(watch.reference.bound, window.confusion)
 
     def _current(self, tx: Connection, watch: Watch | None) -> list[Verdict]:
         """The latest verdicts of the epoch, whichever pane they came from; without those that a person closed: they act on nothing."""
@@ -160,10 +165,18 @@ class Judge:
         limit = latest["risk"].limit if "risk" in latest else None
         said_of_shares = latest["label_shift"].evidence if "label_shift" in latest else None
         moved = isinstance(said_of_shares, PValue) and said_of_shares.p <= _SURE_P
-        found = cause.diagnose(kept.subjects, cause.Labelled(n=n, errors_n=errors_n, limit=limit), priors_moved=moved)
+        found = cause.diagnose(
+            kept.subjects,
+            cause.Labelled(n=n, errors_n=errors_n, limit=limit),
+            priors_moved=moved,
+            classes=self._classes.get(watch.model.name),
+        )
         said = {"harm": found.harm.value, "shift": found.shift.value, "because": found.because, "n": n, "errors_n": errors_n}
         if said != kept.diagnosis:
             incidents.diagnose(tx, kept.id, said, now=now)
+        if found.harm is cause.Harm.BENIGN and before.get("harm") not in {None, cause.Harm.BENIGN}:
+            payload = {"what": What.INCIDENT_BENIGN, "incident": kept.id, "because": found.because}
+            outbox.put(tx, key=f"notify:{kept.id}:benign", model=kept.model, kind="notify", payload=payload, now=now)
 
     def _history(self, tx: Connection, model: ModelSettings, watch: Watch | None, now: float) -> policy.History:
         name = model.name

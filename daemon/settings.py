@@ -255,7 +255,7 @@ class Topic(StrEnum):
     """What people can be told of."""
 
     INCIDENT = "incident"
-    """Opened, become harmful, closed."""
+    """Opened, become harmful, shown to do no harm, closed."""
     RUN = "run"
     """Failed, waiting for approval, promoted, rolled back, and every other end."""
     BLIND = "blind"

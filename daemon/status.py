@@ -60,11 +60,11 @@ def show_incidents(models: list[Body], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([{"model": m["name"], **i} for m in models for i in m["incidents"]], indent=2))
         return
-    table = _table("model", "incident", "opened", "closed", "harmful", "subjects", "acknowledged", "muted until", "judged")
+    table = _table("model", "incident", "opened", "closed", "harm", "shift", "subjects", "acknowledged", "muted until", "judged")
     for m in models:
         for i in m["incidents"]:
             judged = f"{i['judged']} by {i['judged_by']}" if i["judged"] else ""
-            opened = [m["name"], i["id"], i["opened_at"], i["closed_at"] or "open", "yes" if i["is_harmful"] else "no"]
+            opened = [m["name"], i["id"], i["opened_at"], i["closed_at"] or "open", *_meaning(i)]
             said = [", ".join(sorted(i["subjects"])), i["acknowledged_by"], i["muted_until"], judged]
             table.add_row(*(_cell(x) for x in [*opened, *said]))
     Console().print(table if table.row_count else "no incident yet")
@@ -99,6 +99,12 @@ def _evidence(evidence: Body) -> str:
     if evidence["p"] is not None:
         return f"p {evidence['p']:.3g}"
     return f"distance {evidence['distance']:.3g} of {evidence['limit']:.3g}"
+
+
+def _meaning(incident: Body) -> tuple[str, str]:
+    """Harm and shift; of an incident of an older release what it holds says."""
+    said = incident["diagnosis"] or {"harm": "harmful" if incident["is_harmful"] else "unknown", "shift": "unknown"}
+    return said["harm"], said["shift"]
 
 
 def _incident(incident: Body) -> str:

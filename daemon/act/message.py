@@ -17,6 +17,7 @@ _MOST_FIGURES = 6
 _WHAT: dict[What, tuple[str, Tone, str | None]] = {
     What.INCIDENT_OPENED: ("incident", "warning", None),
     What.INCIDENT_HARMFUL: ("the incident does harm", "failure", "RetunedHarmfulDrift"),
+    What.INCIDENT_BENIGN: ("the incident does no harm", "success", None),
     What.INCIDENT_CLOSED: ("incident closed", "success", None),
     What.RUN_FAILED: ("retraining failed", "failure", "RetunedRunFailed"),
     What.RUN_INVALID: ("retraining is invalid", "failure", "RetunedRunFailed"),

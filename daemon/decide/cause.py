@@ -17,8 +17,12 @@ from detectors.sequential.interval import share_sequence
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from daemon.decide.classes import Classes
+
 ALPHA = 0.01
 """P(ever a benign word about a harmful shift), while the loss since the opening stays the same."""
+
+_MOST_LABELS = 1_000_000
 
 
 class Harm(StrEnum):
@@ -65,11 +69,13 @@ class Diagnosis:
     because: str
 
 
-def diagnose(subjects: Mapping[str, Mapping[str, Any]], labelled: Labelled, *, priors_moved: bool = False) -> Diagnosis:
-    """`subjects`: as the incident holds them; `priors_moved`: `label_shift` says that the classes' shares have."""
+def diagnose(
+    subjects: Mapping[str, Mapping[str, Any]], labelled: Labelled, *, priors_moved: bool = False, classes: Classes | None = None
+) -> Diagnosis:
+    """`subjects`: as the incident holds them; `priors_moved`: says `label_shift`; `classes`: shares, and answers within each, by labels."""
     kinds = {s["kind"] for s in subjects.values()}
     harm, why = _harm(kinds, labelled)
-    shift, what = _shift(kinds, subjects, harm, priors_moved=priors_moved)
+    shift, what = _shift(kinds, subjects, harm, priors_moved=priors_moved, classes=classes)
     return Diagnosis(harm=harm, shift=shift, because=f"{why}; {what}")
 
 
@@ -82,16 +88,43 @@ def _harm(kinds: set[str], labelled: Labelled) -> tuple[Harm, str]:
         return Harm.UNKNOWN, "no bound on the source loss is known (reference.bound), so labels cannot prove or disprove harm"
     if AlarmKind.DRIFT in kinds and high < labelled.limit:
         return Harm.BENIGN, f"{seen}: below the {labelled.limit:.3f} that the bound and its tolerance allow"
-    return Harm.UNKNOWN, f"{seen}; the bound and its tolerance allow {labelled.limit:.3f}: more labels will tell"
+    return Harm.UNKNOWN, f"{seen}; the bound and its tolerance allow {labelled.limit:.3f}: {_missing(labelled)}"
 
 
-def _shift(kinds: set[str], subjects: Mapping[str, Mapping[str, Any]], harm: Harm, *, priors_moved: bool) -> tuple[Shift, str]:
+def _missing(labelled: Labelled) -> str:
+    """How many more labels would prove that it does no harm, if their loss is as so far."""
+    share = labelled.errors_n / labelled.n if labelled.n else 0.0
+    needed = labels_needed(share, labelled.limit or 0.0)
+    if needed is None:
+        return "so high a loss is proven neither harmful nor benign yet"
+    least = "at the least, without one error" if not labelled.errors_n else "at the loss so far"
+    return f"{max(1, needed - labelled.n)} more labels of records since the opening are missing ({least})"
+
+
+def labels_needed(share: float, limit: float) -> int | None:
+    """The least number whose confidence sequence at a loss of `share` ends below `limit`; None = more than a million, or never."""
+    if share >= limit:
+        return None
+    low, high = 0, 1
+    while share_sequence(share * high, high, ALPHA)[1] >= limit:
+        low, high = high, 2 * high
+        if high > _MOST_LABELS:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if share_sequence(share * middle, middle, ALPHA)[1] < limit else (middle, high)
+    return high
+
+
+def _shift(
+    kinds: set[str], subjects: Mapping[str, Mapping[str, Any]], harm: Harm, *, priors_moved: bool, classes: Classes | None
+) -> tuple[Shift, str]:
     drifted = [str(s["subject"]) for s in subjects.values() if s["kind"] == AlarmKind.DRIFT]
     inputs = sorted({subject for subject in drifted if not subject.startswith("output.")})
     if AlarmKind.QUALITY in kinds:
         return Shift.DAMAGE, "data come damaged, which comes before any other cause"
-    if inputs and priors_moved:
-        return Shift.LABEL, "the shares of the classes moved, which explains the inputs as long as those within a class stayed as they were"
+    if (why := _by_shares(classes, priors_moved=priors_moved and bool(inputs))) is not None:
+        return Shift.LABEL, why
     if inputs and harm is Harm.BENIGN:
         return Shift.COVARIATE, f"inputs moved ({', '.join(inputs)}) and what is right for them did not"
     if harm is Harm.HARMFUL and not drifted:
@@ -99,3 +132,12 @@ def _shift(kinds: set[str], subjects: Mapping[str, Mapping[str, Any]], harm: Har
     if inputs and harm is Harm.HARMFUL:
         return Shift.UNKNOWN, f"inputs moved too ({', '.join(inputs)}): whether what is right for them moved as well is not told apart"
     return Shift.UNKNOWN, "what changed is not known" if drifted else "no column has drifted"
+
+
+def _by_shares(classes: Classes | None, *, priors_moved: bool) -> str | None:
+    """Why moved shares of the classes explain the rest; None = they do not, or nothing says so."""
+    if classes is not None and classes.moved and classes.is_stable:
+        return f"the shares of the classes moved and the answers within each did not: {classes.because}"
+    if priors_moved and (classes is None or not classes.is_changed):
+        return "the shares of the classes moved, which explains the inputs as long as those within a class stayed as they were"
+    return None

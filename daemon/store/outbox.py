@@ -26,6 +26,7 @@ class What(StrEnum):
 
     INCIDENT_OPENED = "incident.opened"
     INCIDENT_HARMFUL = "incident.harmful"
+    INCIDENT_BENIGN = "incident.benign"
     INCIDENT_CLOSED = "incident.closed"
     RUN_FAILED = "run.failed"
     RUN_INVALID = "run.invalid"

@@ -128,7 +128,7 @@ def test_status_of_a_model_shows_figures_with_intervals_and_evidence() -> None:
 
 def test_incidents_are_listed_and_a_persons_word_on_one_reaches_the_service(served: Served) -> None:
     output = run("incidents").output
-    assert all(word in output for word in ("inc-1", "risk:risk", "open", "yes"))
+    assert all(word in output for word in ("inc-1", "risk:risk", "open", "harmful"))
     assert run("acknowledge", "inc-1", "--by", "ada", "--because", "on it").exit_code == 0
     assert run("mute", "inc-1", "--by", "ada", "--hours", "2").exit_code == 0
     assert run("close", "inc-1", "--as", "false", "--by", "ada").exit_code == 0

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.decide.cause import ALPHA, Harm, Labelled, Shift, diagnose
+from daemon.decide.cause import ALPHA, Harm, Labelled, Shift, diagnose, labels_needed
+from daemon.decide.classes import compare
+from detectors.sequential.interval import share_sequence
+from detectors.sketches.confusion import Confusion
+from detectors.types import Pairs
 
 
 def subjects(**kinds: str) -> dict[str, dict[str, Any]]:
@@ -16,6 +20,7 @@ def subjects(**kinds: str) -> dict[str, dict[str, Any]]:
 
 
 BOUND = {"limit": 0.15}
+DRIFT = subjects(input_age="drift")
 
 
 def test_drift_alone_is_unknown_until_labels_prove_something_and_says_how_many_there_are() -> None:
@@ -24,7 +29,7 @@ def test_drift_alone_is_unknown_until_labels_prove_something_and_says_how_many_t
     assert "0 of 0 labelled records" in found.because
     few = diagnose(subjects(input_age="drift"), Labelled(n=30, errors_n=1, **BOUND))
     assert few.harm is Harm.UNKNOWN
-    assert "more labels will tell" in few.because
+    assert "more labels of records since the opening are missing" in few.because
 
 
 def test_drift_with_a_loss_proven_to_be_within_its_bound_is_benign_and_a_covariate_shift() -> None:
@@ -68,3 +73,39 @@ def test_a_harmful_shift_is_ever_called_benign_in_at_most_alpha_of_the_streams()
         )
     assert ever <= 16  # P(Binomial(300, .01) > 16) < 1e-7
     assert ALPHA == 0.01
+
+
+def test_as_many_labels_as_are_said_to_be_missing_are_enough() -> None:
+    found = diagnose(DRIFT, Labelled(n=0, errors_n=0, limit=0.1))
+    n = labels_needed(0.05, 0.1)
+    assert n is not None
+    assert share_sequence(0.05 * n, n, ALPHA)[1] < 0.1 <= share_sequence(0.05 * (n - 1), n - 1, ALPHA)[1]
+    assert f"{labels_needed(0.0, 0.1)} more labels" in found.because
+    assert labels_needed(0.1, 0.1) is None
+
+
+def answered(n_a: int, n_b: int, *, a_right: float = 0.9) -> Pairs:
+    """`n_a` of class a, answered rightly in the given share, and `n_b` of class b."""
+    right_a, right_b = round(a_right * n_a), round(0.9 * n_b)
+    predicted = ["a"] * right_a + ["b"] * (n_a - right_a) + ["b"] * right_b + ["a"] * (n_b - right_b)
+    return Pairs(label=np.array(["a"] * n_a + ["b"] * n_b, dtype=object), predicted=np.array(predicted, dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("now", "shift"),
+    [
+        (answered(400, 1600), Shift.LABEL),
+        (answered(1000, 1000), Shift.COVARIATE),
+        (answered(400, 1600, a_right=0.5), Shift.COVARIATE),
+        (answered(8, 32), Shift.COVARIATE),
+    ],
+    ids=["shares moved, answers did not", "nothing moved", "answers of a moved too", "too few labels"],
+)
+def test_a_label_shift_moves_the_shares_and_not_the_answers_within_a_class(now: Pairs, shift: Shift) -> None:
+    classes = compare(answered(1000, 1000), Confusion().add(now))
+    assert diagnose(DRIFT, Labelled(n=1000, errors_n=20, limit=0.1), classes=classes).shift is shift
+
+
+def test_moved_shares_explain_nothing_where_answers_within_a_class_changed() -> None:
+    classes = compare(answered(1000, 1000), Confusion().add(answered(400, 1600, a_right=0.5)))
+    assert diagnose(DRIFT, Labelled(n=1000, errors_n=20, limit=0.1), priors_moved=True, classes=classes).shift is Shift.COVARIATE
