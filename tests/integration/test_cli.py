@@ -35,7 +35,21 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
 TOKEN = "s3cret"
-COMMANDS = {"serve", "demo", "check", "replay", "status", "retrain", "approve", "promote", "rollback", "pause", "resume", "runs"}
+COMMANDS = {
+    "label-plan",
+    "serve",
+    "demo",
+    "check",
+    "replay",
+    "status",
+    "retrain",
+    "approve",
+    "promote",
+    "rollback",
+    "pause",
+    "resume",
+    "runs",
+}
 COMMANDS |= {"incidents", "acknowledge", "mute", "close", "backup", "restore", "detectors"}
 
 
@@ -149,6 +163,14 @@ def test_the_commands_about_incidents_in_the_documentation_work(served: Served, 
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     block.run(cwd=tmp_path, env={"PATH": path}, replace={"20261125T033429-47db1e09": "inc-1"})
     assert [name for name, *_ in served.calls] == ["acknowledge", "mute", "judge"]
+
+
+@pytest.mark.usefixtures("served")
+def test_a_label_plan_of_a_model_without_records_says_so_and_writes_an_empty_file(tmp_path: Path) -> None:
+    done = run("label-plan", "one", "--n", "5", "--csv", str(tmp_path / "plan.csv"))
+    assert done.exit_code == 0
+    assert "no record of the window waits for a label" in done.output
+    assert (tmp_path / "plan.csv").read_text().splitlines() == ["id,at,probability"]
 
 
 @pytest.mark.usefixtures("served")
