@@ -16,13 +16,16 @@ KEPT = ROOT / ".cache" / "prove"
 SHARP = KEPT / "sharp.json"
 """Rows of the proofs in tests/statistical, from their last whole run."""
 _OWN = ["tests/prove/trials.py", "tests/prove/worlds.py", "detectors/examples.py"]
+_FURTHER = {"quiet": "tests/prove/followed.py", "moved": "tests/prove/followed.py", "remedied": "tests/prove/remedies.py"}
+"""Sources of some kinds of trials beside these."""
 
 
 @cache
-def digest_of_sources(name: str) -> str:
+def digest_of_sources(name: str, kind: str = "") -> str:
     """Of the detector's file, of all files of `detectors` that it imports, and of the trials themselves."""
     module = registry.detector_class(name).__module__
-    files, waiting = set(_OWN), [f"{module.replace('.', '/')}.py"]
+    files = {*_OWN, _FURTHER[kind]} if kind in _FURTHER else set(_OWN)
+    waiting = [f"{module.replace('.', '/')}.py"]
     while waiting:
         file = waiting.pop()
         if file in files or not (ROOT / file).exists():
@@ -54,4 +57,5 @@ def keep(name: str, what: str, found: list[dict[str, Any]]) -> None:
 
 
 def _file(name: str, what: str) -> Path:
-    return KEPT / f"{name}-{digest_of_sources(name)}" / f"{what.replace('/', '_')}.ndjson"
+    kind = what.split("/", 1)[0]
+    return KEPT / f"{name}-{digest_of_sources(name, kind)}" / f"{what.replace('/', '_')}.ndjson"

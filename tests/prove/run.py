@@ -9,9 +9,10 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from tests.prove import results, trials
-from tests.prove.verdicts import Row, alarms, coverage, is_sequential
-from tests.prove.worlds import world
+from detectors import registry
+from detectors.types import EValue
+from tests.prove import followed, remedies, results, trials
+from tests.prove.verdicts import Row, alarms, coverage, every, is_sequential
 
 _CHUNK_S = 10.0
 """Work of one process before it gives what it has."""
@@ -28,29 +29,43 @@ class Size:
     """In all worlds; False: in the independent one."""
 
 
-FULL = Size(streams_n=300, looks_n=2000, most_s=8.0, least_n=6)
-SHORT = Size(streams_n=4, looks_n=30, most_s=0.2, least_n=1, is_everywhere=False)
+FULL = Size(streams_n=300, looks_n=2000, most_s=8.0, least_n=3)
+SHORT = Size(streams_n=0, looks_n=200, most_s=0.3, least_n=1, is_everywhere=False)
+_TRIALS: dict[str, Callable[[str, str, int], dict[str, float]]] = {
+    "stream": trials.stream,
+    "look": trials.look,
+    "shifted": trials.shifted_look,
+    "quiet": followed.quiet,
+    "moved": followed.moved,
+    "remedied": remedies.remedied,
+}
 
 
 @dataclass(frozen=True)
 class Task:
     name: str
     what: str
-    """"stream/WORLD", "look/WORLD", "shifted/WORLD" or "truth/WORLD"."""
+    """Kind of trial and world: "stream/WORLD", "look/WORLD", …, "truth/WORLD", "remedied/REMEDY"."""
 
 
 def tasks(names: Iterable[str], size: Size = FULL) -> list[Task]:
-    """Everything that there is to try, the slow ones first."""
+    """Everything that there is to try: of every detector the independent world first, those that learn last."""
     found = []
     for name in names:
-        for where in trials.places(name)[: None if size.is_everywhere else 1]:
+        places = trials.places(name)[: None if size.is_everywhere else 1]
+        if is_sequential(name):
+            found += [Task(name, f"remedied/{remedy.name}") for remedy in remedies.remedy_places(places)]
+            found += [Task(name, f"{kind}/{places[0].name}") for kind in ("quiet", "truth")]
+            found += [Task(name, f"moved/{places[0].name}")] if name not in followed.LEARNT else []
+        for where in places:
             if is_sequential(name):
                 found.append(Task(name, f"stream/{where.name}"))
             else:
                 found.append(Task(name, f"look/{where.name}"))
                 if where.is_inside:
-                    found += [Task(name, f"shifted/{where.name}"), Task(name, f"truth/{where.name}")]
-    return sorted(found, key=lambda task: not task.what.startswith("stream"))
+                    found.append(Task(name, f"truth/{where.name}"))
+                    found += [Task(name, f"shifted/{where.name}")] if name not in followed.LEARNT else []
+    return sorted(found, key=lambda task: (task.name in followed.LEARNT, not task.what.endswith("/independent")))
 
 
 def tried(task: Task, size: Size, before: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], bool]:
@@ -61,9 +76,8 @@ def tried(task: Task, size: Size, before: list[dict[str, Any]]) -> tuple[list[di
         if not found:
             found = [dict(zip(("value", "error"), trials.truth(task.name, where, shift=shift), strict=True)) for shift in (False, True)]
         return found, True
-    trial: Callable[[str, str, int], dict[str, float]]
-    trial = {"stream": trials.stream, "look": trials.look, "shifted": trials.shifted_look}[kind]
-    most = {"stream": size.streams_n, "look": size.looks_n, "shifted": size.looks_n // 4}[kind]
+    trial = _TRIALS[kind]
+    most = {"look": size.looks_n, "shifted": size.looks_n // 4}.get(kind, size.streams_n)
     begun = time.process_time()
     while not is_enough(found, size, most):
         start = time.process_time()
@@ -106,14 +120,22 @@ def rows(names: Iterable[str], size: Size = FULL) -> Iterator[Row]:
     """Judgements of all that was tried."""
     for task in tasks(names, size):
         kind, where = task.what.split("/", 1)
-        found, place = results.load(task.name, task.what), world(where)
+        found = results.load(task.name, task.what)
         if not found or kind == "truth":
             continue
-        if kind in {"stream", "look"}:
-            yield alarms(task.name, place, found)
+        if kind in {"stream", "look", "remedied"}:
+            yield alarms(task.name, where, found)
         known = results.load(task.name, f"truth/{where}")
-        if known and kind in {"look", "shifted"}:
-            of = known[kind == "shifted"]
-            what = f"{where}, {'moderate shift' if kind == 'shifted' else 'quiet'}"
-            if (row := coverage(task.name, what, found, of["value"], of["error"])) is not None:
-                yield row
+        if known and kind in {"look", "shifted", "quiet", "moved"}:
+            of = known[kind in {"shifted", "moved"}]
+            yield from _intervals(task.name, f"{where}, {'moderate shift' if kind in {'shifted', 'moved'} else 'quiet'}", found, of)
+
+
+def _intervals(name: str, what: str, found: list[dict[str, Any]], truth: dict[str, float]) -> Iterator[Row]:
+    """At one look; where the evidence holds for ever, so must the interval."""
+    looks = [(what, found)]
+    if is_sequential(name) and registry.detector_class(name).evidence is EValue:
+        looks.append((f"{what}, all looks", every(found)))
+    for of, told in looks:
+        if (row := coverage(name, of, told, truth["value"], truth["error"])) is not None:
+            yield row

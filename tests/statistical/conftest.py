@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from detectors.types import Increment, Pairs, Reference
-from tests.prove.limits import LOG_FLAKE, most_crossings, room_of_runs
+from tests.prove.limits import LOG_FLAKE, least_mean_run, most_crossings
 
 
 @dataclass
@@ -30,10 +30,10 @@ class Judge:
         assert crossed.sum() <= most, f"{what}: {crossed.sum()} of {n} streams cross, at most {most} may"
 
     def run_lengths(self, what: str, runs: NDArray[np.float64], least: float) -> None:
-        """An e-detector's mean run length, censored at the stream's end, may miss `least` only by chance (Gaussian room)."""
-        room = room_of_runs(runs, least)
-        self._note(what, f"mean run >= {least:.1f} panes", f"{runs.mean():.1f}", f"{least - room:.1f}", str(len(runs)))
-        assert runs.mean() + room >= least, f"{what}: mean run {runs.mean():.1f} panes, at least {least:.1f} promised"
+        """An e-detector's mean run length, censored at the stream's end, may miss `least` only by chance."""
+        limit = least_mean_run(len(runs), least)
+        self._note(what, f"mean run >= {least:.1f} panes", f"{runs.mean():.1f}", f"{limit:.1f}", str(len(runs)))
+        assert runs.mean() >= limit, f"{what}: mean run {runs.mean():.1f} panes, at least {least:.1f} promised"
 
     def failures(self, what: str, failed: NDArray[np.bool_], delta: float) -> None:
         """A bound made from the reference may fail in at most a share delta of the references."""
