@@ -95,7 +95,7 @@ def _model(**monitored: object) -> ModelSettings:
 
 def test_a_model_as_it_is_usually_set_up_keeps_ninety_days() -> None:
     found = monitors(_model(fairness={"by": ["band"]}), has_bound=True)
-    assert promised_days(found, pane_s=PANE_S) >= 90.0
+    assert promised_days(found, pane_s=PANE_S) >= 90.0 * (1.0 - 1e-9)
     betting = {d.name: d.alpha for d in found if d.evidence is EValue}  # type: ignore[attr-defined]  # these have one
     assert betting == {"risk": pytest.approx(0.01), "fairness_gap": pytest.approx(0.01)}
 
