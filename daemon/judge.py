@@ -17,7 +17,7 @@ from daemon.learn import learn
 from daemon.store import champions, controls, counters, epochs, incidents, outbox, panes, runs, tables, verdicts
 from daemon.store.ledger import note
 from daemon.store.outbox import What
-from detectors.types import PValue
+from detectors.types import EDetectorValue, EValue, Outcome, PValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -161,13 +161,15 @@ class Judge:
         before = kept.diagnosis or {"n": 0, "errors_n": 0}
         wrong = _wrong(pane, watch.version, since=kept.opened_at)
         n, errors_n = before["n"] + len(wrong), before["errors_n"] + sum(wrong)
-        latest = {v.verdict.detector: v.verdict for v in verdicts.latest(tx, watch.model.name, epoch=watch.epoch)}
+        held = [v.verdict for v in verdicts.latest(tx, watch.model.name, epoch=watch.epoch)]
+        latest = {v.detector: v for v in held}
         limit = latest["risk"].limit if "risk" in latest else None
         said_of_shares = latest["label_shift"].evidence if "label_shift" in latest else None
         moved = isinstance(said_of_shares, PValue) and said_of_shares.p <= _SURE_P
         found = cause.diagnose(
             kept.subjects,
             cause.Labelled(n=n, errors_n=errors_n, limit=limit),
+            quiet_n=sum(map(_is_quiet_input, held)),
             priors_moved=moved,
             classes=self._classes.get(watch.model.name),
         )
@@ -210,6 +212,13 @@ class Judge:
         if isinstance(decision, policy.Alert):
             payload = {"what": "blind" if decision.key.startswith("blind:") else "advice", "because": decision.because}
             outbox.put(tx, key=f"notify:{model}:{decision.key}", model=model, kind="notify", payload=payload, now=now)
+
+
+def _is_quiet_input(verdict: Verdict) -> bool:
+    """A drift monitor of an input that may alarm, has data, and does not."""
+    is_drift = incidents_of.alarm_kind(verdict.detector) is incidents_of.AlarmKind.DRIFT
+    is_sequential = isinstance(verdict.evidence, EValue | EDetectorValue)
+    return is_drift and is_sequential and verdict.outcome is Outcome.OK and cause.is_input(verdict.subject)
 
 
 def _wrong(pane: ClosedPane, version: str, *, since: float) -> list[bool]:

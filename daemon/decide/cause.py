@@ -70,12 +70,22 @@ class Diagnosis:
 
 
 def diagnose(
-    subjects: Mapping[str, Mapping[str, Any]], labelled: Labelled, *, priors_moved: bool = False, classes: Classes | None = None
+    subjects: Mapping[str, Mapping[str, Any]],
+    labelled: Labelled,
+    *,
+    quiet_n: int = 0,
+    priors_moved: bool = False,
+    classes: Classes | None = None,
 ) -> Diagnosis:
-    """`subjects`: as the incident holds them; `priors_moved`: says `label_shift`; `classes`: shares, and answers within each, by labels."""
+    """What is said.
+
+    `subjects`: as the incident holds them. `quiet_n`: drift monitors of inputs that have data and nothing to say. `priors_moved`: says
+    `label_shift`. `classes`: shares, and answers within each, by labels.
+    """
     kinds = {s["kind"] for s in subjects.values()}
     harm, why = _harm(kinds, labelled)
-    shift, what = _shift(kinds, subjects, harm, priors_moved=priors_moved, classes=classes)
+    shares = _by_shares(classes, priors_moved=priors_moved and bool(_inputs(subjects)))
+    shift, what = (Shift.LABEL, shares) if shares and AlarmKind.QUALITY not in kinds else _shift(kinds, subjects, harm, quiet_n)
     return Diagnosis(harm=harm, shift=shift, because=f"{why}; {what}")
 
 
@@ -85,7 +95,7 @@ def _harm(kinds: set[str], labelled: Labelled) -> tuple[Harm, str]:
     if kinds & {AlarmKind.RISK, AlarmKind.PERFORMANCE}:
         return Harm.HARMFUL, f"the model is wrong more often: {'loss' if AlarmKind.RISK in kinds else 'performance'} alarms ({seen})"
     if labelled.limit is None:
-        return Harm.UNKNOWN, "no bound on the source loss is known (reference.bound), so labels cannot prove or disprove harm"
+        return Harm.UNKNOWN, "no bound on the share of wrong classes is known (reference.bound), so labels cannot prove or disprove harm"
     if AlarmKind.DRIFT in kinds and high < labelled.limit:
         return Harm.BENIGN, f"{seen}: below the {labelled.limit:.3f} that the bound and its tolerance allow"
     return Harm.UNKNOWN, f"{seen}; the bound and its tolerance allow {labelled.limit:.3f}: {_missing(labelled)}"
@@ -116,22 +126,27 @@ def labels_needed(share: float, limit: float) -> int | None:
     return high
 
 
-def _shift(
-    kinds: set[str], subjects: Mapping[str, Mapping[str, Any]], harm: Harm, *, priors_moved: bool, classes: Classes | None
-) -> tuple[Shift, str]:
-    drifted = [str(s["subject"]) for s in subjects.values() if s["kind"] == AlarmKind.DRIFT]
-    inputs = sorted({subject for subject in drifted if not subject.startswith("output.")})
+def _inputs(subjects: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Subjects of drift that are not the model's own answers."""
+    return sorted({str(s["subject"]) for s in subjects.values() if s["kind"] == AlarmKind.DRIFT and is_input(str(s["subject"]))})
+
+
+def is_input(subject: str) -> bool:
+    """Whether it is not the model's own answer."""
+    return not subject.startswith("output.")
+
+
+def _shift(kinds: set[str], subjects: Mapping[str, Mapping[str, Any]], harm: Harm, quiet_n: int) -> tuple[Shift, str]:
+    inputs, has_drift = _inputs(subjects), AlarmKind.DRIFT in kinds
     if AlarmKind.QUALITY in kinds:
         return Shift.DAMAGE, "data come damaged, which comes before any other cause"
-    if (why := _by_shares(classes, priors_moved=priors_moved and bool(inputs))) is not None:
-        return Shift.LABEL, why
     if inputs and harm is Harm.BENIGN:
         return Shift.COVARIATE, f"inputs moved ({', '.join(inputs)}) and what is right for them did not"
-    if harm is Harm.HARMFUL and not drifted:
-        return Shift.CONCEPT, "neither inputs nor answers moved, so what is right for the same inputs did"
+    if harm is Harm.HARMFUL and not has_drift and quiet_n:
+        return Shift.CONCEPT, f"nothing moved that the {quiet_n} drift monitors of inputs watch, so what is right for the same inputs did"
     if inputs and harm is Harm.HARMFUL:
         return Shift.UNKNOWN, f"inputs moved too ({', '.join(inputs)}): whether what is right for them moved as well is not told apart"
-    return Shift.UNKNOWN, "what changed is not known" if drifted else "no column has drifted"
+    return Shift.UNKNOWN, "what changed is not known" if has_drift else "no column has drifted, as far as any is watched"
 
 
 def _by_shares(classes: Classes | None, *, priors_moved: bool) -> str | None:

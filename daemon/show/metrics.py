@@ -29,7 +29,22 @@ class Metric:
 
 
 LABELS = frozenset(
-    {"model", "detector", "subject", "outcome", "reason", "state", "bound", "column", "group", "rate", "external_url", "version"}
+    {
+        "model",
+        "detector",
+        "subject",
+        "outcome",
+        "reason",
+        "state",
+        "bound",
+        "column",
+        "group",
+        "rate",
+        "harm",
+        "shift",
+        "external_url",
+        "version",
+    }
 )
 """Every label that any metric may have. `version` is the service's own, never a model's."""
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from daemon.check import load_settings
 from daemon.replay import replay
 from tests.integration import test_replay as recorded
 
@@ -33,18 +32,20 @@ def _replayed(folder: Path, monkeypatch: pytest.MonkeyPatch, *, wrong_after: flo
 
     monkeypatch.setattr(recorded, "rows", rows)
     config, records, labels = recorded.recorded(folder, shift=1500)
-    summary = replay(load_settings(config), records, labels, folder / "out")
+    summary = replay(recorded.retraining(config), records, labels, folder / "out")
     assert json.loads((folder / "out" / "summary.json").read_text())["incidents"] == summary["incidents"]
     return summary
 
 
-def test_a_shift_that_does_no_harm_is_told_as_benign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (incident, *_) = _replayed(tmp_path, monkeypatch, wrong_after=0.05)["incidents"]
+def test_a_shift_that_does_no_harm_is_told_as_benign_and_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = _replayed(tmp_path, monkeypatch, wrong_after=0.05)
+    (incident, *_) = summary["incidents"]
     said = incident["diagnosis"]
     assert (said["harm"], said["shift"]) == ("benign", "covariate"), said
     assert said["n"] > 100
     assert "input.amount" in said["because"]
     assert not incident["harmful"]
+    assert summary["triggers"] == []
 
 
 def test_a_shift_that_makes_the_model_wrong_is_told_as_harmful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ models:
       watermark_s: 10
       window_s: 1800
       quiet_s: 600
-      drift: {mean_days_between_false_alarms: 1}
+      drift: {mean_days_between_false_alarms: 1, together: false}
       performance: {metric: accuracy, mean_days_between_false_alarms: 1}
 """.replace("[no, yes]", "['no', 'yes']")
 
