@@ -14,7 +14,7 @@ demo: $(VENV)/.ready data
 	$(BIN)/retuned demo --out demo-out
 
 test: check packages data helm image
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -82,6 +82,7 @@ def prometheus(
     path = folder / "prometheus.yml"
     path.write_text(json.dumps(config))  # JSON is YAML
     command = ["prometheus", f"--config.file={path}", f"--storage.tsdb.path={folder / 'tsdb'}", f"--web.listen-address=127.0.0.1:{port}"]
+    command += ["--rules.alert.resend-delay=1s"]  # what fires before Alertmanager is discovered is lost, and said again only then
     url = f"http://127.0.0.1:{port}"
     with (
         (folder / "prometheus.log").open("ab") as log,

@@ -62,6 +62,8 @@ class Scene:
     is_bad: bool = False
     has_steady: bool = False
     n: int = 0
+    posted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """Of the last record."""
     later: list[list[dict[str, Any]]] = field(default_factory=list)
     """Labels that have not come yet, by batch."""
 
@@ -73,6 +75,7 @@ class Scene:
         self.n += n
         self.later.append([_label(row, truth) for row, truth in rows if self.rng.random() < 0.8])
         records = [row for row, _ in rows]
+        self.posted_at = datetime.fromisoformat(records[-1]["at"])
         self._send("records", [*records, {**records[0]}, {**records[1], "id": f"late{self.n}", "at": _ago(hours=12)}, {"id": "malformed"}])
         self._send("records", [_quiet(self.rng, f"q{self.n + i}") for i in range(5)])
         if len(self.later) > 2:
@@ -80,6 +83,11 @@ class Scene:
 
     def verdicts(self) -> list[dict[str, Any]]:
         return list(self.service.model(MODEL)["verdicts"])
+
+    def is_read(self) -> bool:
+        """Whether the sequential detectors have had the panes of all that was posted."""
+        judged = [v["at"] for v in self.verdicts() if v["evidence"]["kind"].startswith("e_")]
+        return bool(judged) and datetime.fromisoformat(max(judged)) >= self.posted_at
 
     def is_harmed(self) -> bool:
         """Whether an open incident is harmful by now."""

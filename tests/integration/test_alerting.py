@@ -105,6 +105,7 @@ def test_a_degraded_model_wakes_a_person_once_with_figures_and_links_and_is_reso
             played.post, lambda: [t["body"]["title"] for t in sink.got if t["path"] == "/service"], message="the service's own message"
         )
         assert messages[0].startswith(f"{MODEL}: incident")
+        wait_for(played.is_read, seconds=90, message="the verdicts on the last of the traffic")  # a subject that alarms later is told anew
         played.judge("real")
         wait_for(lambda: told(sink, "pager", "RetunedHarmfulDrift", "resolved"), seconds=90, message="the resolution")
         titles = [t["body"]["title"] for t in sink.got if t["path"] == "/service"]
