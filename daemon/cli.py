@@ -259,6 +259,30 @@ def rollback(
 
 
 @app.command()
+def absorb(
+    *,
+    model: Model,
+    incident: Annotated[str | None, typer.Option("--incident", help="Which one. Default: the open one.", show_default=False)] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also when that it does no harm is not proven, or data come damaged.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Bring the reference before the last absorbing back.")] = False,
+    by: By = None,
+    because: Because = "",
+    config: Config = _DEFAULT,
+    url: Where = None,
+) -> None:
+    """A benign shift is normal now: the records since the incident opened become the reference, in a new epoch."""
+    if undo and (incident is not None or force):
+        raise typer.BadParameter("goes with neither --incident nor --force: the last absorbing is undone", param_hint="--undo")
+    if not undo and not because.strip():
+        raise typer.BadParameter("say why this is normal now: it goes into the ledger", param_hint="--because")
+    client = _client(config, url)
+    if undo:
+        typer.echo(client.ask(model, "absorb/undo", by=by, because=because))
+    else:
+        typer.echo(client.ask(model, "absorb", by=by, because=because, incident=incident, force=force))
+
+
+@app.command()
 def pause(*, model: MaybeModel = None, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None) -> None:
     """Stop everything automatic, of one model or of all; survives a restart."""
     _each(_client(config, url), model, "pause", by, because)

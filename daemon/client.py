@@ -60,15 +60,15 @@ class Client:
         found: dict[str, Any] = self._call("GET", f"/v1/models/{_part(name)}/label-plan?n={n}")
         return found
 
-    def ask(self, name: str, what: str, *, by: str | None, because: str, **more: str | None) -> str:
+    def ask(self, name: str, what: str, *, by: str | None, because: str, **more: str | bool | None) -> str:
         """An operation on a model; the sentence that says what was done."""
         return self._say(f"/v1/models/{_part(name)}/{what}", by, because, more)
 
-    def say(self, incident: str, what: str, *, by: str | None, because: str, **more: str | None) -> str:
+    def say(self, incident: str, what: str, *, by: str | None, because: str, **more: str | bool | None) -> str:
         """The same of an incident."""
         return self._say(f"/v1/incidents/{_part(incident)}/{what}", by, because, more)
 
-    def _say(self, path: str, by: str | None, because: str, more: Mapping[str, str | None]) -> str:
+    def _say(self, path: str, by: str | None, because: str, more: Mapping[str, str | bool | None]) -> str:
         body = {"by": by or getpass.getuser(), "because": because, **{k: v for k, v in more.items() if v is not None}}
         return str(self._call("POST", path, body)["what"])
 

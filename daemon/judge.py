@@ -62,7 +62,7 @@ class Judge:
     def fold(self, tx: Connection, pane: ClosedPane, now: float) -> None:
         """One closed pane through the sequential detectors; new alarms and the incident go into the ledger with it."""
         watch = self._watch(tx, pane.model, now)
-        if watch is None:
+        if watch is None or pane.epoch not in {None, watch.epoch}:  # moved while the pane was closed: its records are not of this epoch
             return
         before = {(v.verdict.detector, v.verdict.subject): v.verdict for v in verdicts.latest(tx, pane.model, epoch=watch.epoch)}
         found = watch.fold(tx, pane.increment)
@@ -99,6 +99,7 @@ class Judge:
         if path is None:
             return None
         watch = watches.enter(tx, model, held.version, held.epoch, Path(self._data_dir, path))
+        watch.since = found.started_at if found is not None and found.started_at > held.since else 0.0
         self._watches[name] = watch
         self._standing.pop(name, None)
         self.groups.pop(name, None)
@@ -112,7 +113,7 @@ class Judge:
             return
         self._fresh.discard(name)
         monitors = watch.model.monitors
-        window = self._windows.window(tx, name, watch.version, now - monitors.window_s, now)
+        window = self._windows.window(tx, name, watch.version, max(now - monitors.window_s, watch.since), now)
         if monitors.quality is not None:
             window = replace(window, traffic=panes.same_hours(tx, name, now - monitors.window_s, now, days=_TRAFFIC_DAYS))
         verdicts.save(tx, name, watch.look(window), at=window.end.timestamp(), epoch=watch.epoch)

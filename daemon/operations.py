@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from daemon.absorb import Absorb
 from daemon.act import operate
 from daemon.show.operations import Done
 from daemon.show.snapshot import snapshot
@@ -77,6 +78,20 @@ class ByPerson:
 
         return self._done(ask)
 
+    def absorb(self, model: str, *, incident: str | None, force: bool, by: str, because: str) -> Done:
+        """What alarms is normal now."""
+        of, now = self._model(model), self._now()
+        new, said = self._references(of).absorb(incident, by=by, because=because, is_forced=force, now=now)
+        self._pipeline.show(now)
+        return Done(model=model, what=f"{said}; epoch {new.epoch}; undone by: retuned absorb {model} --undo", version=new.version)
+
+    def restore(self, model: str, *, epoch: int | None, by: str, because: str) -> Done:
+        """It is not, after all."""
+        of, now = self._model(model), self._now()
+        new = self._references(of).undo(epoch, by=by, because=because, now=now)
+        self._pipeline.show(now)
+        return Done(model=model, what=f"the earlier reference of {model} is back, in epoch {new.epoch}", version=new.version)
+
     def pause(self, model: str | None, *, by: str, because: str) -> Done:
         """Stop everything automatic."""
         return self._each(model, controls.pause, "paused", by=by, because=because)
@@ -111,6 +126,9 @@ class ByPerson:
             return Done(model=kept.model, what=f"incident {kept.id} is closed, judged {judged} by {by}", incident=kept.id)
 
         return self._done(ask)
+
+    def _references(self, model: ModelSettings) -> Absorb:
+        return Absorb(self._pipeline.ledger, model, self._pipeline.settings.data_dir)
 
     def _each(self, model: str | None, say: Callable[..., None], what: str, *, by: str, because: str) -> Done:
         names = [self._model(model).name] if model is not None else [m.name for m in self._pipeline.settings.models]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from daemon.judge import Judge
     from daemon.settings import ModelSettings, Settings
     from daemon.show.views import Health, Snapshot
+    from daemon.store.closed import Reign
     from daemon.store.intake import Intake
     from daemon.store.ledger import Ledger
 
@@ -114,10 +115,10 @@ class Pipeline:
         with self.ledger.read() as tx:
             self.shown = snapshot(tx, self.settings, now, self.health())
 
-    def _champions(self) -> dict[str, tuple[str, float]]:
-        """Model -> (version, start of its epoch)."""
+    def _champions(self) -> dict[str, Reign]:
+        """Model -> its champion's version, and from when on records and answers of it count."""
         with self.ledger.read() as tx:
-            return {name: (held.version, held.since) for name, held in champions.champions(tx).items()}
+            return champions.reigns(tx)
 
     def _name_champions(self) -> None:
         """A model that nobody registered is the version that answers (docs/decisions/0004)."""

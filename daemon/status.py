@@ -79,7 +79,8 @@ def _head(model: Body) -> list[str]:
         return [*lines, "no champion is known yet: it is adopted from the registry, or from the first records"]
     lines.append(f"champion {_cell(champion['version'])} since {champion['since']}, previous {_cell(champion['previous'] or 'none')}")
     learning = f", learning: {epoch['learned_ratio']:.0%}" if epoch["is_learning"] else ""
-    lines.append(f"epoch {epoch['epoch']} since {epoch['started_at']}{learning}")
+    absorbed = ", reference absorbed" if epoch["absorbed_from"] else ""
+    lines.append(f"epoch {epoch['epoch']} since {epoch['started_at']}{learning}{absorbed}")
     lines.append(f"window {window['start']} to {window['end']}: {window['n_seen']} seen, {window['n']} kept, {window['n_pairs']} labelled")
     return lines
 

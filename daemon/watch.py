@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+BOUNDS = ("bound.parquet", "bound.ndjson")
+"""The bound rows in an epoch's folder, by their form."""
+
 
 @dataclass
 class Watch:
@@ -41,6 +44,8 @@ class Watch:
     detectors: list[Detector]
     states: dict[tuple[str, str], Any] = field(default_factory=dict)
     steps: dict[tuple[str, str], int] = field(default_factory=dict)
+    since: float = 0.0
+    """Windows begin no earlier: records of before an absorbing are of another world."""
 
     def fold(self, tx: Connection, increment: Increment) -> list[Verdict]:
         """Sequential detectors take the increment, each exactly once; the new states are part of the caller's transaction."""
@@ -83,8 +88,8 @@ class Watch:
 
 def enter(tx: Connection, model: ModelSettings, version: str, epoch: int, reference_path: Path) -> Watch:
     """The watch of an epoch, with its states where they were left. `Permanent(BAD_DATA)` when the reference can't be read."""
-    reference = _reference(model, reference_path)
-    key = digest_of(model.name, version, str(epoch), reference.digest, model.monitors.model_dump_json())
+    reference = load_reference(model, *files_of(model, reference_path))
+    key = key_of(model, version, epoch, reference)
     found = monitors(model, has_bound=reference.bound.n > 0, seen=reference.columns)
     watch = Watch(model=model, version=version, epoch=epoch, reference=reference, key=key, detectors=found)
     kept = states.load(tx, model.name, key)
@@ -96,6 +101,18 @@ def enter(tx: Connection, model: ModelSettings, version: str, epoch: int, refere
     return watch
 
 
+def key_of(model: ModelSettings, version: str, epoch: int, reference: Reference) -> str:
+    """Names the states of an epoch: those of another one are never used."""
+    return digest_of(model.name, version, str(epoch), reference.digest, model.monitors.model_dump_json())
+
+
+def files_of(model: ModelSettings, path: Path) -> tuple[Path, Path | None]:
+    """Records and bound rows of a reference: of an epoch's folder, or the user's own files."""
+    if not path.is_dir():
+        return path, model.reference.bound
+    return path / "records.parquet", next((path / name for name in BOUNDS if (path / name).exists()), None)
+
+
 def _kept(model: str, detector: Detector, kept: tuple[bytes, int], fresh: Any) -> Any:  # noqa: ANN401 (each detector has a state of its own)
     """A state as it was stored; one of an older release that no longer reads starts afresh, and that is told."""
     try:
@@ -103,11 +120,3 @@ def _kept(model: str, detector: Detector, kept: tuple[bytes, int], fresh: Any) -
     except ValueError as e:
         log.warning("detector.started_afresh", model=model, detector=detector.name, subject=detector.subject, because=str(e))
         return fresh
-
-
-def _reference(model: ModelSettings, path: Path) -> Reference:
-    """An epoch's folder (records.parquet, bound.parquet) or the user's own files."""
-    if path.is_dir():
-        bound = path / "bound.parquet"
-        return load_reference(model, path / "records.parquet", bound if bound.exists() else None)
-    return load_reference(model, path, model.reference.bound)

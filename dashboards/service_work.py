@@ -64,7 +64,7 @@ _STARTED = Says(
 )
 _MOVED = Says(
     title="Moves of champions and aliases",
-    shows="Champions promoted, rolled back or adopted in the last hour, and aliases that somebody else moved in the registry.",
+    shows="Champions promoted, rolled back or adopted in the last hour, aliases that somebody else moved, shifts absorbed or undone.",
     do="undone or version_deleted: somebody works in MLflow by hand; agree on who moves aliases.",
     empty="nothing moved in the last hour",
     unit="none",
@@ -108,6 +108,7 @@ def moves() -> list[Any]:
             _MOVED,
             Query(expr=hour.format("reason", "champion_moves"), name="champion {{reason}}"),
             Query(expr=hour.format("reason", "alias_moves"), name="alias {{reason}}"),
+            Query(expr=hour.format("reason", "reference_moves"), name="reference {{reason}}"),
             bottom=0.0,
         ),
         series(

@@ -17,7 +17,7 @@ _MOST_FIGURES = 6
 _WHAT: dict[What, tuple[str, Tone, str | None]] = {
     What.INCIDENT_OPENED: ("incident", "warning", None),
     What.INCIDENT_HARMFUL: ("the incident does harm", "failure", "RetunedHarmfulDrift"),
-    What.INCIDENT_BENIGN: ("the incident does no harm", "success", None),
+    What.INCIDENT_BENIGN: ("the incident does no harm", "success", "RetunedDrift"),
     What.INCIDENT_CLOSED: ("incident closed", "success", None),
     What.RUN_FAILED: ("retraining failed", "failure", "RetunedRunFailed"),
     What.RUN_INVALID: ("retraining is invalid", "failure", "RetunedRunFailed"),
@@ -63,6 +63,8 @@ def compose(model: str, payload: Mapping[str, Any], url: str) -> Text:
     elif what is What.INCIDENT_OPENED:
         runbook = next((book for kind, book in _OF_KIND if kind in payload.get("kinds", ())), None)
     lines = [str(payload.get("because", "")), *_figures(payload.get("figures", ())), "", f"Look: {url}{_path(model, payload)}"]
+    if what is What.INCIDENT_BENIGN:
+        lines.append(f"If traffic stays like this: retuned absorb {model} --incident {payload.get('incident', '')} --because ...")
     if runbook is not None:
         lines.append(f"Do: {url}/runbooks/{runbook}")
     return Text(title=f"{model}: {words}", body="\n".join(lines).strip(), tone=tone)

@@ -49,6 +49,26 @@ class Move(_Ask):
     """None = the challenger (promote) or the previous champion (rollback)."""
 
 
+class Absorbing(_Ask):
+    """Take a shift into the reference."""
+
+    by: Person
+    because: Because = Field(min_length=1)
+    incident: _Id | None = None
+    """None = the open one."""
+    force: bool = False
+    """It is normal although that it does no harm is not proven, or although data come damaged."""
+
+
+class Undoing(_Ask):
+    """Bring the earlier reference back."""
+
+    by: Person
+    because: Because = ""
+    epoch: int | None = None
+    """The one that is undone; None = the present."""
+
+
 class Named(_Ask):
     """Acknowledge."""
 
@@ -93,6 +113,16 @@ def of_models(operations: Operations, guard: Guard) -> APIRouter:
     def rollback(name: str, ask: Move) -> Response:
         model_of(operations, name)
         return _done(operations.rollback(name, version=ask.version, by=ask.by, because=ask.because))
+
+    @router.post("/absorb", summary="Take a benign shift into the reference: a new epoch of the same version")
+    def absorb(name: str, ask: Absorbing) -> Response:
+        model_of(operations, name)
+        return _done(operations.absorb(name, incident=ask.incident, force=ask.force, by=ask.by, because=ask.because))
+
+    @router.post("/absorb/undo", summary="Bring the reference before the last absorbing back")
+    def restore(name: str, ask: Undoing) -> Response:
+        model_of(operations, name)
+        return _done(operations.restore(name, epoch=ask.epoch, by=ask.by, because=ask.because))
 
     @router.post("/pause", summary="Stop everything automatic")
     def pause(name: str, ask: Asked) -> Response:

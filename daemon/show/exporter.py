@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from daemon.decide.absorbing import Absorbing
 from daemon.decide.cause import Harm, Shift
 from daemon.decide.policy import Sense, TriggerKind
 from daemon.decide.run import ENDED, State
@@ -159,6 +160,7 @@ def _champion(model: ModelView) -> Iterator[Sample]:
     name = model.name
     yield from _closed(model, "champion_moves", "champion_moves", Move)
     yield from _closed(model, "alias_moves", "aliases", Stranger)
+    yield from _closed(model, "reference_moves", "references", Absorbing)
     if model.newest_record_at is not None:
         yield "newest_record_timestamp_seconds", (name,), model.newest_record_at
     if model.served_ratio is not None:

@@ -149,6 +149,7 @@ METRICS: tuple[Metric, ...] = (
         "model",
         "reason",
     ),
+    _counter("reference_moves", "References moved by a person: absorbed (a benign shift), restored (undone).", "model", "reason"),
     _counter(
         "alias_moves",
         "Aliases moved by somebody else in the registry, by what was done: adopted, undone, restored, version_deleted.",
@@ -157,7 +158,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     _gauge("served_ratio", "Share of the newest records that were answered by the champion; absent without records.", "model"),
     _gauge("blind_state", "1 while no verdict, or no label, has come for blind_after_s (reason: verdict, label).", "model", "reason"),
-    _gauge("epoch_number", "The present epoch; a promotion, rollback or adoption starts a new one.", "model"),
+    _gauge("epoch_number", "The present epoch; a promotion, rollback, adoption or absorbed shift starts a new one.", "model"),
     _gauge("learned_ratio", "How much of the reference has been learned; 1 = pinned.", "model"),
     # the service itself
     _gauge("service_info", "Always 1: where people reach the service, and its version.", "external_url", "version"),

@@ -52,6 +52,18 @@ class Operations(Protocol):
         """Back to the previous champion (or a formerly kept `version`); bars the present one; CONFLICT when there is none."""
         ...
 
+    def absorb(self, model: str, *, incident: str | None, force: bool, by: str, because: str) -> Done:
+        """The records since an incident (None = the open one) opened become the reference, in a new epoch of the same version.
+
+        REFUSED when it does harm, when that it does none is not proven (unless `force`), or when there are too few records; CONFLICT when
+        it is over or a run is active.
+        """
+        ...
+
+    def restore(self, model: str, *, epoch: int | None, by: str, because: str) -> Done:
+        """Undo the last absorbing (`epoch`: the one that the person saw); CONFLICT when the present reference was not absorbed."""
+        ...
+
     def pause(self, model: str | None, *, by: str, because: str) -> Done:
         """Stop everything automatic of a model (None = all); survives a restart. Repeating it changes nothing."""
         ...

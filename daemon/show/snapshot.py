@@ -129,6 +129,7 @@ def _epoch(tx: Connection, model: ModelSettings, champion: champions.Champion, n
         learned_ratio=_learned(tx, model, held, now) if is_learning else 1.0,
         reference_digest=held.reference_digest,
         because=held.because,
+        absorbed_from=held.absorbed_from,
     )
 
 

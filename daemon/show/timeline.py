@@ -19,7 +19,8 @@ _t = tables.event
 _MOST = 500
 _DURING = frozenset({"alarm", "alert", "champion.moved", "champion.adopted", "paused", "resumed", "version.barred", "decision"})
 """Kinds that name no incident: of interest while it is open."""
-_NAMED = frozenset(f"incident.{what}" for what in ("opened", "extended", "acknowledged", "muted", "judged", "closed", "reopened", "quiet"))
+_OF_INCIDENT = ("opened", "extended", "acknowledged", "muted", "judged", "closed", "reopened", "quiet")
+_NAMED = frozenset({"reference.absorbed", "reference.restored", *(f"incident.{what}" for what in _OF_INCIDENT)})
 
 
 def timeline(tx: Connection, kept: StoredIncident) -> tuple[EventView, ...]:

@@ -81,6 +81,8 @@ class EpochView:
     """0-1: how much of the learning (days and records) is done; 1 when a reference is there."""
     reference_digest: str | None
     because: str
+    absorbed_from: int | None = None
+    """The epoch whose reference comes back when the absorbing is undone; None = nothing was absorbed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, select, update
 
 from daemon.store import counters, outbox, tables
+from daemon.store.closed import Reign
 from daemon.store.epochs import Epoch, epoch, start_epoch
 from daemon.store.ledger import note
 from daemon.store.upsert import upsert
@@ -55,6 +56,7 @@ class Champion:
     revision: int
     """Goes up by one with every move; what `move_champion` compares."""
     since: float
+    """When the version became champion; an epoch with another reference of the same champion may have begun later."""
 
 
 def champion(tx: Connection, model: str) -> Champion | None:
@@ -68,9 +70,17 @@ def champions(tx: Connection) -> dict[str, Champion]:
     return {row.model: Champion(**row._mapping) for row in tx.execute(select(_t))}  # noqa: SLF001 (SQLAlchemy's API)
 
 
+def reigns(tx: Connection) -> dict[str, Reign]:
+    """Every model's champion, and from when on its records and answers count."""
+    e = tables.epoch.c
+    query = select(_t, e.started_at).join(tables.epoch, (e.model == _t.c.model) & (e.epoch == _t.c.epoch))
+    return {row.model: Reign(row.version, row.started_at, row.since, row.epoch) for row in tx.execute(query)}
+
+
 def is_from_traffic(tx: Connection, held: Champion) -> bool:
     """Whether no registry ever named this champion: the traffic did."""
-    return _epoch_of(tx, held).because == FROM_TRAFFIC
+    first = select(tables.epoch.c.because).where(tables.epoch.c.model == held.model, tables.epoch.c.version == held.version)
+    return tx.execute(first.where(tables.epoch.c.started_at == held.since)).scalar() == FROM_TRAFFIC
 
 
 def previous(tx: Connection, model: str) -> str | None:
@@ -144,6 +154,36 @@ def move_champion(
     counters.add(tx, model, {("champion_moves", how.value): 1})
     payload = {"champion": version, "previous": row["previous"], "revision": row["revision"], "because": because}
     outbox.put(tx, key=f"aliases:{model}:{row['revision']}", model=model, kind="aliases", payload=payload, now=now)
+    return new
+
+
+def renew(
+    tx: Connection,
+    held: Champion,
+    *,
+    now: float,
+    because: str,
+    reference_path: str,
+    reference_digest: str | None,
+    absorbed_from: int | None,
+) -> Epoch:
+    """A new epoch of the same champion, with another reference, by compare-and-set; aliases and `since` stay as they are.
+
+    `Permanent(CONFLICT)` when the champion or its epoch moved since `held` was read.
+    """
+    new = start_epoch(
+        tx,
+        held.model,
+        held.version,
+        now=now,
+        because=because,
+        reference_path=reference_path,
+        reference_digest=reference_digest,
+        absorbed_from=absorbed_from,
+    )
+    query = update(_t).where(_t.c.model == held.model, _t.c.revision == held.revision)
+    if tx.execute(query.values(epoch=new.epoch, revision=held.revision + 1)).rowcount != 1:
+        raise Permanent(Reason.CONFLICT, f"the champion of {held.model} or its reference moved meanwhile")
     return new
 
 

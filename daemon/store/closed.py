@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from detectors.sketches.confusion import Confusion
 
@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from daemon.store.columns import Output
     from daemon.store.pending import HeldLabel
     from detectors.types import Increment
+
+
+class Reign(NamedTuple):
+    """What of a model's traffic goes to its detectors."""
+
+    version: str
+    since: float
+    """Start of the epoch: earlier records were of another one, or are its reference."""
+    answers_since: float | None = None
+    """Labels of the version's records from then on are judged, also those of an earlier epoch that come late; None = as `since`."""
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +88,8 @@ class ClosedPane:
     joins: tuple[Join, ...]
     increment: Increment
     """Of the champion's version and epoch: what the sequential detectors eat, each record and each pair once."""
+    epoch: int | None = None
+    """For which it was made; None = no champion was known."""
     indices: tuple[int, ...]
     """Of the buffers that it empties."""
     unsampled: tuple[tuple[bytes, float], ...]

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import func, select
 
 from daemon.store import tables
-from daemon.store.closed import ClosedPane, Join, Part
+from daemon.store.closed import ClosedPane, Join, Part, Reign
 from daemon.store.columns import concatenated, rows_of
 from daemon.store.joining import Joiner, Own, waited
 from daemon.store.pairing import Pairing
@@ -40,9 +40,10 @@ Columns = dict[str, "NDArray[Any]"]
 class Closing:
     """One pane of one model while it is being closed."""
 
-    def __init__(self, tx: Connection, model: ModelSettings, builder: Builder, log: RecordLog, champion: tuple[str, float] | None) -> None:
+    def __init__(self, tx: Connection, model: ModelSettings, builder: Builder, log: RecordLog, champion: Reign | None) -> None:
         self._tx, self._model, self._builder, self._log = tx, model, builder, log
-        self._version, self._since = champion or ("", 0.0)
+        self._version, self._since, answers_since, self._epoch = champion or Reign("", 0.0)
+        self._answers_since = self._since if answers_since is None else answers_since
         self._pairing = Pairing(model)
         self._repeated = 0
         self._parts: list[Part] = []
@@ -69,6 +70,7 @@ class Closing:
             parts=tuple(self._parts),
             joins=tuple(joins),
             increment=self._increment(index, joins),
+            epoch=self._epoch,
             indices=tuple(indices),
             unsampled=tuple(unsampled),
         )
@@ -138,10 +140,10 @@ class Closing:
             self._parts[at] = replace(self._parts[at], n_pairs=pairs.n, confusion=Confusion().add(pairs), judged=judged)
 
     def _increment(self, index: int, joins: Sequence[Join]) -> Increment:
-        """The champion's records and pairs of its epoch: others are stored only."""
+        """The champion's records of its epoch and pairs of its reign: others are stored only."""
         pane_s = self._model.monitors.pane_s
         columns = concatenated(self._fresh)
-        mine = [j for j in joins if j.version == self._version and j.at >= self._since]
+        mine = [j for j in joins if j.version == self._version and j.at >= self._answers_since]
         return Increment(
             start=datetime.fromtimestamp(index * pane_s, UTC),
             end=datetime.fromtimestamp((index + 1) * pane_s, UTC),

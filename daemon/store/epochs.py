@@ -1,4 +1,4 @@
-"""Epochs: the spans in which one version was champion, each with the reference that it is compared with."""
+"""Epochs: the spans in which one version was champion and was compared with one reference."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Epoch:
     """Folder with records.parquet and bound.parquet; None = still learning."""
     reference_digest: str | None
     because: str
+    absorbed_from: int | None = None
+    """The epoch whose reference comes back when the absorbing is undone; None = nothing was absorbed."""
 
 
 def _epoch(row: Row[tuple[object, ...]] | None) -> Epoch | None:
@@ -53,13 +55,30 @@ def last_epoch(tx: Connection, model: str, version: str) -> Epoch | None:
     return _epoch(tx.execute(query).first())
 
 
+def undoable(tx: Connection, model: str, last: Epoch | None) -> list[Epoch]:
+    """The epochs whose references come back one after the other when absorbings are undone, the next one first."""
+    found: list[Epoch] = []
+    while last is not None and last.absorbed_from is not None:
+        last = epoch(tx, model, last.absorbed_from)
+        found += [last] if last is not None else []
+    return found
+
+
 def start_epoch(
-    tx: Connection, model: str, version: str, *, now: float, because: str, reference_path: str | None, reference_digest: str | None
+    tx: Connection,
+    model: str,
+    version: str,
+    *,
+    now: float,
+    because: str,
+    reference_path: str | None,
+    reference_digest: str | None,
+    absorbed_from: int | None = None,
 ) -> Epoch:
     """End the running epoch and start the next one; without a reference that of the version's last epoch comes back."""
     before = last_epoch(tx, model, version)
     if reference_path is None and before is not None:
-        reference_path, reference_digest = before.reference_path, before.reference_digest
+        reference_path, reference_digest, absorbed_from = before.reference_path, before.reference_digest, before.absorbed_from
     number = (tx.execute(select(func.max(_t.c.epoch)).where(_t.c.model == model)).scalar() or 0) + 1
     tx.execute(update(_t).where(_t.c.model == model, _t.c.ended_at.is_(None)).values(ended_at=now))
     new = Epoch(
@@ -71,6 +90,7 @@ def start_epoch(
         reference_path=reference_path,
         reference_digest=reference_digest,
         because=because,
+        absorbed_from=absorbed_from,
     )
     tx.execute(insert(_t).values({name: getattr(new, name) for name in Epoch.__dataclass_fields__}))
     return new

@@ -93,6 +93,12 @@ def close(tx: Connection, incident_id: str, *, now: float, because: str) -> None
         note(tx, now, held.model, "incident.closed", incident=incident_id, because=because)
 
 
+def absorb(tx: Connection, incident_id: str, *, now: float, because: str) -> None:
+    """Over, for what it was about is the reference now: it holds nothing any more."""
+    close(tx, incident_id, now=now, because=because)
+    tx.execute(update(_t).where(_t.c.id == incident_id).values(held=None))
+
+
 def reopen(tx: Connection, incident_id: str, *, now: float, because: str) -> None:
     """Open again (after a rollback), heard anew: neither acknowledged nor muted.
 

@@ -17,7 +17,7 @@ import structlog
 
 from daemon.store import counters, keys, tables
 from daemon.store.builder import Builder
-from daemon.store.closed import ClosedPane
+from daemon.store.closed import ClosedPane, Reign
 from daemon.store.closing import Closing
 from daemon.store.commit import commit_pane
 from daemon.store.delays import delays
@@ -115,8 +115,8 @@ class Intake:
             self._take(tx, batch)
         return Pulled(n_records=n_records, n_labels=n_labels, is_complete=self._is_complete)
 
-    def due(self, now: float, champions: Mapping[str, tuple[str, float]]) -> Iterator[ClosedPane]:
-        """Panes to close, in order; `champions`: model -> (version, start of its epoch). Commit each before asking for the next."""
+    def due(self, now: float, champions: Mapping[str, Reign]) -> Iterator[ClosedPane]:
+        """Panes to close, in order; `champions`: model -> what goes to its detectors. Commit each before asking for the next."""
         yield from self._due(now, champions)
         while not self._is_complete:
             self.pull(now)
@@ -252,7 +252,7 @@ class Intake:
 
     # -- closing
 
-    def _due(self, now: float, champions: Mapping[str, tuple[str, float]]) -> Iterator[ClosedPane]:
+    def _due(self, now: float, champions: Mapping[str, Reign]) -> Iterator[ClosedPane]:
         until = min(now, self._until)
         work = [(index, name, late) for name in self._pending for index, late in self._closable(self._models[name], until)]
         for index, name, late in sorted(work):

@@ -93,8 +93,9 @@ def _of_versions(tx: Connection, name: str, run: Run | None) -> Iterator[str]:
         yield f"adapters/{name}-{version}"
         yield from runs.folders_of(tx, name, version)
         epoch = epochs.last_epoch(tx, name, version)
-        if epoch is not None and epoch.reference_path is not None:
-            yield epoch.reference_path
+        for kept in ([epoch] if epoch is not None else []) + epochs.undoable(tx, name, epoch):
+            if kept.reference_path is not None:
+                yield kept.reference_path
 
 
 def _of_settings(model: ModelSettings, data_dir: Path) -> Iterator[str]:

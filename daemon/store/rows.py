@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 LIMIT_N = 100_000
+MOST_FILES, MOST_READ_N = 200, 500_000
+"""Files and records that are read for a sample: some seconds."""
 _pane, _label = tables.pane, tables.label
 _LOGGED = ["id", "at", "version", "text", "inputs", "segments", "predicted", "score", "output"]
 
@@ -91,6 +94,29 @@ def unlabelled(
         if n >= limit:
             break
     return _joined(tables_found, since, until)
+
+
+def sampled(
+    tx: Connection, data_dir: Path, model: str, *, since: float, until: float, version: str, limit: int, most_read: int = MOST_READ_N
+) -> pa.Table:
+    """At most `limit` sampled records with since <= at < until, spread evenly over that time, without labels; oldest first.
+
+    Of more than `MOST_FILES` files, or `most_read` records, every second, third, … file is read, and rows are drawn from those alone,
+    by a fixed seed. `Permanent(BAD_DATA)` when a file of the log is missing.
+    """
+    query = _between(select(_pane.c.path, _pane.c.n).where(_pane.c.model == model, _pane.c.path.is_not(None)), since, until, version)
+    files = tx.execute(query.order_by(_pane.c.start, _pane.c.id)).all()
+    n = sum(row.n for row in files)
+    files = files[:: max(1, -(-len(files) // MOST_FILES), -(-n // most_read))]
+    ends = np.cumsum([0, *(row.n for row in files)])  # (files + 1,)
+    chosen = np.sort(np.random.default_rng(0).choice(ends[-1], size=min(limit, int(ends[-1])), replace=False))
+    found = []
+    for row, first, last in zip(files, ends[:-1], ends[1:], strict=True):
+        mine = chosen[np.searchsorted(chosen, first) : np.searchsorted(chosen, last)] - first
+        if len(mine):
+            logged = _read(data_dir, row.path).take(integers(mine.tolist()))
+            found.append(_shape(logged, [None] * len(mine), [None] * len(mine), (), None))
+    return _joined(found, since, until)
 
 
 def _between(query: Select[Any], since: float, until: float | None, version: str | None) -> Select[Any]:

@@ -57,6 +57,7 @@ epoch = Table(
     Column("reference_path", Text),  # folder with records.parquet and bound.parquet; NULL = still learning
     Column("reference_digest", String(64)),
     Column("because", Text, nullable=False),
+    Column("absorbed_from", Integer),  # the epoch whose reference comes back when the absorbing is undone; NULL = nothing was absorbed
 )
 
 barred = Table(

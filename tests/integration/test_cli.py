@@ -50,7 +50,7 @@ COMMANDS = {
     "resume",
     "runs",
 }
-COMMANDS |= {"incidents", "acknowledge", "mute", "close", "backup", "restore", "detectors"}
+COMMANDS |= {"incidents", "acknowledge", "mute", "close", "backup", "restore", "detectors", "absorb"}
 
 
 class Served:
@@ -190,6 +190,19 @@ def test_operations_carry_name_reason_and_target_and_the_token(served: Served) -
         ("rollback", "one", {"version": None, "by": "ada", "because": "too slow"}),
         ("approve", "one", {"run": "run-1", "by": "ada", "because": ""}),
         ("retrain", "one", {"by": "ada", "because": ""}),
+    ]
+
+
+def test_a_shift_is_absorbed_with_a_reason_and_undone_by_the_same_command(served: Served) -> None:
+    for wrong in (["absorb", "one"], ["absorb", "one", "--undo", "--force"], ["absorb", "one", "--undo", "--incident", "inc-1"]):
+        assert run(*wrong, "--by", "ada").exit_code == 2
+    assert run("absorb", "one", "--incident", "inc-1", "--by", "ada", "--because", "a new shop").exit_code == 0
+    assert run("absorb", "one", "--force", "--by", "ada", "--because", "we know").exit_code == 0
+    assert run("absorb", "one", "--undo", "--by", "ada").exit_code == 0
+    assert served.calls == [
+        ("absorb", "one", {"incident": "inc-1", "force": False, "by": "ada", "because": "a new shop"}),
+        ("absorb", "one", {"incident": None, "force": True, "by": "ada", "because": "we know"}),
+        ("restore", "one", {"epoch": None, "by": "ada", "because": ""}),
     ]
 
 

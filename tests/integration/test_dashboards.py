@@ -35,6 +35,7 @@ RIGHTLY_EMPTY = {
     "service: Started and ended: ended: {{state}}": "no run ends in the scene",
     "service: Moves of champions and aliases: champion {{reason}}": "the champion is adopted at the first tick, before the first scrape",
     "service: Moves of champions and aliases: alias {{reason}}": "nobody moves an alias in the scene",
+    "service: Moves of champions and aliases: reference {{reason}}": "nobody absorbs a shift in the scene",
     "service: Kept and removed: removed: {{reason}}": "nothing is old or large enough to go",
     "rules: RetunedTickLate": "it ticks",
     "rules: RetunedDiskLow": "the disk has room",

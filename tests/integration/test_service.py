@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.integration.conftest import Service, wait_for
+from tests.observing import drive
 
 Serve = Callable[[str], AbstractContextManager[Service]]
 
@@ -117,6 +119,43 @@ def test_an_incident_that_a_person_closed_as_false_is_not_opened_again_by_the_sa
         assert (kept["id"], kept["judged"], kept["closed_at"] is not None) == (incident["id"], "false", True)
         assert "conformal_numeric:input.x" in kept["held"]
         assert 'retuned_alarm_precision_ratio{bound="value",model="shop"} 0.0' in service.http.get("/metrics").text
+
+
+def test_a_benign_shift_is_absorbed_and_undone_by_one_command_each_also_over_a_kill(serve: Serve, tmp_path: Path) -> None:
+    rng, config = np.random.default_rng(5), _ONLY_X.format(reference=_reference(tmp_path)).replace("bound:", "learn_n: 200, bound:")
+    parts = itertools.count()
+
+    def post(service: Service, shift: float = 3.0) -> None:
+        rows = _rows(rng, 100, shift=shift, prefix=f"b{next(parts)}")
+        service.http.post("/v1/records", json=rows).raise_for_status()
+        labels = [{"id": row["id"], "model": "shop", "at": row["at"], "label": row["output"]["label"]} for row in rows]
+        service.http.post("/v1/labels", json=labels).raise_for_status()
+
+    def absorb(service: Service, *asked: str) -> subprocess.CompletedProcess[str]:
+        command = [Path(sys.executable).with_name("retuned"), "absorb", "shop", "--by", "ada", "--url", str(service.http.base_url), *asked]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    def open_harm(service: Service) -> str | None:
+        found = [i["diagnosis"] for i in service.model("shop")["incidents"] if i["closed_at"] is None]
+        return str((found[0] or {}).get("harm")) if found else None
+
+    with serve(config) as service:
+        drive(lambda: post(service), lambda: open_harm(service) == "benign", message="a benign incident")
+        done = drive(
+            lambda: post(service), lambda: (d := absorb(service, "--because", "a new shop")).returncode == 0 and d, message="enough records"
+        )
+        assert "are the reference now" in done.stdout
+        service.process.kill()
+        service.process.wait(timeout=10)
+    with serve(config) as service:
+        assert (service.model("shop")["epoch"]["epoch"], open_harm(service)) == (2, None)
+        seen = service.model("shop")["window"]["n_seen"]
+        drive(lambda: post(service), lambda: service.model("shop")["window"]["n_seen"] > seen + 500, message="five hundred records more")
+        assert open_harm(service) is None
+        assert "is back, in epoch 3" in absorb(service, "--undo").stdout
+        again = absorb(service, "--undo")
+        assert (again.returncode, "was not absorbed" in again.stderr) == (1, True)
+        drive(lambda: post(service), lambda: open_harm(service) is not None, message="the alarm against the earlier reference")
 
 
 def test_what_was_acknowledged_survives_a_kill_and_is_counted_once(serve: Serve, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from daemon.capture.sampling import included
 from daemon.capture.wire import parse_labels, parse_records
 from daemon.settings import Settings
 from daemon.store import counters, intake, panes, rows, tables
+from daemon.store.closed import Reign
 from daemon.store.intake import ClosedPane, Intake
 from daemon.store.ledger import Ledger
 from daemon.store.ports import Feed
@@ -64,7 +65,7 @@ class Service:
     url: str
     ratio: float = 1.0
     spool: Spool = field(default_factory=Spool)
-    champions: dict[str, tuple[str, float]] = field(default_factory=lambda: {"m": ("1", 0.0)})
+    champions: dict[str, Reign] = field(default_factory=lambda: {"m": Reign("1", 0.0)})
     got: list[ClosedPane] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -277,7 +278,7 @@ def test_a_label_that_came_after_a_pane_closed_belongs_to_the_next_one_when_seve
 
 
 def test_only_records_and_pairs_of_the_champion_and_its_epoch_enter_the_increment(service: Service) -> None:
-    service.champions = {"m": ("2", T + 2)}
+    service.champions = {"m": Reign("2", T + 2)}
     service.spool.records(
         record("old", T, version="1"), record("early", T + 1, version="2"), record("mine", T + 3, version="2"), received_at=T + 4
     )

@@ -20,6 +20,7 @@ from daemon.capture.spool import EntryKind, Mark, Spool
 from daemon.capture.wire import parse_labels, parse_records
 from daemon.settings import Settings
 from daemon.store import counters, tables
+from daemon.store.closed import Reign
 from daemon.store.intake import Intake
 from daemon.store.ledger import Ledger
 from daemon.store.ports import Feed
@@ -47,7 +48,7 @@ def _main(folder: Path) -> None:
         while now < END:
             now += PANE_S
             intake.pull(now)
-            for pane in intake.due(now, {"m": ("1", 0.0)}):
+            for pane in intake.due(now, {"m": Reign("1", 0.0)}):
                 with ledger.begin() as tx:
                     intake.commit(tx, pane)
                     counters.add(tx, "m", {("folded", "records"): pane.increment.n, ("folded", "pairs"): pane.increment.pairs.n})

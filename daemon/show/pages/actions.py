@@ -13,7 +13,7 @@ from daemon.show.operations import Done
 from daemon.show.pages.access import Refused
 from daemon.show.pages.desk import Desk
 from daemon.show.pages.forms import Fields, form, person, reason
-from daemon.store import champions, runs
+from daemon.store import champions, incidents, runs
 from daemon.store.judgements import Judged
 
 _Fields = Annotated[Fields, Depends(form)]
@@ -54,6 +54,15 @@ def _on_models(desk: Desk) -> APIRouter:
             version = _target(desk, name, fields)
             return desk.do(lambda: act(name, version=version, by=by, because=because), f"{root}/models/{name}")
 
+    @router.post("/restore")
+    def restore(request: Request, name: str, fields: _Fields) -> Response:
+        by, because, root = _who(desk, request, fields)
+        desk.model(name)
+        epoch = fields.get("epoch", "")
+        if not epoch.isdecimal() or len(epoch) > 9:  # noqa: PLR2004 (no epoch of ours is as long)
+            raise Refused(422, "Nothing was done: which epoch's reference is to be undone?")
+        return desk.do(lambda: operations.restore(name, epoch=int(epoch), by=by, because=because), f"{root}/models/{name}")
+
     plain("retrain", operations.retrain)
     plain("pause", operations.pause)
     plain("resume", operations.resume)
@@ -76,6 +85,14 @@ def _on_incidents(desk: Desk) -> APIRouter:
         until = _instant(fields.get("until", ""))
         return desk.do(lambda: operations.mute(incident[:64], until=until, by=by, because=because), f"{root}/incidents/{incident}")
 
+    @router.post("/absorb")
+    def absorb(request: Request, incident: str, fields: _Fields) -> Response:
+        by, because, root = _who(desk, request, fields)
+        model, force = _model_of(desk, incident[:64]), fields.get("force", "") == "yes"
+        return desk.do(
+            lambda: operations.absorb(model, incident=incident[:64], force=force, by=by, because=because), f"{root}/incidents/{incident}"
+        )
+
     @router.post("/close")
     def close(request: Request, incident: str, fields: _Fields) -> Response:
         by, because, root = _who(desk, request, fields)
@@ -93,6 +110,15 @@ def _who(desk: Desk, request: Request, fields: Fields) -> tuple[str, str, str]:
     """(who, why, what links begin with), once the visitor may act."""
     visitor = desk.access.check(request, fields.get("token", ""))
     return person(fields, visitor.person), reason(fields), visitor.root
+
+
+def _model_of(desk: Desk, incident: str) -> str:
+    """The model of an incident."""
+    with desk.ledger.read() as tx:
+        found = incidents.incident(tx, incident)
+    if found is None:
+        raise Refused(404, f"Nothing was done: there is no incident {incident!r}.")
+    return found.model
 
 
 def _target(desk: Desk, name: str, fields: Fields) -> str:

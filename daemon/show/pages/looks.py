@@ -48,7 +48,9 @@ def looks(desk: Desk) -> APIRouter:
             raise Refused(404, f"There is no incident {incident_id[:64]!r}.")
         snapshot = desk.operations.snapshot().model(found.model)
         latest = {f"{v.detector}:{v.subject}": v for v in snapshot.verdicts if v.epoch == found.incident.epoch} if snapshot else {}
-        return desk.page(request, "incident.html", found=found, incident=found.incident, latest=latest, judgements=list(Judged))
+        return desk.page(
+            request, "incident.html", found=found, incident=found.incident, latest=latest, judgements=list(Judged), model=snapshot
+        )
 
     @router.get("/runs/{run_id}")
     def run(request: Request, run_id: str) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from daemon.decide.absorbing import why_not
 from daemon.decide.run import State, is_ended
 from daemon.show.pages.draw import evidence_share
 from detectors.types import Outcome
@@ -84,6 +85,22 @@ def first_alarm(events: Iterable[EventView], subject: Mapping[str, Any]) -> Mapp
     return next((e.data for e in events if e.kind == "alarm" and (e.data.get("detector"), e.data.get("subject")) == wanted), None)
 
 
+def absorbable(incident: IncidentView, model: ModelView | None) -> str:
+    """Whether a button is shown: "proven", "forced" (a person who knows better may) or "" (no). The service asks again."""
+    epoch = model.epoch.epoch if model is not None and model.epoch is not None else None
+    if incident.epoch != epoch or (incident.closed_at is not None and not incident.held):
+        return ""
+    kinds = [str(s["kind"]) for s in incident.subjects.values() if "kind" in s]
+    if why_not(kinds, incident.diagnosis, is_forced=True) is not None:
+        return ""
+    return "forced" if why_not(kinds, incident.diagnosis, is_forced=False) else "proven"
+
+
+def absorbed(events: Iterable[EventView]) -> Mapping[str, Any] | None:
+    """What was absorbed for an incident, by whom and why."""
+    return next((e.data for e in events if e.kind == "reference.absorbed"), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A state on a run's way."""
@@ -115,5 +132,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "promotable": promotable,
     "subjects": subjects,
     "first_alarm": first_alarm,
+    "absorbable": absorbable,
+    "absorbed": absorbed,
     "steps": steps,
 }

@@ -185,6 +185,8 @@ _EVENTS: dict[str, str] = {
     "incident.closed": "Closed",
     "incident.reopened": "Opened again",
     "incident.quiet": "Quiet",
+    "reference.absorbed": "Absorbed into the reference by {by}",
+    "reference.restored": "Absorbing undone by {by}",
     "champion.moved": "Version {version} is champion",
     "champion.adopted": "Version {version} adopted as champion",
     "version.barred": "Version {version} barred",

@@ -1,0 +1,268 @@
+"""A benign shift is absorbed into the reference, and that is undone: over the wired service, its real door and ledger."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from daemon import absorb
+from daemon.show.timeline import timeline
+from daemon.store import champions, epochs, incidents, runs
+from daemon.store.needs import needs
+from daemon.store.reference import load_reference
+from tests.acting import Fuse, FusedLedger, Killed
+from tests.shifting import ADA, MODEL, PANE_S, World, settings
+
+if TYPE_CHECKING:
+    import httpx
+
+ABSORB = f"/v1/models/{MODEL}/absorb"
+UNDO = f"{ABSORB}/undo"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(settings(tmp_path))
+    yield world
+    world.close()
+
+
+def _refused(answer: httpx.Response, status: int, word: str) -> None:
+    assert (answer.status_code, word in answer.text) == (status, True), answer.text
+
+
+def _exported(world: World, reason: str) -> bool:
+    return f'retuned_reference_moves_total{{model="{MODEL}",reason="{reason}"}} 1.0' in world.http.get("/metrics").text
+
+
+def test_an_absorbed_shift_is_quiet_while_it_lasts_and_alarms_again_when_that_is_undone(world: World) -> None:
+    world.send(4)
+    assert world.incident() is None
+    first, risk = world.epoch(), world.verdict("risk")
+    _refused(world.http.post(UNDO, json={"by": "ada"}), 409, "was not absorbed")
+    incident = world.until_benign()
+    done = world.http.post(ABSORB, json=ADA)
+    assert "records of the" in done.json()["what"], done.text
+    assert world.incident() is None
+    second = world.epoch()
+    assert (second.epoch, second.version, second.absorbed_from) == (2, "1", first.epoch)
+    assert second.because == "absorbed by ada: the new shop is open"
+
+    world.send(8, x=2.0)
+    assert world.incident() is None, "the shift goes on, and it is normal now"
+    assert not [v for v in world.http.get(f"/v1/models/{MODEL}").json()["verdicts"] if v["outcome"] == "alarm"]
+    after = world.verdict("risk")
+    assert after["limit"] == risk["limit"], "harm is held to what the version was promoted with"
+    assert after["n"] == world.n, "what was known about answers goes on"
+
+    undone = world.http.post(UNDO, json={"by": "ada", "epoch": 2})
+    assert undone.status_code == 200, undone.text
+    third = world.epoch()
+    assert (third.reference_path, third.reference_digest, third.absorbed_from) == (first.reference_path, first.reference_digest, None)
+    world.send(3, x=2.0)
+    again = world.incident()
+    assert again is not None
+    assert again.epoch == third.epoch
+    assert world.verdict("risk")["n"] == world.n
+    _refused(world.http.post(UNDO, json={"by": "ada"}), 409, "was not absorbed")
+    assert _exported(world, "absorbed")
+    assert _exported(world, "restored")
+
+    with world.wired.ledger.read() as tx:
+        kept = incidents.incident(tx, incident.id)
+        assert kept is not None
+        said = {e.kind: e.data for e in timeline(tx, kept)}
+    assert kept.closed_at is not None
+    assert said["incident.closed"]["because"] == second.because
+    told = said["reference.absorbed"]
+    assert (told["by"], told["because"], told["harm"], told["forced"]) == ("ada", "the new shop is open", "benign", False)
+    assert (told["digest"], told["before_digest"]) == (second.reference_digest, first.reference_digest)
+    assert said["reference.restored"]["digest"] == first.reference_digest
+
+
+def test_the_new_reference_holds_the_records_since_the_opening_and_the_bound_rows_of_before(world: World) -> None:
+    world.send(2)
+    incident = world.until_benign()
+    opened = incident.opened_at
+    model = world.settings.models[0]
+    before = load_reference(model, *absorb.files_of(model, Path(str(world.epoch().reference_path))))
+    world.http.post(ABSORB, json=ADA).raise_for_status()
+    folder = world.settings.data_dir / str(world.epoch().reference_path)
+    after = load_reference(model, *absorb.files_of(model, folder))
+    assert {p.name for p in folder.iterdir()} == {"records.parquet", "bound.ndjson"}
+    assert len(after.columns["input.x"]) == round((world.now - opened) / PANE_S * 150)
+    assert abs(after.columns["input.x"].mean() - 2.0) < 0.2, "of the new world alone, not mixed with the old"
+    assert after.bound.label.tolist() == before.bound.label.tolist()
+    assert after.digest == world.epoch().reference_digest
+    with world.wired.ledger.read() as tx:
+        kept = needs(tx, model, world.settings.data_dir, world.now).names
+    assert {str(world.epoch().reference_path), str(model.reference.path)} <= kept, "retention keeps what undoing brings back"
+
+
+def test_labels_of_records_from_before_the_absorbing_still_count_when_they_come_late(world: World) -> None:
+    world.send(2)
+    world.until_benign()
+    known = world.n
+    world.send(1, x=2.0, labels="late")
+    world.http.post(ABSORB, json=ADA).raise_for_status()
+    world.send_late()
+    world.send(1, x=2.0, labels="none")
+    assert world.verdict("risk")["n"] == known + 150
+
+
+def test_a_harmful_incident_is_not_absorbed_whoever_insists(world: World) -> None:
+    world.send(2)
+    world.send(4, x=2.0, p_wrong=0.6)
+    _refused(world.http.post(ABSORB, json={**ADA, "force": True}), 409, "wrong more often")
+    assert world.epoch().epoch == 1
+
+
+def test_what_is_not_proven_is_absorbed_only_by_force_and_too_few_records_never(world: World) -> None:
+    world.send(2)
+    _refused(world.http.post(ABSORB, json=ADA), 404, "no open incident")
+    while world.incident() is None:
+        world.send(1, x=2.0, labels="none")
+    _refused(world.http.post(ABSORB, json={**ADA, "because": ""}), 422, "because")
+    _refused(world.http.post(ABSORB, json={**ADA, "incident": "other"}), 404, "no incident other")
+    _refused(world.http.post(ABSORB, json=ADA), 409, "not proven to be benign")
+    _refused(world.http.post(ABSORB, json={**ADA, "force": True}), 409, "a reference needs 300")
+    world.send(3, x=2.0, labels="none")
+    incident = world.incident()
+    assert incident is not None
+    with world.wired.ledger.begin() as tx:
+        runs.create(tx, run_id="r", model=MODEL, trigger={}, champion_version="1", folder="runs/r", now=world.now, because="scheduled")
+    _refused(world.http.post(ABSORB, json={**ADA, "force": True}), 409, "run r is planned")
+    with world.wired.ledger.begin() as tx:
+        runs.enter(tx, "r", "cancelled", expected="planned", now=world.now, because="a test", ended=True)
+    assert world.http.post(ABSORB, json={**ADA, "force": True}).status_code == 200
+    _refused(world.http.post(ABSORB, json={**ADA, "force": True, "incident": incident.id}), 409, "is over")
+
+
+def test_an_incident_that_a_person_closed_is_absorbed_while_it_still_alarms(world: World) -> None:
+    world.send(2)
+    incident = world.until_benign()
+    world.http.post(f"/v1/incidents/{incident.id}/close", json={**ADA, "judged": "expected"}).raise_for_status()
+    world.send(1, x=2.0)
+    world.http.post(ABSORB, json={**ADA, "incident": incident.id}).raise_for_status()
+    kept = world.http.get(f"/v1/incidents/{incident.id}").json()
+    assert (kept["judged"], kept["held"]) == ("expected", None)
+    world.send(2, x=2.0)
+    assert world.incident() is None
+
+
+def test_nothing_is_undone_for_a_version_that_came_after(world: World) -> None:
+    world.send(2)
+    world.until_benign()
+    world.http.post(ABSORB, json=ADA).raise_for_status()
+    _refused(world.http.post(UNDO, json={"by": "ada", "epoch": 1}), 409, "epoch 2 by now, not 1")
+    with world.wired.ledger.begin() as tx:
+        champions.move_champion(tx, MODEL, "2", expected_revision=2, now=world.now, because="promoted")
+    _refused(world.http.post(UNDO, json={"by": "ada"}), 409, "(version 2) was not absorbed")
+    with world.wired.ledger.begin() as tx:
+        back = champions.move_champion(tx, MODEL, "1", expected_revision=3, now=world.now + 1.0, because="rolled back")
+        assert back.absorbed_from == 1, "a rollback brings the absorbed reference back, and its undoing"
+    world.http.post(UNDO, json={"by": "ada"}).raise_for_status()
+    assert world.epoch().absorbed_from is None
+
+
+def test_two_absorbings_are_undone_one_after_the_other(world: World) -> None:
+    world.send(2)
+    paths = [world.epoch().reference_path]
+    for x in (2.0, 4.0):
+        world.until_benign(x=x)
+        world.http.post(ABSORB, json=ADA).raise_for_status()
+        paths.append(world.epoch().reference_path)
+    assert len(set(paths)) == 3
+    for path in (paths[1], paths[0]):
+        world.http.post(UNDO, json={"by": "ada"}).raise_for_status()
+        assert world.epoch().reference_path == path
+
+
+def test_killed_at_any_touch_it_is_absorbed_wholly_or_not_at_all_and_can_be_asked_for_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.send(2)
+    incident = world.until_benign()
+    ledger = FusedLedger(str(world.wired.ledger.engine.url))
+    ledger.fuse = Fuse()
+    of = absorb.Absorb(ledger, world.settings.models[0], world.settings.data_dir)
+    for name in ("write_rows", "_copied"):
+        monkeypatch.setattr(absorb, name, _fused(ledger.fuse, getattr(absorb, name)))
+    place = n_killed = 0
+    while world.epoch().epoch == 1:
+        place += 1
+        ledger.fuse.touched, ledger.fuse.at = 0, place
+        try:
+            of.absorb(None, by="ada", because="x", is_forced=False, now=world.now)
+        except Killed:
+            n_killed += 1
+            is_whole = world.epoch().epoch == 2
+            found = world.incident()
+            assert (found is None) == is_whole, place
+            world.wired.pipeline.tick(world.now)
+    assert n_killed == place == 9
+    ledger.close()
+    assert world.epoch().because == "absorbed by ada: x"
+    with world.wired.ledger.read() as tx:
+        assert len(epochs.epochs(tx, MODEL)) == 2
+    world.send(2, x=2.0)
+    assert world.incident() is None
+    _refused(world.http.post(ABSORB, json={**ADA, "incident": incident.id}), 409, "is over")
+
+
+def _fused(fuse: Fuse, write: Any) -> Any:
+    def wrapped(*asked: Any) -> None:
+        fuse.touch()
+        write(*asked)
+        fuse.touch()
+
+    return wrapped
+
+
+def test_the_incidents_page_absorbs_by_a_button_and_undoes_by_another(world: World) -> None:
+    world.send(2)
+    incident = world.until_benign()
+    path = f"/incidents/{incident.id}"
+    page = world.http.get(path).text
+    assert "Absorb into the reference" in page
+    assert "Undo the absorbing" not in page
+    form = {"token": _field(page, "token"), "by": "ada", "because": ""}
+    _refused(world.http.post(f"{path}/absorb", data=form), 409, "a reason is needed")
+    done = world.http.post(f"{path}/absorb", data={**form, "because": "the new shop is open"})
+    assert (done.status_code, done.headers["location"].partition("?")[0]) == (303, path)
+    page = world.http.get(done.headers["location"]).text
+    assert all(
+        part in page for part in ("Absorbed into the reference by ada", "“the new shop is open”", "since epoch 2", "Undo the absorbing")
+    )
+    assert "Absorb into the reference<" not in page
+    assert "absorbed, epoch 2" in world.http.get(f"/models/{MODEL}").text
+    form = {"token": _field(page, "token"), "by": "ada", "because": "it was a mistake", "epoch": _field(page, "epoch")}
+    assert world.http.post(f"/models/{MODEL}/restore", data=form).status_code == 303
+    _refused(world.http.post(f"/models/{MODEL}/restore", data=form), 409, "epoch 3 by now, not 2")
+    _refused(world.http.post(f"/models/{MODEL}/restore", data={**form, "epoch": "x"}), 422, "which epoch")
+    assert "Absorbing undone by ada" in world.http.get(path).text
+
+
+def test_a_page_offers_to_absorb_what_is_not_proven_only_as_such_and_nothing_of_what_is_harmful(world: World) -> None:
+    world.send(2)
+    world.send(4, x=2.0, labels="none")
+    incident = world.incident()
+    assert incident is not None
+    page = world.http.get(f"/incidents/{incident.id}").text
+    assert "Absorb without proof" in page
+    form = {"token": _field(page, "token"), "by": "ada", "because": "a campaign", "force": _field(page, "force")}
+    assert world.http.post(f"/incidents/{incident.id}/absorb", data=form).status_code == 303
+    world.send(5, x=2.0, p_wrong=0.6)
+    harmful = world.incident()
+    assert harmful is not None
+    assert "/absorb" not in world.http.get(f"/incidents/{harmful.id}").text
+
+
+def _field(page: str, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]+)"', page)
+    assert found is not None, f"the page has no {name}"
+    return found.group(1)

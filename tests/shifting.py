@@ -1,0 +1,134 @@
+"""The wired service on a virtual clock, and traffic whose inputs move while its answers stay right, or do not."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi.testclient import TestClient
+
+from daemon.operations import ByPerson
+from daemon.settings import Settings
+from daemon.show.api import create_api
+from daemon.store import champions, epochs, incidents
+from daemon.store.epochs import Epoch
+from daemon.store.incidents import StoredIncident
+from daemon.wiring import build
+
+MODEL, PANE_S, PER_PANE = "shop", 60.0, 150
+ADA = {"by": "ada", "because": "the new shop is open"}
+
+
+def settings(folder: Path, **more: Any) -> Settings:
+    """One model with a reference of 600 rows, whose answers are right in 19 of 20."""
+    rng = np.random.default_rng(1)
+    rows = [row(rng, f"ref{i}", 0.0, x=0.0, p_wrong=0.05) for i in range(600)]
+    (folder / "reference.jsonl").write_text("\n".join(json.dumps({**record, "label": truth}) for record, truth in rows))
+    model = {
+        "name": MODEL,
+        "task": "tabular-classification",
+        "labels": ["no", "yes"],
+        "columns": {"x": "numeric", "channel": "category"},
+        "reference": {"kind": "file", "path": folder / "reference.jsonl", "bound": folder / "reference.jsonl", "learn_n": 300},
+        "monitors": {
+            "pane_s": PANE_S,
+            "watermark_s": 5.0,
+            "quality": None,
+            "drift": {"mean_days_between_false_alarms": 1, "together": False},
+            "performance": {"metric": "accuracy", "mean_days_between_false_alarms": 1},
+        },
+        **more,
+    }
+    return Settings.model_validate({"data_dir": folder / "data", "future_s": 1e6, "models": [model]})
+
+
+def row(rng: np.random.Generator, name: str, at: float, *, x: float, p_wrong: float) -> tuple[dict[str, Any], str]:
+    """(record, its true label)."""
+    said = str(rng.choice(["no", "yes"]))
+    truth = {"no": "yes", "yes": "no"}[said] if rng.random() < p_wrong else said
+    inputs = {"x": float(rng.normal(x)), "channel": str(rng.choice(["web", "app"]))}
+    score = 0.9 if said == "yes" else 0.1
+    output = {"label": said, "scores": {"yes": score, "no": 1.0 - score}}
+    at_text = datetime.fromtimestamp(at, UTC).isoformat()
+    return {"id": name, "model": MODEL, "version": "1", "at": at_text, "inputs": inputs, "output": output}, truth
+
+
+@dataclass
+class World:
+    """Posts go through the real door; a tick is the service's; persons act at the clock's time."""
+
+    settings: Settings
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(3))
+    now: float = field(default_factory=lambda: PANE_S * (time.time() // PANE_S + 1))
+    n: int = 0
+    late: list[dict[str, Any]] = field(default_factory=list)
+    """Labels that were held back."""
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """A new process."""
+        self.wired = build(self.settings)
+        self.wired.pipeline.outbox.handlers = {**self.wired.pipeline.outbox.handlers, "report": lambda *_: None}  # Evidently takes seconds
+        self.by_person = ByPerson(self.wired.pipeline, now=lambda: self.now)
+        self.api = create_api(self.by_person, self.settings, self.wired.ledger, now=lambda: self.now)
+        self.http = TestClient(self.api, base_url="http://127.0.0.1:8420", follow_redirects=False)
+        self.door = TestClient(self.wired.app, base_url="http://127.0.0.1:8420")
+
+    def send(self, panes: int, *, x: float = 0.0, p_wrong: float = 0.03, labels: str = "now") -> None:
+        """Some panes of traffic, one tick after each; labels: now | late (held back) | none."""
+        for _ in range(panes):
+            ats = [self.now + i * PANE_S / PER_PANE for i in range(PER_PANE)]
+            made = [row(self.rng, f"r{self.n + i}", at, x=x, p_wrong=p_wrong) for i, at in enumerate(ats)]
+            self.n += PER_PANE
+            self._post("records", [record for record, _ in made])
+            told = [{"id": r["id"], "model": MODEL, "at": r["at"], "label": truth, "source": "agent"} for r, truth in made]
+            if labels == "now":
+                self._post("labels", told)
+            elif labels == "late":
+                self.late += told
+            self.now += PANE_S
+            self.wired.pipeline.tick(self.now + 6.0)
+
+    def send_late(self) -> None:
+        """The labels that were held back."""
+        self._post("labels", self.late)
+        self.late.clear()
+
+    def until_benign(self, *, x: float = 2.0) -> StoredIncident:
+        """Shifted traffic until its incident is benign and old enough to be absorbed."""
+        for _ in range(40):
+            self.send(1, x=x)
+            found = self.incident()
+            if found is not None and (found.diagnosis or {}).get("harm") == "benign" and self.now - found.opened_at > 2 * PANE_S:
+                return found
+        raise AssertionError(f"no benign incident: {self.incident()}")
+
+    def incident(self) -> StoredIncident | None:
+        """The open one."""
+        with self.wired.ledger.read() as tx:
+            return incidents.open_of(tx, MODEL)
+
+    def epoch(self) -> Epoch:
+        with self.wired.ledger.read() as tx:
+            held = champions.champion(tx, MODEL)
+            found = epochs.epoch(tx, MODEL, held.epoch) if held is not None else None
+        assert found is not None
+        return found
+
+    def verdict(self, detector: str) -> dict[str, Any]:
+        """The newest of a detector, as the API shows it."""
+        return next(v for v in self.http.get(f"/v1/models/{MODEL}").json()["verdicts"] if v["detector"] == detector)
+
+    def close(self) -> None:
+        self.wired.close()
+
+    def _post(self, what: str, rows: list[dict[str, Any]]) -> None:
+        answer = self.door.post(f"/v1/{what}", json=rows)
+        assert answer.json()["accepted"] == len(rows), answer.text
