@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from detectors.types import Reference
 
 _DAY_S = 86_400.0
+_LONG_S = 7_200.0
+"""Said in hours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ class Absorb:
             assert seen.incident is not None
             since, version, most_n = seen.incident.opened_at, seen.held.version, self._model.reference.max_n
             table = rows.sampled(tx, self._data_dir, self._model.name, since=since, until=now, version=version, limit=most_n)
-        self._enough(table, seen.incident)
+        self._enough(table, seen.incident, now)
         before = self._read(seen.epoch)
         after = self._written(seen, table)
         lost = sorted(set(before.reference.columns) - set(after.reference.columns))
@@ -143,11 +145,12 @@ class Absorb:
             raise Permanent(Reason.REFUSED, f"incident {found.id} is not absorbed: {refusal}")
         return _Seen(held=seen.held, epoch=seen.epoch, incident=found)
 
-    def _enough(self, table: pa.Table, incident: StoredIncident) -> None:
-        needed = self._model.reference.learn_n
-        if table.num_rows < needed:
-            there = f"{table.num_rows} records are kept since incident {incident.id} opened"
-            raise Permanent(Reason.REFUSED, f"{there}, a reference needs {needed} (reference.learn_n): wait for more")
+    def _enough(self, table: pa.Table, incident: StoredIncident, now: float) -> None:
+        n, needed = table.num_rows, self._model.reference.learn_n
+        if n < needed:
+            there = f"{n} records are kept since incident {incident.id} opened, a reference needs {needed} (reference.learn_n)"
+            wait = f", at the traffic so far about {_span((needed - n) * (now - incident.opened_at) / n)} more" if n else ""
+            raise Permanent(Reason.REFUSED, f"{there}: wait{wait}")
 
     def _written(self, seen: _Seen, table: pa.Table) -> _Reading:
         """The folder of the new reference: its records, and the bound rows of the old one as they are."""
@@ -180,13 +183,9 @@ class Absorb:
             reference_digest=after.digest,
             absorbed_from=absorbed_from,
         )
-        states.carry(
-            tx,
-            model.name,
-            before=key_of(model, held.version, seen.epoch.epoch, before.reference),
-            after=key_of(model, held.version, new.epoch, after.reference),
-            is_kept=lambda detector: alarm_kind(detector) in OF_ANSWERS,
-        )
+        old_key, new_key = (key_of(model, held.version, epoch.epoch, of.reference) for epoch, of in ((seen.epoch, before), (new, after)))
+        states.carry(tx, model.name, before=old_key, after=new_key, is_kept=lambda detector: alarm_kind(detector) in OF_ANSWERS)
+        states.forget(tx, model.name, but=new_key)
         return new
 
     def _note(self, tx: Connection, what: Absorbing, incident: str | None, seen: _Seen, new: Epoch, *, now: float, **said: object) -> None:
@@ -216,10 +215,14 @@ def _copied(source: Path, target: Path) -> None:
 
 
 def _told(table: pa.Table, incident: StoredIncident, now: float) -> str:
-    hours, minutes = (now - incident.opened_at) / 3600.0, (now - incident.opened_at) / 60.0
-    span = f"{hours:.0f} hours" if hours >= 2.0 else f"{minutes:.0f} minutes"  # noqa: PLR2004 (as people say it)
-    said = f"{table.num_rows} records of the {span} since incident {incident.id} opened are the reference now"
-    return said if now - incident.opened_at >= _DAY_S else f"{said}; they cover less than a day, so what changes with the hour may alarm"
+    spent_s = now - incident.opened_at
+    said = f"{table.num_rows} records of the {_span(spent_s)} since incident {incident.id} opened are the reference now"
+    return said if spent_s >= _DAY_S else f"{said}; they cover less than a day, so what changes with the hour may alarm"
+
+
+def _span(seconds: float) -> str:
+    """As people say it."""
+    return f"{seconds / 3600.0:.0f} hours" if seconds >= _LONG_S else f"{max(1.0, seconds / 60.0):.0f} minutes"
 
 
 def _reasoned(by: str, because: str, *, needs_reason: bool = True) -> None:

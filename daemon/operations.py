@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ class ByPerson:
 
     def __init__(self, pipeline: Pipeline, now: Callable[[], float] = time.time) -> None:
         self._pipeline, self._now = pipeline, now
+        self._one_reference = threading.Lock()  # a reference takes memory and a folder: one is written at a time
 
     def snapshot(self) -> Snapshot:
         """The newest one, with fresh health."""
@@ -81,7 +83,8 @@ class ByPerson:
     def absorb(self, model: str, *, incident: str | None, force: bool, by: str, because: str) -> Done:
         """What alarms is normal now."""
         of, now = self._model(model), self._now()
-        new, said = self._references(of).absorb(incident, by=by, because=because, is_forced=force, now=now)
+        with self._one_reference:
+            new, said = self._references(of).absorb(incident, by=by, because=because, is_forced=force, now=now)
         self._pipeline.show(now)
         return Done(model=model, what=f"{said}; epoch {new.epoch}; undone by: retuned absorb {model} --undo", version=new.version)
 

@@ -66,6 +66,7 @@ class World:
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(3))
     now: float = field(default_factory=lambda: PANE_S * (time.time() // PANE_S + 1))
     n: int = 0
+    version: str = "1"
     late: list[dict[str, Any]] = field(default_factory=list)
     """Labels that were held back."""
 
@@ -87,7 +88,7 @@ class World:
             ats = [self.now + i * PANE_S / PER_PANE for i in range(PER_PANE)]
             made = [row(self.rng, f"r{self.n + i}", at, x=x, p_wrong=p_wrong) for i, at in enumerate(ats)]
             self.n += PER_PANE
-            self._post("records", [record for record, _ in made])
+            self._post("records", [{**record, "version": self.version} for record, _ in made])
             told = [{"id": r["id"], "model": MODEL, "at": r["at"], "label": truth, "source": "agent"} for r, truth in made]
             if labels == "now":
                 self._post("labels", told)

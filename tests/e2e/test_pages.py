@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import uvicorn
 
 from daemon.store import incidents
 from retrain.versions.mlflow import MlflowVersions
+from tests import shifting
 from tests.acting import MODEL, World
 from tests.e2e.bad_day import bad_day
 from tests.integration.conftest import Service, running, wait_for
@@ -128,4 +131,40 @@ def test_a_person_judges_the_incident_and_approves_the_run_that_waits(waiting: t
     page.reload()
     page.locator("ol.steps .now").get_by_text("watching").or_(page.locator("ol.steps .now").get_by_text("promoted")).wait_for()
     page.get_by_text("Ada Lovelace", exact=True).wait_for()
+    assert complaints == []
+
+
+@pytest.fixture
+def shifted(tmp_path: Path) -> Iterator[tuple[shifting.World, str]]:
+    """A service on a port, whose model has a benign incident; and its address."""
+    world = shifting.World(shifting.settings(tmp_path))
+    world.send(2)
+    world.until_benign()
+    server = uvicorn.Server(uvicorn.Config(world.api, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_for(lambda: server.started, message="the server")
+    yield world, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(20.0)
+    world.close()
+
+
+def test_a_person_absorbs_a_benign_incident_and_undoes_it(shifted: tuple[shifting.World, str], page: Page) -> None:
+    world, url = shifted
+    complaints = list[str]()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.set_default_timeout(60_000)
+    page.goto(f"{url}/models/{shifting.MODEL}/incident")
+    page.get_by_text("Benign, a shift of the inputs").wait_for()
+    _sign(page, "the new shop is open")
+    page.get_by_role("button", name="Absorb into the reference").click()
+    page.get_by_role("status").get_by_text("are the reference now").wait_for()
+    page.get_by_text("Absorbed into the reference by Ada Lovelace").wait_for()
+    assert world.epoch().because == "absorbed by Ada Lovelace: the new shop is open"
+    page.get_by_text("It was not normal").click()
+    _sign(page, "it closed again")
+    page.get_by_role("button", name="Undo the absorbing").click()
+    page.get_by_role("status").get_by_text("is back, in epoch 3").wait_for()
     assert complaints == []

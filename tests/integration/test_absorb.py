@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from daemon.show.timeline import timeline
 from daemon.store import champions, epochs, incidents, runs
 from daemon.store.needs import needs
 from daemon.store.reference import load_reference
+from retrain.types import Permanent
 from tests.acting import Fuse, FusedLedger, Killed
 from tests.shifting import ADA, MODEL, PANE_S, World, settings
 
@@ -129,7 +131,7 @@ def test_what_is_not_proven_is_absorbed_only_by_force_and_too_few_records_never(
     _refused(world.http.post(ABSORB, json={**ADA, "because": ""}), 422, "because")
     _refused(world.http.post(ABSORB, json={**ADA, "incident": "other"}), 404, "no incident other")
     _refused(world.http.post(ABSORB, json=ADA), 409, "not proven to be benign")
-    _refused(world.http.post(ABSORB, json={**ADA, "force": True}), 409, "a reference needs 300")
+    _refused(world.http.post(ABSORB, json={**ADA, "force": True}), 409, "a reference needs 300 (reference.learn_n): wait")
     world.send(3, x=2.0, labels="none")
     incident = world.incident()
     assert incident is not None
@@ -180,6 +182,57 @@ def test_two_absorbings_are_undone_one_after_the_other(world: World) -> None:
     for path in (paths[1], paths[0]):
         world.http.post(UNDO, json={"by": "ada"}).raise_for_status()
         assert world.epoch().reference_path == path
+
+
+def test_a_pane_that_was_closed_for_an_epoch_that_is_over_is_stored_and_judged_by_nobody(world: World) -> None:
+    world.send(2)
+    world.until_benign()
+    pipeline, real = world.wired.pipeline, world.wired.pipeline.judge.fold
+    folded: list[int | None] = []
+
+    def absorb_then_fold(tx: Any, pane: Any, now: float) -> None:
+        if not folded:  # between the closing of the pane and its fold a person was quicker
+            held = champions.champion(tx, MODEL)
+            assert held is not None
+            path, digest = world.epoch().reference_path, world.epoch().reference_digest
+            champions.renew(tx, held, now=now, because="x", reference_path=str(path), reference_digest=digest, absorbed_from=None)
+        folded.append(pane.epoch)
+        real(tx, pane, now)
+
+    pipeline.judge.fold = absorb_then_fold  # type: ignore[method-assign]
+    world.send(1, x=2.0)
+    assert (folded, world.epoch().epoch) == ([1], 2)
+    assert not [v for v in world.http.get(f"/v1/models/{MODEL}").json()["verdicts"] if v["evidence"]["kind"] == "e_detector_value"]
+
+
+def test_a_model_that_no_registry_knows_follows_its_traffic_after_an_absorbing_too(world: World) -> None:
+    world.send(2)
+    world.until_benign()
+    world.http.post(ABSORB, json=ADA).raise_for_status()
+    world.version = "2"
+    world.send(1, x=2.0)
+    assert (world.epoch().version, world.epoch().absorbed_from) == ("2", None)
+
+
+def test_of_two_persons_who_absorb_at_once_one_does_and_the_other_is_told(world: World) -> None:
+    world.send(2)
+    incident = world.until_benign()
+    outcomes: list[str] = []
+
+    def absorb_it(by: str) -> None:
+        try:
+            outcomes.append(world.by_person.absorb(MODEL, incident=incident.id, force=False, by=by, because="x").what)
+        except Permanent as e:
+            outcomes.append(str(e))
+
+    threads = [threading.Thread(target=absorb_it, args=(by,)) for by in ("ada", "bob", "eve")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum("epoch 2" in said for said in outcomes) == 1, outcomes
+    assert sum(said.startswith("conflict: incident") for said in outcomes) == 2, outcomes
+    assert world.epoch().epoch == 2
 
 
 def test_killed_at_any_touch_it_is_absorbed_wholly_or_not_at_all_and_can_be_asked_for_again(

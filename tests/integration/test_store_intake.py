@@ -489,3 +489,39 @@ def test_rows_for_training_hold_labels_sources_and_groups_and_are_bounded_to_the
         assert free["label"].null_count == 6
         assert free.schema == found.schema
         assert rows.unlabelled(tx, service.folder, "m", since=0.0, limit=2)["id"].to_pylist() == ["r7", "r8"]
+
+
+def test_a_sample_is_spread_evenly_over_its_time_and_reads_a_bounded_part_of_the_log(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(300):
+        service.spool.records(record(f"r{i}", T + i), received_at=T + i)
+    service.tick(T + 400)
+    read: list[str] = []
+    monkeypatch.setattr(rows, "_read", lambda folder, path, real=rows._read: read.append(path) or real(folder, path))
+    with service.ledger.read() as tx:
+        asked = {"tx": tx, "data_dir": service.folder, "model": "m", "since": T + 15, "until": T + 285, "version": "1"}
+        everything = rows.sampled(**asked, limit=1000)
+        assert everything["id"].to_pylist() == [f"r{i}" for i in range(15, 285)]
+        assert (everything["label"].null_count, len(read)) == (270, 28)
+        some = rows.sampled(**asked, limit=90)
+        assert some["id"].to_pylist() == rows.sampled(**asked, limit=90)["id"].to_pylist()
+        thirds = np.bincount((np.asarray(some["at"].to_pylist()) - T - 15).astype(int) // 90)
+        assert thirds.min() > 15, "not the newest alone"
+        read.clear()
+        monkeypatch.setattr(rows, "MOST_FILES", 10)
+        assert rows.sampled(**asked, limit=1000).num_rows > 80
+        assert len(read) == 10
+        read.clear()
+        assert 40 < rows.sampled(**asked, limit=1000, most_read=60).num_rows <= 60
+        assert len(read) <= 6
+        assert rows.sampled(**{**asked, "version": "9"}, limit=10).num_rows == 0
+
+
+def test_labels_count_from_the_champions_beginning_and_records_from_the_epochs(service: Service) -> None:
+    for i in range(4):
+        service.spool.records(record(f"r{i}", T + 2 * i), received_at=T + 2 * i)
+        service.spool.labels(label(f"r{i}", T, "no"), received_at=T + 2 * i)
+    service.champions = {"m": Reign("1", T + 4, answers_since=T + 2, epoch=7)}
+    (pane,) = service.tick(T + 12)
+    assert (pane.increment.n, pane.increment.pairs.n, pane.epoch) == (2, 3, 7)

@@ -10,6 +10,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from daemon.store import champions, controls, counters, epochs, incidents, outbox, runs, states, tables, verdicts
+from daemon.store.closed import Reign
 from daemon.store.ledger import Ledger, events
 from daemon.store.migrate import HEAD, revision, upgrade
 from detectors.types import EDetectorValue, EValue, Outcome, PValue, Score, Verdict
@@ -162,6 +163,27 @@ def test_a_rollback_brings_the_old_reference_back_and_never_returns_to_the_barre
         champions.move_champion(tx, "m", "4", expected_revision=4, now=6.0, because="fourth")
         champions.bar(tx, "m", "3", now=7.0, because="bad after all")
         assert champions.previous(tx, "m") == "1"
+
+
+def test_the_same_champion_gets_another_reference_once_and_stays_the_champion_that_it_was(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        champions.adopt(tx, "m", "1", now=1.0, because=champions.FROM_TRAFFIC, reference_path="refs/1", reference_digest="d1")
+        held = champions.champion(tx, "m")
+        assert held is not None
+        asked = {"because": "normal now", "reference_path": "refs/2", "reference_digest": "d2", "absorbed_from": 1}
+        new = champions.renew(tx, held, now=5.0, **asked)  # type: ignore[arg-type]
+        with pytest.raises(Permanent, match="moved meanwhile"), tx.begin_nested():
+            champions.renew(tx, held, now=6.0, **asked)  # type: ignore[arg-type]
+        after = champions.champion(tx, "m")
+        assert after is not None
+        assert (after.version, after.since, after.epoch, after.revision) == ("1", 1.0, 2, 2)
+        assert champions.is_from_traffic(tx, after)
+        assert champions.reigns(tx) == {"m": Reign("1", 5.0, 1.0, 2)}
+        assert [e.epoch for e in epochs.undoable(tx, "m", new)] == [1]
+        assert outbox.n_pending(tx) == 0, "aliases stay"
+        champions.move_champion(tx, "m", "2", expected_revision=2, now=7.0, because="better")
+        back = champions.move_champion(tx, "m", "1", expected_revision=3, now=8.0, because="worse")
+        assert (back.reference_path, back.absorbed_from) == ("refs/2", 1)
 
 
 def test_a_move_that_fails_leaves_no_trace(ledger: Ledger) -> None:

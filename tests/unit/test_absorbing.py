@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from daemon.act.message import compose
 from daemon.decide.absorbing import why_not
 
 BENIGN = {"harm": "benign", "because": "6 of 174 were wrong"}
@@ -32,3 +33,9 @@ def test_only_what_is_proven_or_forced_is_absorbed_and_never_what_harms(
 ) -> None:
     found = why_not(kinds, diagnosis, is_forced=is_forced)
     assert found is None if word is None else found is not None and word in found
+
+
+def test_who_is_told_that_a_shift_is_benign_is_told_the_command_that_absorbs_it() -> None:
+    told = compose("shop", {"what": "incident.benign", "incident": "inc-1", "because": "6 of 174 were wrong"}, "http://r")
+    assert "retuned absorb shop --incident inc-1 --because" in told.body
+    assert "http://r/runbooks/RetunedDrift" in told.body
