@@ -67,11 +67,11 @@ def running(folder: Path, config: str) -> Iterator[Service]:
             env={**os.environ, "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
         )
     try:
-        wait_for(lambda: where.exists() or process.poll() is not None, message="the service's start")
+        wait_for(lambda: where.exists() or process.poll() is not None, seconds=90, message="the service's start")
         assert process.poll() is None, (folder / "service.log").read_text()
         with httpx.Client(base_url=json.loads(where.read_text())["url"], timeout=10.0) as http:
             service = Service(process=process, http=http, folder=folder)
-            wait_for(lambda: http.get("/readyz").status_code == 200, message="readiness")
+            wait_for(lambda: http.get("/readyz").status_code == 200, seconds=90, message="readiness")
             yield service
     finally:
         if process.poll() is None:

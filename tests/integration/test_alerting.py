@@ -36,7 +36,7 @@ pytestmark = [
 
 def quick(text: str) -> str:
     """The same rules or routes, with seconds in place of minutes and days."""
-    text = re.sub(r"\[\d+[mhd]\]", "[20s]", re.sub(r"for: \d+[mh]", "for: 1s", text))
+    text = re.sub(r"\[\d+[mhd]\]", "[20s]", re.sub(r"for: \d+[mh]", "for: 10s", text))
     return re.sub(r"(group_wait|group_interval): \d+[sm]", r"\1: 1s", text)
 
 
