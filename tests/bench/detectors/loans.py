@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tests.bench.detectors.case import Scenario
-from tests.bench.detectors.environments import python_of
 from tests.bench.detectors.errors import answered, pairs
+from tests.bench.environments import python_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

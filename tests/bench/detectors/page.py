@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tests.bench.detectors import matched, plots
-from tests.bench.detectors.environments import ROOT
 from tests.bench.detectors.scenarios import EXCLUSIONS, scenarios
+from tests.bench.environments import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tests.bench.detectors import case
-from tests.bench.detectors.environments import ROOT, python_of
+from tests.bench.environments import ROOT, python_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,7 @@ import numpy as np
 
 from retrain.demo.corpora import FILES, read_corpus
 from tests.bench.detectors.case import Scenario
-from tests.bench.detectors.environments import ROOT
+from tests.bench.environments import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -16,7 +16,7 @@ from detectors.performance.confidence import LEAST_N, Metric, estimate
 from detectors.performance.domain_weights import density_ratio
 from detectors.performance.estimated import Estimated
 from detectors.performance.prediction_powered import powered_mean, powered_ratio, until_contradicted
-from tests.bench.detectors.environments import python_of
+from tests.bench.environments import python_of
 from tests.bench.estimates.sets import CHUNKS_N, SETS, Part, folder, load
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from tests.bench.detectors.environments import python_of
+from tests.bench.environments import python_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

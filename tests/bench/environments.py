@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 _RIVALS = ROOT / ".cache" / "rivals"
 _PINS = {
     "nannyml": ("nannyml==0.13.1", "pandas==2.3.3", "statsmodels==0.15.0"),
+    "whylogs": ("whylogs==1.6.4", "whylogs-sketching==3.4.1.dev3", "numpy==1.26.4", "pandas==2.3.3"),
     "frouros": ("frouros==0.9.0", "numpy==2.1.3", "scipy==1.14.1"),
 }
 
