@@ -82,16 +82,19 @@ class ByPerson:
 
     def absorb(self, model: str, *, incident: str | None, force: bool, by: str, because: str) -> Done:
         """What alarms is normal now."""
-        of, now = self._model(model), self._now()
+        of = self._model(model)
         with self._one_reference:
+            now = self._now()
             new, said = self._references(of).absorb(incident, by=by, because=because, is_forced=force, now=now)
         self._pipeline.show(now)
         return Done(model=model, what=f"{said}; epoch {new.epoch}; undone by: retuned absorb {model} --undo", version=new.version)
 
     def restore(self, model: str, *, epoch: int | None, by: str, because: str) -> Done:
         """It is not, after all."""
-        of, now = self._model(model), self._now()
-        new = self._references(of).undo(epoch, by=by, because=because, now=now)
+        of = self._model(model)
+        with self._one_reference:
+            now = self._now()
+            new = self._references(of).undo(epoch, by=by, because=because, now=now)
         self._pipeline.show(now)
         return Done(model=model, what=f"the earlier reference of {model} is back, in epoch {new.epoch}", version=new.version)
 

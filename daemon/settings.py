@@ -61,7 +61,7 @@ class ReferenceSettings(Part):
     learn_days: Positive = 7.0
     """How long to learn (kind: learn). A week covers the weekly rhythm."""
     learn_n: int = Field(default=1000, ge=100)
-    """Learning goes on until at least so many records were seen."""
+    """Learning goes on until at least so many records were seen; a shift is absorbed with no fewer."""
     max_n: int = Field(default=20_000, ge=100)
     """Rows kept of a larger reference (a uniform sample): bounds memory."""
 

@@ -82,12 +82,14 @@ class World:
         self.http = TestClient(self.api, base_url="http://127.0.0.1:8420", follow_redirects=False)
         self.door = TestClient(self.wired.app, base_url="http://127.0.0.1:8420")
 
-    def send(self, panes: int, *, x: float = 0.0, p_wrong: float = 0.03, labels: str = "now") -> None:
-        """Some panes of traffic, one tick after each; labels: now | late (held back) | none."""
+    def send(self, panes: int, *, x: float = 0.0, p_wrong: float = 0.03, labels: str = "now", without: str = "") -> None:
+        """Some panes of traffic, one tick after each; labels: now | late (held back) | none; `without`: an input."""
         for _ in range(panes):
             ats = [self.now + i * PANE_S / PER_PANE for i in range(PER_PANE)]
             made = [row(self.rng, f"r{self.n + i}", at, x=x, p_wrong=p_wrong) for i, at in enumerate(ats)]
             self.n += PER_PANE
+            for record, _ in made:
+                record["inputs"].pop(without, None)
             self._post("records", [{**record, "version": self.version} for record, _ in made])
             told = [{"id": r["id"], "model": MODEL, "at": r["at"], "label": truth, "source": "agent"} for r, truth in made]
             if labels == "now":

@@ -144,6 +144,40 @@ def test_what_is_not_proven_is_absorbed_only_by_force_and_too_few_records_never(
     _refused(world.http.post(ABSORB, json={**ADA, "force": True, "incident": incident.id}), 409, "is over")
 
 
+def test_a_column_that_no_record_has_any_more_is_let_go_only_by_force_and_is_back_after_undoing(world: World) -> None:
+    world.send(2)
+    while (found := world.incident()) is None or (found.diagnosis or {}).get("harm") != "benign" or world.now - found.opened_at < 180.0:
+        world.send(1, x=2.0, without="channel")
+    _refused(world.http.post(ABSORB, json=ADA), 409, "no record since then has input.channel")
+    world.http.post(ABSORB, json={**ADA, "force": True}).raise_for_status()
+    newest = world.http.get(f"/v1/models/{MODEL}").json()["events"]
+    assert next(e for e in newest if e["kind"] == "reference.absorbed")["data"]["lost"] == ["input.channel"]
+    world.send(1, x=2.0)
+    assert "input.channel" not in _watched(world)
+    world.http.post(UNDO, json={"by": "ada"}).raise_for_status()
+    world.send(1, x=2.0)
+    assert "input.channel" in _watched(world)
+
+
+def _watched(world: World) -> set[str]:
+    return {v["subject"] for v in world.http.get(f"/v1/models/{MODEL}").json()["verdicts"]}
+
+
+def test_a_learnt_reference_without_bound_rows_is_absorbed_by_force_and_comes_back(tmp_path: Path) -> None:
+    world = World(settings(tmp_path, reference={"kind": "learn", "learn_days": 4 * PANE_S / 86_400.0, "learn_n": 300}))
+    world.send(8)
+    learnt = world.epoch()
+    world.send(4, x=2.0)
+    _refused(world.http.post(ABSORB, json=ADA), 409, "no bound on the share of wrong classes is known")
+    world.http.post(ABSORB, json={**ADA, "force": True}).raise_for_status()
+    world.send(3, x=2.0)
+    assert world.incident() is None
+    assert {p.name for p in (world.settings.data_dir / str(world.epoch().reference_path)).iterdir()} == {"records.parquet"}
+    world.http.post(UNDO, json={"by": "ada"}).raise_for_status()
+    assert (world.epoch().reference_path, world.epoch().reference_digest) == (learnt.reference_path, learnt.reference_digest)
+    world.close()
+
+
 def test_an_incident_that_a_person_closed_is_absorbed_while_it_still_alarms(world: World) -> None:
     world.send(2)
     incident = world.until_benign()
