@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from daemon.settings import ModelSettings, RetrainSettings, Settings
+    from daemon.settings_encoder import EncoderSettings
 
 _FEWEST_LABELS = 2
 _FEWEST_CROSSED = 2
@@ -46,10 +47,18 @@ def anchored(settings: Settings, folder: Path) -> Settings:
             base = folder / retrain.base_model
             changed = {"replay": at(retrain.replay), "old_domain": at(retrain.old_domain)}
             retrain = retrain.model_copy(update={**changed, **({"base_model": str(base)} if base.is_dir() else {})})
-        models.append(model.model_copy(update={"reference": reference, "retrain": retrain}))
+        columns = {name: c.model_copy(update={"encoder": _anchored(c.encoder, folder)}) for name, c in model.columns.items()}
+        own = {"reference": reference, "retrain": retrain, "columns": columns, "output_encoder": _anchored(model.output_encoder, folder)}
+        models.append(model.model_copy(update=own))
     files = {"ca_file": at(settings.executor.ca_file), "token_file": at(settings.executor.token_file)}
     executor = settings.executor.model_copy(update=files)
     return settings.model_copy(update={"data_dir": folder / settings.data_dir, "models": models, "executor": executor})
+
+
+def _anchored(encoder: EncoderSettings | None, folder: Path) -> EncoderSettings | None:
+    """A folder counts from the settings file; anything else is a package or a hub id."""
+    is_folder = encoder is not None and (encoder.model.startswith(("/", ".")) or (folder / encoder.model).is_dir())
+    return encoder.model_copy(update={"model": str(folder / encoder.model)}) if encoder is not None and is_folder else encoder
 
 
 def findings(settings: Settings) -> list[Finding]:
@@ -138,7 +147,7 @@ def _columns(model: ModelSettings) -> Iterator[Finding]:
     drift = model.monitors.drift
     if drift is None or drift.columns == "all":
         return
-    subjects = model.subjects()
+    subjects = [*model.subjects(), *model.encoders()]
     known = [*model.columns, *subjects]
     for i, column in enumerate(drift.columns):
         if column not in known and column not in {s.split(".", 1)[1] for s in subjects}:

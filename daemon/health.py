@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from daemon.capture.frames import EntryKind
-from daemon.show.views import Health
+from daemon.show.views import EncoderView, Health
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from daemon.capture.counts import Counts
     from daemon.capture.spool import Spool
     from daemon.store.disk import Disk
+    from daemon.store.embed.encoder import Encoder
+    from daemon.store.embed.encoders import Encoders
     from daemon.store.intake import Intake
     from detectors.fairness.groups import GroupFigure
     from retrain.types import Reason
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
 class Monitor:
     """Collects what `Health` shows."""
 
-    def __init__(self, counts: Counts, spool: Spool | None, intake: Intake, disk: Disk) -> None:
+    def __init__(self, counts: Counts, spool: Spool | None, intake: Intake, disk: Disk, encoders: Encoders) -> None:
         """`spool` None: a replay, which has none."""
         self._counts, self._spool, self._intake, self._disk = counts, spool, intake, disk
+        self._encoders = encoders
         self._started_at = time.time()
         self._ticks = self._failed = 0
         self._last_at: float | None = None
@@ -80,6 +83,7 @@ class Monitor:
             alias_lag_s=self._alias_lag_s(now),
             blind=dict(self._blind),
             groups=dict(self._groups),
+            encoders=tuple(_encoder(*on, encoder) for on, encoder in self._encoders.of.items()),
             failures=dict(sum((Counter({str(k): n for k, n in of.items()}) for of in self._failures), Counter())),
         )
 
@@ -93,3 +97,16 @@ class Monitor:
             return 0.0
         self._behind_since = self._behind_since or now
         return max(0.0, now - self._behind_since)
+
+
+def _encoder(model: str, subject: str, encoder: Encoder) -> EncoderView:
+    return EncoderView(
+        model=model,
+        subject=subject,
+        state=str(encoder.state),
+        because=encoder.because,
+        lost_n=encoder.lost_n,
+        texts_per_s=encoder.texts_per_s,
+        cpu_s=encoder.cpu_s,
+        rss_bytes=encoder.rss_bytes,
+    )

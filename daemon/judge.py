@@ -14,6 +14,7 @@ from daemon.decide import incident as incidents_of
 from daemon.decide.classes import Classes, compare
 from daemon.decide.run import State
 from daemon.learn import learn
+from daemon.settings_encoder import SUFFIX
 from daemon.store import champions, controls, counters, epochs, incidents, outbox, panes, runs, tables, verdicts
 from daemon.store.ledger import note
 from daemon.store.outbox import What
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings, Settings
+    from daemon.store.embed.references import References
     from daemon.store.intake import ClosedPane
     from daemon.store.panes import Windows
     from daemon.watch import Watch
@@ -42,10 +44,10 @@ _SURE_P = 1e-4
 class Judge:
     """Holds each model's watch (a cache of the ledger) and how long triggers have stood."""
 
-    def __init__(self, settings: Settings, windows: Windows) -> None:
+    def __init__(self, settings: Settings, windows: Windows, references: References | None = None) -> None:
         self._models = {m.name: m for m in settings.models}
         self._data_dir = settings.data_dir
-        self._windows = windows
+        self._windows, self._references = windows, references
         self._watches: dict[str, Watch] = {}
         self._standing: dict[str, dict[str, int]] = {}
         self._last: dict[str, str] = {}
@@ -92,7 +94,7 @@ class Judge:
             return None
         watch = self._watches.get(name)
         if watch is not None and watch.epoch == held.epoch:
-            return watch
+            return self._begun(tx, watch)
         found = epochs.epoch(tx, name, held.epoch)
         model = self._models[name]
         path = learn(tx, model, found, self._data_dir, now) if found is not None else None
@@ -104,6 +106,19 @@ class Judge:
         self._standing.pop(name, None)
         self.groups.pop(name, None)
         self._classes.pop(name, None)
+        return self._begun(tx, watch)
+
+    def _begun(self, tx: Connection, watch: Watch) -> Watch:
+        """The detectors of embeddings begin as soon as their reference is embedded; all others never wait for that."""
+        for subject in [*watch.waiting]:
+            if self._references is None:
+                break
+            texts = watch.reference.columns[subject.removesuffix(SUFFIX)].tolist()
+            found = self._references.of(watch.model.name, subject, texts)
+            if isinstance(found, str):
+                watch.waiting[subject] = found
+            else:
+                watch.begin(tx, subject, found.vectors, found.fingerprint)
         return watch
 
     def _look(self, tx: Connection, watch: Watch, now: float) -> None:

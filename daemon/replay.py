@@ -26,6 +26,9 @@ from daemon.replay_world import KeptAll, ListedRuns, MemorySpool, SeenVersions, 
 from daemon.show.views import Health
 from daemon.show.wire import iso, to_wire
 from daemon.store import counters, incidents, tables, verdicts
+from daemon.store.embed.encoders import Encoders
+from daemon.store.embed.panes import Embeddings
+from daemon.store.embed.references import References
 from daemon.store.intake import Intake
 from daemon.store.ledger import Ledger
 from daemon.store.panes import Windows
@@ -87,7 +90,8 @@ class _Player:
         spool = MemorySpool()
         self._traffic = Traffic(spool, {m.monitors.pane_s for m in settings.models})
         self._runs = ListedRuns()
-        self._pipeline = _pipeline(settings, ledger, spool, self._traffic, self._runs)
+        self._encoders = Encoders(settings.models)
+        self._pipeline = _pipeline(settings, ledger, spool, self._traffic, self._runs, encoders=self._encoders)
         self._confirm = max((m.retrain.confirm_ticks for m in settings.models if m.retrain), default=1)
 
     def play(self, recording: Recording) -> dict[str, Any]:
@@ -95,6 +99,7 @@ class _Player:
         try:
             first_at, last_at = self._run(recording.lines())
         finally:
+            self._encoders.close()
             self._pipeline.intake.close()
         if first_at is None:
             detail = recording.first_error or "the file is empty"
@@ -179,7 +184,9 @@ class _Player:
         return {"at": iso(data["pane_end"]), "told_at": iso(row.at), "model": row.model, "record_index": index, **said}
 
 
-def _pipeline(settings: Settings, ledger: Ledger, spool: MemorySpool, traffic: Traffic, listed: ListedRuns) -> Pipeline:
+def _pipeline(
+    settings: Settings, ledger: Ledger, spool: MemorySpool, traffic: Traffic, listed: ListedRuns, *, encoders: Encoders
+) -> Pipeline:
     feed = Feed(
         read=spool.read,
         release=spool.release,
@@ -190,8 +197,8 @@ def _pipeline(settings: Settings, ledger: Ledger, spool: MemorySpool, traffic: T
     return Replay(
         settings=settings,
         ledger=ledger,
-        intake=Intake(settings, ledger, feed, settings.data_dir),
-        judge=Judge(settings, Windows()),
+        intake=Intake(settings, ledger, feed, settings.data_dir, Embeddings(settings.models, encoders, is_patient=True)),
+        judge=Judge(settings, Windows(), References(encoders, settings.data_dir, is_patient=True)),
         runs=cast("Any", listed),  # stand-ins with the methods that the pipeline calls
         outbox=cast("Any", Undelivered(ledger)),
         aliases=cast("Any", SeenVersions(ledger, traffic)),

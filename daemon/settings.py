@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from daemon.settings_encoder import SUFFIX, EncoderSettings
 from daemon.settings_executor import ExecutorSettings
 from daemon.settings_monitors import Metric, Monitors
 from daemon.settings_part import Name, Part, Positive, Ratio, Word
@@ -37,6 +38,8 @@ class ColumnSettings(Part):
     """Least number that is in range (numeric). None = the reference's smallest, less `monitors.quality.range_tolerance` of its range."""
     maximum: float | None = None
     """Largest number that is in range (numeric); None likewise."""
+    encoder: EncoderSettings | None = None
+    """Of a text column: the service itself embeds a sample of its texts and watches the vectors too. None = only as text."""
 
     @model_validator(mode="after")
     def _is_range(self) -> ColumnSettings:
@@ -45,6 +48,8 @@ class ColumnSettings(Part):
             raise ValueError(f"minimum and maximum are of numeric columns, this is {self.kind}; remove them")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"minimum must not exceed maximum, got {self.minimum:g} and {self.maximum:g}")
+        if self.encoder is not None and self.kind is not ColumnKind.TEXT:
+            raise ValueError(f"an encoder embeds texts, this column is {self.kind}; remove it, or write `kind: text`")
         return self
 
 
@@ -169,6 +174,8 @@ class ModelSettings(Part):
     no judgement."""
     columns: dict[Word, ColumnSettings] = {}
     """Inputs and segments by name; `text: text` is short for `text: {kind: text}`."""
+    output_encoder: EncoderSettings | None = None
+    """Likewise of the texts that the model writes (text-generation). None = only as text."""
     sample_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Share of records kept, chosen by a hash of the id; all are counted."""
     labels_expected: bool = True
@@ -192,6 +199,11 @@ class ModelSettings(Part):
         else:
             kinds["output.text"] = ColumnKind.TEXT
         return kinds
+
+    def encoders(self) -> dict[str, EncoderSettings]:
+        """Subject of an embedding that the service makes -> by what. The texts are those of the subject without its `SUFFIX`."""
+        found = {f"{'segment' if c.protected else 'input'}.{name}{SUFFIX}": c.encoder for name, c in self.columns.items() if c.encoder}
+        return found | ({f"output.text{SUFFIX}": self.output_encoder} if self.output_encoder is not None else {})
 
     def metric(self) -> Metric:
         """What performance is judged by: the settings' choice, or the task's."""

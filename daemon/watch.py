@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
 from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.fairness import favourable
+from daemon.settings_encoder import SUFFIX
 from daemon.store import codec, states
 from daemon.store.reference import load_reference
 from detectors.fairness.groups import group_figures, named_groups, named_intersections
@@ -19,6 +20,9 @@ from detectors.sketches.counts import Counts
 from detectors.types import Kind, digest_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings
@@ -29,6 +33,15 @@ log = structlog.get_logger()
 
 BOUNDS = ("bound.parquet", "bound.ndjson")
 """The bound rows in an epoch's folder, by their form."""
+
+
+class Embedding(NamedTuple):
+    """Of an embedding that the service makes."""
+
+    key: str
+    """Of its detectors' states: those of other vectors are never used."""
+    sketches: str
+    """Its name among a window's sketches."""
 
 
 @dataclass
@@ -46,17 +59,45 @@ class Watch:
     steps: dict[tuple[str, str], int] = field(default_factory=dict)
     since: float = 0.0
     """Windows begin no earlier: records of before an absorbing are of another world."""
+    waiting: dict[str, str] = field(default_factory=dict)
+    """Subject of an embedding whose reference is not embedded yet -> why; its detectors say that, and begin with `begin`."""
+    embedded: dict[str, Embedding] = field(default_factory=dict)
+    """Subject of an embedding that has begun."""
+
+    def begin(self, tx: Connection, subject: str, vectors: NDArray[Any], fingerprint: str) -> None:
+        """The detectors of an embedding begin, or go on with the states that were made with the same encoder and vectors."""
+        self.reference = replace(self.reference, columns={**self.reference.columns, subject: vectors})
+        key = digest_of(self.key, subject, fingerprint, vectors.tobytes())
+        self.embedded[subject] = Embedding(key, f"{subject}@{fingerprint}")
+        del self.waiting[subject]
+        self._enter(tx, [d for d in self.detectors if d.subject == subject], key)
+
+    def _enter(self, tx: Connection, found: Iterable[Detector], key: str) -> None:
+        kept = states.load(tx, self.model.name, key)
+        for detector in found:
+            name = (detector.name, detector.subject)
+            fresh = detector.start(self.reference)
+            self.states[name] = _kept(self.model.name, detector, kept[name], fresh) if name in kept else fresh
+            self.steps[name] = kept[name][1] if name in kept else 0
 
     def fold(self, tx: Connection, increment: Increment) -> list[Verdict]:
         """Sequential detectors take the increment, each exactly once; the new states are part of the caller's transaction."""
         if not (increment.n or increment.pairs.n):
             return []
         found = [v for d in self.detectors if d.kind is Kind.ALARMS if (v := self._step(d, increment)) is not None]
-        states.save(tx, self.model.name, self.key, {k: (codec.encode(self.states[k]), self.steps[k]) for k in self.steps})
+        kept: dict[str, dict[tuple[str, str], tuple[bytes, int]]] = {}
+        for k in self.steps:
+            if k[1] not in self.waiting:
+                key = self.embedded[k[1]].key if k[1] in self.embedded else self.key
+                kept.setdefault(key, {})[k] = (codec.encode(self.states[k]), self.steps[k])
+        for key, some in kept.items():
+            states.save(tx, self.model.name, key, some)
         return found
 
     def look(self, window: Window) -> list[Verdict]:
-        """One-look detectors see the window; they have no state."""
+        """One-look detectors see the window; they have no state. Of embeddings it has those of the encoder that made the reference's."""
+        own = {subject: window.sketches[e.sketches] for subject, e in self.embedded.items() if e.sketches in window.sketches}
+        window = replace(window, sketches={**window.sketches, **own}) if own else window
         return [v for d in self.detectors if d.kind is Kind.INFORMS if (v := self._step(d, window)) is not None]
 
     def groups(self, window: Window) -> list[GroupFigure]:
@@ -80,6 +121,8 @@ class Watch:
         except Exception:  # a plug-in's bug; its state stays where it was
             log.exception("detector.failed", model=self.model.name, detector=detector.name, subject=detector.subject)
             return None
+        if detector.subject in self.waiting:
+            return replace(verdict, because=f"learning: {self.waiting[detector.subject]}")
         if detector.kind is Kind.ALARMS:
             self.states[key] = state
             self.steps[key] = self.steps.get(key, 0) + 1
@@ -92,18 +135,20 @@ def enter(tx: Connection, model: ModelSettings, version: str, epoch: int, refere
     key = key_of(model, version, epoch, reference)
     found = monitors(model, has_bound=reference.bound.n > 0, seen=reference.columns)
     watch = Watch(model=model, version=version, epoch=epoch, reference=reference, key=key, detectors=found)
-    kept = states.load(tx, model.name, key)
-    for detector in found:
-        name = (detector.name, detector.subject)
-        fresh = detector.start(reference)
-        watch.states[name] = _kept(model.name, detector, kept[name], fresh) if name in kept else fresh
-        watch.steps[name] = kept[name][1] if name in kept else 0
+    watch.waiting = dict.fromkeys(_embeddings(model, reference), "its reference has to be embedded")
+    watch._enter(tx, found, key)  # noqa: SLF001 (this function is the class's constructor)
     return watch
 
 
 def key_of(model: ModelSettings, version: str, epoch: int, reference: Reference) -> str:
     """Names the states of an epoch: those of another one are never used."""
-    return digest_of(model.name, version, str(epoch), reference.digest, model.monitors.model_dump_json())
+    # embeddings have a share of the rate of false alarms: with others, all shares are others
+    return digest_of(model.name, version, str(epoch), reference.digest, model.monitors.model_dump_json(), *_embeddings(model, reference))
+
+
+def _embeddings(model: ModelSettings, reference: Reference) -> list[str]:
+    """Subjects of the embeddings that the service makes, of texts that the reference has."""
+    return sorted(subject for subject in model.encoders() if subject.removesuffix(SUFFIX) in reference.columns)
 
 
 def files_of(model: ModelSettings, path: Path) -> tuple[Path, Path | None]:

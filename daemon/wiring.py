@@ -31,6 +31,9 @@ from daemon.operations import ByPerson
 from daemon.pipeline import Pipeline
 from daemon.show.api import create_api
 from daemon.store.disk import Disk
+from daemon.store.embed.encoders import Encoders
+from daemon.store.embed.panes import Embeddings
+from daemon.store.embed.references import References
 from daemon.store.hold import Hold
 from daemon.store.intake import Intake, spool_mark
 from daemon.store.ledger import Ledger
@@ -57,9 +60,11 @@ class Wired:
     ledger: Ledger
     spool: Spool
     sender: Sender
+    encoders: Encoders
 
     def close(self) -> None:
         """The port is closed and no tick runs: end the intake and the spool, let go what is on its way to people, then the ledger."""
+        self.encoders.close()
         self.pipeline.intake.close()
         self.spool.close()
         self.sender.close(_LAST_MESSAGES_S, time.time())
@@ -88,7 +93,8 @@ def build(settings: Settings) -> Wired:
         parse_labels=parse_labels,
         included=partial(included, salt=salts["sampling"]),
     )
-    intake = Intake(settings, ledger, feed, data_dir)
+    encoders = Encoders(settings.models)
+    intake = Intake(settings, ledger, feed, data_dir, Embeddings(settings.models, encoders))
     names = frozenset(m.name for m in settings.models)
     disk = Disk(data_dir, settings.disk)
     port = IngestPort(
@@ -98,16 +104,26 @@ def build(settings: Settings) -> Wired:
         refusal=disk.refusal,
         limits=Limits(max_body_bytes=settings.http.max_body_bytes, max_batch_n=settings.http.max_batch_n, future_s=settings.future_s),
     )
-    monitor = Monitor(port.counts, spool, intake, disk)
+    monitor = Monitor(port.counts, spool, intake, disk, encoders)
     keeper = Keeper(settings, ledger, disk, hold)
     sender = Sender(ledger=ledger, targets=targets_of(settings.notify.urls), retry_s=settings.notify.retry_h * 3600.0)
-    pipeline = _pipeline(settings, ledger, intake, monitor, keeper, sender=sender, split_salt=salts["split"])
+    pipeline = _pipeline(settings, ledger, intake, monitor, keeper, sender=sender, split_salt=salts["split"], encoders=encoders)
     api = create_api(ByPerson(pipeline), settings, ledger, ingest={"/v1/records": Record, "/v1/labels": Label})
-    return Wired(app=Ingest(port, otherwise=api), pipeline=pipeline, monitor=monitor, ledger=ledger, spool=spool, sender=sender)
+    return Wired(
+        app=Ingest(port, otherwise=api), pipeline=pipeline, monitor=monitor, ledger=ledger, spool=spool, sender=sender, encoders=encoders
+    )
 
 
 def _pipeline(
-    settings: Settings, ledger: Ledger, intake: Intake, monitor: Monitor, keeper: Keeper, *, sender: Sender, split_salt: bytes
+    settings: Settings,
+    ledger: Ledger,
+    intake: Intake,
+    monitor: Monitor,
+    keeper: Keeper,
+    *,
+    sender: Sender,
+    split_salt: bytes,
+    encoders: Encoders,
 ) -> Pipeline:
     """Decide and act."""
     executor = executor_of(settings)
@@ -119,7 +135,7 @@ def _pipeline(
     notify = Notify(ledger=ledger, targets=list(sender.targets), topics=settings.notify.on, url=settings.http.url)
     handlers = {"aliases": aliases.deliver, "notify": notify.deliver, "send": sender.deliver, "report": reporter.deliver}
     runs, outbox = Runs(ports, split_salt=split_salt), Deliverer(ledger=ledger, handlers=handlers)
-    judge = Judge(settings, Windows())
+    judge = Judge(settings, Windows(), References(encoders, settings.data_dir))
     monitor.watch(
         failures=(runs.failures, outbox.failures),
         alias_lag_s=aliases.lag_s,

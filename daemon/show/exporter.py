@@ -16,6 +16,7 @@ from daemon.decide.run import ENDED, State
 from daemon.show.metrics import METRICS, MetricType
 from daemon.store import delays
 from daemon.store.champions import Move, Stranger
+from daemon.store.embed.encoder import State as EncoderState
 from daemon.store.judgements import Judged
 from daemon.store.outbox import Sent, What
 from daemon.store.retention import Why
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric as Family
 
-    from daemon.show.views import Health, ModelView, Snapshot, VerdictView
+    from daemon.show.views import EncoderView, Health, ModelView, Snapshot, VerdictView
     from detectors.fairness.groups import GroupFigure
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -133,6 +134,8 @@ def _counted(model: str, counters: Mapping[str, Mapping[str, int]]) -> Iterator[
             yield f"read_{name}_total", (model,), counters["accepted"][name]
     for state, n in counters.get("joins", {}).items():
         yield "label_joins_total", (model, state), n
+    for told, n in counters.get("texts", {}).items():
+        yield "texts_total", (model, told), n
     if delays.COUNTER in counters:
         yield "label_delay_seconds", (model,), delays.cumulated(counters[delays.COUNTER])
 
@@ -242,8 +245,20 @@ def _health(health: Health) -> Iterator[Sample]:
     yield "acknowledged_labels_total", (), health.accepted_labels
     yield from _refused("records_total", health.rejected_records)
     yield from _refused("labels_total", health.rejected_labels)
+    for encoder in health.encoders:
+        yield from _encoder(encoder)
     for reason in Reason:
         yield "failures_total", (str(reason),), health.failures.get(str(reason), 0)
+
+
+def _encoder(encoder: EncoderView) -> Iterator[Sample]:
+    on = (encoder.model, encoder.subject)
+    for state in EncoderState:
+        yield "encoder_state", (*on, state.value), float(encoder.state == state)
+    yield "encoder_losses_total", on, encoder.lost_n
+    yield "encoder_cpu_seconds_total", on, encoder.cpu_s
+    yield "encoder_resident_bytes", on, encoder.rss_bytes
+    yield "encoder_texts_per_second", on, encoder.texts_per_s
 
 
 def _refused(name: str, by_reason: Mapping[str, int]) -> Iterator[Sample]:

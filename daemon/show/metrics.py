@@ -108,6 +108,19 @@ METRICS: tuple[Metric, ...] = (
     _gauge(
         "newest_record_timestamp_seconds", "End of the newest pane that has a record, sampled or not; absent before the first.", "model"
     ),
+    # texts that the service embeds itself
+    _counter(
+        "texts",
+        "Stored records by what became of their texts, each column with an encoder: embedded, sampled_out, no_text, no_vector, late, "
+        "unavailable, overload.",
+        "model",
+        "outcome",
+    ),
+    _gauge("encoder_state", "1 for what the encoder of a column is now: idle, starting, ready, down.", "model", "subject", "state"),
+    _counter("encoder_losses", "Processes of the encoder that died, hung or could not be started.", "model", "subject"),
+    _counter("encoder_cpu_seconds", "Processor time that the encoder took to embed.", "model", "subject"),
+    _gauge("encoder_resident_bytes", "The most that the encoder's process held.", "model", "subject"),
+    _gauge("encoder_texts_per_second", "How fast the encoder embeds; 0 = not known yet.", "model", "subject"),
     # decisions
     _counter("alarms", "Alarms: a detector went from quiet to alarm.", "model", "detector"),
     _counter("triggers", "Retrainings started, by what triggered them.", "model", "reason"),

@@ -19,6 +19,24 @@ LOG10_LIMIT = 1e6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderView:
+    """What makes the vectors of one column; columns with the same settings share one, and then all figures are of it."""
+
+    model: str
+    subject: str
+    """"input.text.embedding"."""
+    state: str
+    """`daemon.store.embed.encoder.State`."""
+    because: str
+    """Why it was lost last; empty = never."""
+    lost_n: int
+    """Processes that died, hung or could not be started, since the start of the service."""
+    texts_per_s: float
+    cpu_s: float
+    rss_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Health:
     """How the service itself is; filled in by the pipeline, without a look at the ledger."""
 
@@ -54,6 +72,8 @@ class Health:
     """True: records and labels are answered 503 until there is room."""
     kept_bytes: Mapping[str, int] = field(default_factory=dict)
     """Model -> bytes of all its files, as of the last look."""
+    encoders: Sequence[EncoderView] = ()
+    """One for each column that the service embeds."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """`retrain.types.Reason` -> failures (Transient and Permanent) met since the start of this process."""
 

@@ -93,6 +93,8 @@ class ClosedPane:
     indices: tuple[int, ...]
     """Of the buffers that it empties."""
     unsampled: tuple[tuple[bytes, float], ...]
+    told: Mapping[str, int] = field(default_factory=dict)
+    """`embed.panes.Told` -> records, of all columns with an encoder together."""
 
     @property
     def n_seen(self) -> int:

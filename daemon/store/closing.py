@@ -17,6 +17,7 @@ from daemon.store.joining import Joiner, Own, waited
 from daemon.store.pairing import Pairing
 from daemon.store.record_log import RecordLog, log_path
 from detectors.sketches.confusion import Confusion
+from detectors.sketches.fourier import Fourier
 from detectors.sketches.hits import Hits
 from detectors.sketches.judged import judge
 from detectors.sketches.records import RECORD
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from daemon.settings import ModelSettings
     from daemon.store.builder import Builder
+    from daemon.store.embed.panes import Embedded
     from daemon.store.pending import Buffer, HeldLabel, Pending
     from daemon.store.ports import SpooledRecord
 
@@ -49,10 +51,15 @@ class Closing:
         self._parts: list[Part] = []
         self._own: dict[bytes, Own] = {}
         self._fresh: list[Columns] = []  # columns of the champion's records, one dict a part
+        self._embedded: Sequence[Embedded] = ()
+        self._vectors: dict[str, list[NDArray[Any]]] = defaultdict(list)  # of the champion's texts, subject -> (n, d) a part
         self._wrong: Counter[str] = Counter()  # of the champion's records: values that do not read as their column's kind
 
-    def close(self, pending: Pending, index: int, late: Sequence[int], labels: Sequence[HeldLabel]) -> ClosedPane:
-        """Everything of pane `index`, of the late buffers before it, and of the labels that are due."""
+    def close(
+        self, pending: Pending, index: int, late: Sequence[int], labels: Sequence[HeldLabel], embedded: Sequence[Embedded] = ()
+    ) -> ClosedPane:
+        """Everything of pane `index`, of the late buffers before it, and of the labels that are due; `embedded`: vectors of its texts."""
+        self._embedded = embedded
         pane_s, model = self._model.monitors.pane_s, self._model
         indices = [i for i in (*late, index) if i in pending.buffers]
         self._repeated = pending.repeated[self._version]
@@ -73,6 +80,7 @@ class Closing:
             epoch=self._epoch,
             indices=tuple(indices),
             unsampled=tuple(unsampled),
+            told=sum((one.told for one in embedded), Counter()),
         )
 
     def _take(self, buffer: Buffer, start: float, *, needs_own: bool) -> None:
@@ -97,12 +105,25 @@ class Closing:
         if records:
             path = log_path(self._model.name, part.version, part.start, part.seq)
             built = self._builder.build(self._model.name, rows_of(records, part.ats), path)
-            part = replace(part, path=path, summary=summary_from_bytes(built.summary))
+            part = replace(part, path=path, summary={**summary_from_bytes(built.summary), **self._embed(part)})
             if part.version == self._version:
                 self._fresh.append(_since(built.columns, part.ats, self._since))
                 kept = np.asarray(part.ats) >= self._since  # (n,)
                 self._wrong.update({subject: int(kept[rows].sum()) for subject, rows in built.wrong.items()})
         self._parts.append(part)
+
+    def _embed(self, part: Part) -> dict[str, dict[str, Fourier]]:
+        """Sketches of the part's texts that were embedded; another encoder's have another name and never merge with these."""
+        found = {}
+        for one in self._embedded:
+            rows = [i for i, key in enumerate(part.keys) if key in one.vectors]
+            if not rows:
+                continue
+            found[f"{one.subject}@{one.fingerprint}"] = {"fourier": Fourier.of(np.stack([one.vectors[part.keys[i]] for i in rows]))}
+            own = [one.vectors[part.keys[i]] for i in rows if part.ats[i] >= self._since]
+            if own and part.version == self._version:
+                self._vectors[one.subject].append(np.stack(own))
+        return found
 
     def _count_ids(self, repeated: Mapping[str, int]) -> None:
         """How many ids came again, of all that came: with the first part of each version."""
@@ -142,7 +163,7 @@ class Closing:
     def _increment(self, index: int, joins: Sequence[Join]) -> Increment:
         """The champion's records of its epoch and pairs of its reign: others are stored only."""
         pane_s = self._model.monitors.pane_s
-        columns = concatenated(self._fresh)
+        columns = {**concatenated(self._fresh), **{subject: np.concatenate(parts) for subject, parts in self._vectors.items()}}
         mine = [j for j in joins if j.version == self._version and j.at >= self._answers_since]
         return Increment(
             start=datetime.fromtimestamp(index * pane_s, UTC),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings, Settings
+    from daemon.store.embed.panes import Embedded, Embeddings
     from daemon.store.ledger import Ledger
     from daemon.store.ports import Entry, Feed
 
@@ -62,9 +63,10 @@ class Pulled:
 class Intake:
     """One per service; used by the ticking thread only. Memory: the sampled records of the open panes, and 16 bytes of each other one."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, feed: Feed, data_dir: Path) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, feed: Feed, data_dir: Path, embeddings: Embeddings | None = None) -> None:
         self._models = {model.name: model for model in settings.models}
         self._builder = Builder(settings.models, data_dir)
+        self._embeddings = embeddings
         self._ledger, self._feed = ledger, feed
         self.log = RecordLog(data_dir)
         self._pending: dict[str, Pending] = {}
@@ -128,6 +130,7 @@ class Intake:
         commit_pane(tx, pane, now=pane.end + self._models[pane.model].monitors.watermark_s)
         count["records", "stored"] += pane.n
         count["records", "sampled_out"] += len(pane.unsampled)
+        count.update({("texts", told): n for told, n in pane.told.items()})
         for join in pane.joins:
             if join.is_new:
                 count["labels", "stored"] += 1
@@ -198,6 +201,8 @@ class Intake:
         self._commits = commits
         self._mark, self._fresh_from = marks.get("spool", Mark(0, 0)), marks.get("pulled", Mark(0, 0))
         self._counts.clear()
+        if self._embeddings is not None:
+            self._embeddings.forget()
         self._pending = {
             name: Pending(closed=newest_pane(tx, model), n_waiting=n_waiting(tx, name)) for name, model in self._models.items()
         }
@@ -255,13 +260,29 @@ class Intake:
     def _due(self, now: float, champions: Mapping[str, Reign]) -> Iterator[ClosedPane]:
         until = min(now, self._until)
         work = [(index, name, late) for name in self._pending for index, late in self._closable(self._models[name], until)]
+        waiting: set[str] = set()  # models whose next pane waits for its vectors: theirs stay in order
         for index, name, late in sorted(work):
             model, pending = self._models[name], self._pending[name]
+            embedded = self._embedded(name, index, late, is_first=name not in waiting)
+            if embedded is None:
+                waiting.add(name)
+                continue
             close_at = (index + 1) * model.monitors.pane_s + model.monitors.watermark_s
             labels = self._labels_due(pending, close_at, {i for i in (*late, index) if i in pending.buffers})
             with self._ledger.read() as tx:
-                pane = Closing(tx, model, self._builder, self.log, champions.get(name)).close(pending, index, late, labels)
+                pane = Closing(tx, model, self._builder, self.log, champions.get(name)).close(pending, index, late, labels, embedded)
             yield pane
+
+    def _embedded(self, name: str, index: int, late: tuple[int, ...], *, is_first: bool) -> tuple[Embedded, ...] | None:
+        """Vectors of a pane's texts; None: it waits for them, or for a pane before it. Nothing waits when memory is full."""
+        if self._embeddings is None:
+            return ()
+        buffers = [b for i in (*late, index) if (b := self._pending[name].buffers.get(i)) is not None]
+        if is_first:
+            return self._embeddings.of(name, index, buffers, may_wait=self._is_complete)
+        if self._embeddings.has_room(name):
+            self._embeddings.ask(name, index, buffers)
+        return None
 
     def _closable(self, model: ModelSettings, until: float) -> Iterator[tuple[int, tuple[int, ...]]]:
         """(pane index, late indices before it) of every pane that is due."""

@@ -64,6 +64,12 @@ BY_CHANCE = {
 """Owner of an expression that may have a sample in the scene or not -> why."""
 
 USED_ELSEWHERE = {
+    "retuned_texts_total": "for models with an encoder: docs/embeddings.md has the queries",
+    "retuned_encoder_state": "as above",
+    "retuned_encoder_losses_total": "as above",
+    "retuned_encoder_cpu_seconds_total": "as above",
+    "retuned_encoder_resident_bytes": "as above",
+    "retuned_encoder_texts_per_second": "as above",
     "retuned_incident_harm_state": "a word on the incident's own page; for an own alert on harm proven by labels",
     "retuned_incident_shift_state": "a word on the incident's own page; for an own route by kind of shift",
     "retuned_evidence_distance_ratio": "the figure's value once more (performance: 1 - value) for an own alert on a distance",

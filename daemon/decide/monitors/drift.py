@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.decide.monitors.rates import DELTA, alpha_per_pane
+from daemon.settings_encoder import SUFFIX
 from detectors.registry import build, detector_class
 from detectors.types import ColumnKind, Eats
 
@@ -28,8 +29,9 @@ def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
     if wanted is None:
         return []
     kinds = {s: k for s, k in model.subjects().items() if s in known}
+    kinds |= {s: ColumnKind.EMBEDDING for s in model.encoders() if s.removesuffix(SUFFIX) in kinds}
     if wanted.columns != "all":
-        kinds = {s: k for s, k in kinds.items() if s.split(".", 1)[1] in wanted.columns or s in wanted.columns}
+        kinds = {s: k for s, k in kinds.items() if {s, s.split(".", 1)[1], *_texts_of(s)} & {*wanted.columns}}
     together = _together(model, kinds)
     n = len(kinds) + bool(together)
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=n)
@@ -43,6 +45,12 @@ def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
     if together:
         alarming.append(build("domain_classifier", columns=together, alpha=alpha, delta=DELTA))
     return informing + alarming
+
+
+def _texts_of(subject: str) -> set[str]:
+    """Who names a text column means its embedding too."""
+    texts = subject.removesuffix(SUFFIX)
+    return set() if texts == subject else {texts, texts.split(".", 1)[1]}
 
 
 def _together(model: ModelSettings, kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:

@@ -1,0 +1,490 @@
+"""Texts that the service embeds: which of a pane, how long it waits, what is told of each, and how the encoder is looked after.
+
+The process is a stand-in here; tests/integration/test_encoder.py has the real one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pytest
+from msgspec import Raw
+
+from daemon.decide.monitors.all import monitors
+from daemon.settings import ModelSettings, Settings
+from daemon.settings_encoder import EncoderSettings
+from daemon.store.embed import encoder as of_encoder
+from daemon.store.embed.encoder import Encoder, Job, Priority, State
+from daemon.store.embed.encoders import Encoders
+from daemon.store.embed.panes import Embeddings, Told
+from daemon.store.embed.references import MOST_N, EmbeddedReference, References
+from daemon.store.embed.texts import LEAST_N, affordable, sample, sent, text_of
+from daemon.store.keys import key_of
+from daemon.store.ledger import Ledger
+from daemon.store.pending import Buffer
+from daemon.store.ports import Mark, SpooledRecord
+from daemon.watch import enter
+from detectors.sketches.fourier import Fourier
+from detectors.types import Increment, Outcome, Pairs, Window
+from retrain.encoder_wire import Answer, Hello
+from retrain.types import Permanent
+from tests.integration.conftest import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+SUBJECT = "input.text.embedding"
+D = 8
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def model(**encoder: Any) -> ModelSettings:
+    column = {"kind": "text", "encoder": {"model": "e", **encoder}}
+    return ModelSettings.model_validate({"name": "m", "task": "text-generation", "columns": {"text": column, "x": "numeric"}})
+
+
+def vector_of(text: str) -> np.ndarray[Any, Any]:
+    """A direction in a cone, as an encoder gives it: the same for the same text."""
+    seed = int.from_bytes(key_of(text)[:8], "big")
+    moved = 2.0 if text.startswith("other") else 0.0
+    return (np.random.default_rng(seed).normal(size=D) + 3.0 * (np.arange(D) == 0) + moved * (np.arange(D) == 1)).astype(np.float32)
+
+
+@dataclass
+class Fake:
+    """In place of the process: what it does is set by the test, for all of them together."""
+
+    settings: EncoderSettings
+    made: ClassVar[list[Fake]] = []
+    errors: ClassVar[list[Exception]] = []
+    """Raised by the next answers, one each."""
+    hellos: ClassVar[list[Hello]] = []
+    gate: ClassVar[threading.Event] = threading.Event()
+    speed: ClassVar[float] = 1000.0
+    is_alive: bool = True
+    pid: int = 1
+    asked: list[list[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        Fake.made.append(self)
+
+    def hello(self) -> Hello:
+        return Fake.hellos.pop(0) if Fake.hellos else Hello(fingerprint="f", dimensions=D, texts_per_s=Fake.speed)
+
+    def encode(self, texts: Sequence[str], dimensions: int) -> tuple[np.ndarray[Any, Any], Answer]:
+        self.asked.append(list(texts))
+        assert Fake.gate.wait(20)
+        if Fake.errors:
+            raise Fake.errors.pop(0)
+        made = np.stack([np.full(dimensions, np.nan) if t == "no vector" else vector_of(t) for t in texts]).astype(np.float32)
+        return made, Answer(vectors=b"", cpu_s=0.5, rss_bytes=7)
+
+    def kill(self) -> None:
+        Fake.gate.set()
+
+    def close(self) -> None:
+        self.is_alive = False
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    Fake.made, Fake.errors, Fake.hellos, Fake.speed = [], [], [], 1000.0
+    Fake.gate.set()
+    monkeypatch.setattr(of_encoder, "EncoderProcess", Fake)
+    monkeypatch.setattr(of_encoder, "_BACKOFF_S", (0.0,))
+
+
+@pytest.fixture
+def encoder() -> Iterator[Encoder]:
+    found = Encoder(EncoderSettings(model="e"))
+    yield found
+    found.close()
+
+
+def buffer(*texts: str | None, prefix: str = "r") -> Buffer:
+    found = Buffer(Mark(0, 0))
+    for i, text in enumerate(texts):
+        name = f"{prefix}{i}"
+        inputs = b"{}" if text is None else f'{{"text": "{text}"}}'.encode()
+        found.records.append(SpooledRecord(id=name, model="m", version="1", at=AT, output=Raw(b'{"text": "said"}'), inputs=Raw(inputs)))
+        found.keys.append(key_of(name))
+        found.ats.append(0.0)
+    return found
+
+
+# -- the sample
+
+
+def test_a_sample_is_of_the_smallest_hashes_whatever_the_texts_and_however_the_records_came() -> None:
+    held = buffer(*(f"text {i}" for i in range(300)))
+    found = sample([held], 20)
+    assert [key for key, _ in found] == sorted(held.keys)[:20]
+    turned = Buffer(Mark(0, 0), records=held.records[::-1], keys=held.keys[::-1])
+    assert sample([turned], 20) == found
+    assert sample([turned], 40)[:20] == found  # a smaller share is part of a larger one
+    assert len(sample([held], 1000)) == 300
+
+
+def test_every_record_is_in_the_sample_equally_often() -> None:
+    n = Counter[int]()
+    for stream in range(400):
+        held = buffer(*(str(i) for i in range(20)), prefix=f"{stream}-")
+        n.update(held.keys.index(key) for key, _ in sample([held], 5))
+    assert sum(n.values()) == 2000
+    assert sum((k - 100) ** 2 / 100 * 20 / 15 for k in (n[i] for i in range(20))) < 50.8  # chi-square with 19 degrees: P < 1e-4
+
+
+def test_a_slow_encoder_has_a_smaller_share_by_halves_and_never_fewer_than_the_least() -> None:
+    assert affordable(256, texts_per_s=0.0, pane_s=1.0, columns_n=1) == 256  # not known yet
+    assert affordable(256, texts_per_s=100.0, pane_s=60.0, columns_n=1) == 256
+    assert affordable(256, texts_per_s=100.0, pane_s=2.0, columns_n=1) == 64
+    assert affordable(256, texts_per_s=100.0, pane_s=2.0, columns_n=2) == 32
+    assert affordable(256, texts_per_s=0.01, pane_s=1.0, columns_n=1) == LEAST_N
+
+
+def test_texts_are_found_where_the_subject_says_and_cut_and_made_valid() -> None:
+    record = buffer("hello").records[0]
+    record = replace_record(record, segments=b'{"note": "from the segments", "n": 3}')
+    assert text_of(record, "input.text") == "hello"
+    assert text_of(record, "input.note") == "from the segments"
+    assert text_of(record, "segment.n") == "3"
+    assert text_of(record, "output.text") == "said"
+    assert text_of(record, "input.none") is None
+    assert sent(["a" * 1000, "\ud800b"], 8) == ["a" * 256, "?b"]
+
+
+def replace_record(record: SpooledRecord, **changed: bytes) -> SpooledRecord:
+    from msgspec.structs import replace as replaced
+
+    return replaced(record, **{name: Raw(value) for name, value in changed.items()})
+
+
+# -- the encoder
+
+
+def done(job: Job | None) -> Job:
+    assert job is not None
+    assert job.done.wait(20)
+    return job
+
+
+def test_texts_come_back_as_vectors_in_their_order_and_what_it_costs_is_known(encoder: Encoder) -> None:
+    assert encoder.state is State.IDLE
+    texts = [f"t{i}" for i in range(150)]
+    job = done(encoder.submit(texts, Priority.PANE))
+    assert job.vectors is not None
+    np.testing.assert_array_equal(job.vectors, np.stack([vector_of(t) for t in texts]))
+    assert [len(part) for part in Fake.made[0].asked] == [64, 64, 22]
+    assert (encoder.state, encoder.cpu_s, encoder.rss_bytes, encoder.lost_n) == (State.READY, 1.5, 7, 0)
+
+
+def test_panes_go_before_references(encoder: Encoder) -> None:
+    Fake.gate.clear()
+    first = encoder.submit(["first"], Priority.REFERENCE)
+    wait_for(lambda: Fake.made and Fake.made[0].asked, message="the first job at work")
+    jobs = [encoder.submit(["reference"], Priority.REFERENCE), encoder.submit(["pane"], Priority.PANE)]
+    Fake.gate.set()
+    for job in (first, *jobs):
+        done(job)
+    assert Fake.made[0].asked == [["first"], ["pane"], ["reference"]]
+
+
+def test_a_job_whose_process_dies_is_tried_once_more_and_given_up_when_it_takes_a_second_one_with_it(encoder: Encoder) -> None:
+    Fake.errors = [EOFError("the process was ended by signal 9 (SIGKILL)")]
+    assert done(encoder.submit(["a"], Priority.PANE)).vectors is not None
+    assert (len(Fake.made), encoder.lost_n, encoder.because) == (2, 1, "the process was ended by signal 9 (SIGKILL)")
+    Fake.errors = [EOFError("it died"), TimeoutError("the process gave no answer within 120 s")]
+    job = done(encoder.submit(["poison"], Priority.PANE))
+    assert job.vectors is None
+    assert job.failed == "the process gave no answer within 120 s"
+    assert done(encoder.submit(["b"], Priority.PANE)).vectors is not None  # the next one is not held against it
+    assert encoder.state is State.READY
+    assert [not made.is_alive for made in Fake.made[:-1]] == [True] * (len(Fake.made) - 1)
+
+
+def test_an_encoder_that_cannot_be_loaded_is_down_with_its_reason_and_comes_back_by_itself(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_encoder, "_BACKOFF_S", (0.3,))
+    Fake.hellos = [Hello(error="no *.safetensors")] * 2
+    job = done(encoder.submit(["a"], Priority.PANE))
+    assert (job.failed, encoder.state, encoder.because) == ("no *.safetensors", State.DOWN, "no *.safetensors")
+    wait_for(lambda: encoder.state is State.READY, message="the folder was mended")
+    assert done(encoder.submit(["a"], Priority.PANE)).vectors is not None
+
+
+def test_another_encoder_in_the_same_folder_is_not_mixed_with_the_first(encoder: Encoder) -> None:
+    done(encoder.submit(["a"], Priority.PANE))
+    Fake.errors = [EOFError("it died")]
+    Fake.hellos = [Hello(fingerprint="another", dimensions=D)]
+    job = done(encoder.submit(["b"], Priority.PANE))
+    assert job.vectors is None
+    assert "is not the encoder that it was" in job.failed
+    assert encoder.hello is not None
+    assert encoder.hello.fingerprint == "f"
+
+
+def test_too_many_jobs_are_refused_and_an_end_takes_no_time(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    Fake.gate.clear()
+    jobs = [encoder.submit([str(i)], Priority.PANE) for i in range(of_encoder.MOST_JOBS + 3)]
+    assert jobs[-1] is None
+    monkeypatch.setattr(of_encoder, "_JOIN_S", 20.0)
+    encoder.close()
+    assert encoder._thread is not None
+    assert not encoder._thread.is_alive()
+
+
+# -- panes
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Panes:
+    settings: ModelSettings
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.encoders = Encoders([self.settings])
+        self.encoder = self.encoders.of["m", SUBJECT]
+        self.embeddings = Embeddings([self.settings], self.encoders, clock=self.clock)
+
+    def ready(self, index: int, *buffers: Buffer) -> Any:
+        found = wait_for(lambda: self.embeddings.of("m", index, buffers, may_wait=True), seconds=20, message="the vectors")
+        return found[0]
+
+
+@pytest.fixture
+def panes() -> Iterator[Callable[..., Panes]]:
+    made: list[Panes] = []
+
+    def make(**encoder: Any) -> Panes:
+        made.append(Panes(model(**encoder)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.encoders.close()
+
+
+def test_a_pane_gets_the_vectors_of_its_sample_and_every_record_is_told_of_once(panes: Callable[..., Panes]) -> None:
+    held = buffer(*(f"t{i}" for i in range(30)), None, "no vector")
+    found = panes(most_n=32).ready(0, held)
+    assert found.told == {"embedded": 30, "no_text": 1, "no_vector": 1}
+    assert (found.subject, found.fingerprint, set(found.vectors)) == (SUBJECT, "f", set(held.keys[:30]))
+    np.testing.assert_array_equal(found.vectors[held.keys[3]], vector_of("t3"))
+    many = panes(most_n=16).ready(0, held, buffer("late", prefix="l"))
+    assert many.told.total() == 33
+    assert many.told["sampled_out"] == 17
+    assert set(many.vectors) <= {*sorted([*held.keys, key_of("l0")])[:16]}
+
+
+def test_the_same_pane_is_the_same_again_after_a_kill(panes: Callable[..., Panes]) -> None:
+    texts = [f"t{i}" for i in range(100)]
+    first, again = (panes(most_n=32).ready(7, buffer(*texts)) for _ in range(2))
+    assert first.told == again.told
+    assert {k: v.tobytes() for k, v in first.vectors.items()} == {k: v.tobytes() for k, v in again.vectors.items()}
+
+
+def test_a_pane_waits_for_its_vectors_up_to_a_bound_and_is_then_closed_without_them(panes: Callable[..., Panes]) -> None:
+    Fake.gate.clear()
+    one = panes(wait_s=30)
+    held = [buffer("a", "b", None)]
+    assert one.embeddings.of("m", 0, held, may_wait=True) is None
+    one.clock.now = 29.0
+    assert one.embeddings.of("m", 0, held, may_wait=True) is None
+    one.clock.now = 30.0
+    found = one.embeddings.of("m", 0, held, may_wait=True)
+    assert found is not None
+    assert (found[0].told[Told.LATE], found[0].told.total(), found[0].vectors) == (2, 3, {})
+    Fake.gate.set()
+
+
+def test_nothing_waits_when_memory_is_full_or_the_encoder_is_down(panes: Callable[..., Panes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_encoder, "_BACKOFF_S", (600.0,))
+    Fake.gate.clear()
+    one = panes()
+    found = one.embeddings.of("m", 0, [buffer("a")], may_wait=False)
+    assert found is not None
+    assert found[0].told[Told.LATE] == 1
+    Fake.gate.set()
+    broken = panes()
+    Fake.hellos = [Hello(error="broken")]
+    told = broken.ready(0, buffer("a", "b")).told
+    assert told[Told.UNAVAILABLE] == 2
+    assert broken.encoder.state is State.DOWN
+    (found_at_once,) = broken.embeddings.of("m", 1, [buffer("a")], may_wait=True) or ()
+    assert found_at_once.told == {"unavailable": 1}
+
+
+def test_a_few_panes_are_asked_for_ahead_of_their_turn(panes: Callable[..., Panes]) -> None:
+    one = panes()
+    for index in range(10):
+        if one.embeddings.has_room("m"):
+            one.embeddings.ask("m", index, [buffer(f"t{index}")])
+    assert len(one.embeddings._asked) == 4
+    assert one.ready(3, buffer("t3")).told == {"embedded": 1}
+    one.embeddings.forget()
+    assert one.embeddings.has_room("m")
+    assert one.embeddings.of("other", 0, [buffer("a")], may_wait=True) == ()
+
+
+def test_a_replay_waits_and_says_what_is_wrong_with_an_encoder() -> None:
+    settings = model()
+    encoders = Encoders([settings])
+    try:
+        patient = Embeddings([settings], encoders, is_patient=True)
+        (found,) = patient.of("m", 0, [buffer("a", "b")], may_wait=True) or ()
+        assert found.told == {"embedded": 2}
+        Fake.errors = [EOFError("it died")] * 2
+        with pytest.raises(Permanent, match="it died"):
+            patient.of("m", 1, [buffer("a")], may_wait=True)
+    finally:
+        encoders.close()
+
+
+# -- the reference, and the detectors that begin with it
+
+
+def reference_of(found: References, texts: Sequence[str | None]) -> EmbeddedReference:
+    said: list[str] = []
+
+    def ready() -> EmbeddedReference | None:
+        now = found.of("m", SUBJECT, texts)
+        if isinstance(now, str):
+            said.append(now)
+            return None
+        return now
+
+    made: EmbeddedReference = wait_for(ready, seconds=20, message="the reference")
+    assert all("its encoder is" in sentence for sentence in said)
+    return made
+
+
+def test_a_reference_is_embedded_once_and_kept_for_the_same_texts_and_encoder(tmp_path: Path) -> None:
+    texts = [*(f"t{i}" for i in range(100)), None]
+    encoders = Encoders([model()])
+    made = reference_of(References(encoders, tmp_path), texts)
+    np.testing.assert_array_equal(made.vectors, np.stack([vector_of(t) for t in texts if t]))
+    asked_n = sum(len(p) for m in Fake.made for p in m.asked)
+    again = reference_of(References(encoders, tmp_path), texts)
+    np.testing.assert_array_equal(again.vectors, made.vectors)
+    assert sum(len(p) for m in Fake.made for p in m.asked) == asked_n
+    (path,) = (tmp_path / "references" / "m").iterdir()
+    path.write_bytes(b"no archive")
+    np.testing.assert_array_equal(reference_of(References(encoders, tmp_path), texts).vectors, made.vectors)  # made anew
+    assert len(reference_of(References(encoders, tmp_path), [f"u{i}" for i in range(3 * MOST_N)]).vectors) == MOST_N
+    encoders.close()
+
+
+def test_texts_of_a_reference_that_end_every_process_are_left_out(tmp_path: Path) -> None:
+    encoders = Encoders([model()])
+    Fake.errors = [EOFError("it died")] * 2
+    made = reference_of(References(encoders, tmp_path), [f"t{i}" for i in range(70)])
+    assert np.flatnonzero(np.isnan(made.vectors[:, 0])).tolist() == list(range(64))
+    encoders.close()
+
+
+def _watch(ledger: Ledger, folder: Path, texts: Sequence[str]) -> Any:
+    path = folder / "reference.ndjson"
+    path.write_text("\n".join(f'{{"inputs": {{"text": "{t}", "x": {i}}}, "output": {{"text": "said"}}}}' for i, t in enumerate(texts)))
+    with ledger.begin() as tx:
+        return enter(tx, model(), "1", 1, path)
+
+
+def _step(watch: Any, ledger: Ledger, texts: Sequence[str]) -> Any:
+    columns = {"input.x": np.arange(len(texts), dtype=float), SUBJECT: np.stack([vector_of(t) for t in texts])}
+    with ledger.begin() as tx:
+        found = watch.fold(tx, Increment(start=AT, end=AT, columns=columns, pairs=Pairs.empty(), n=len(texts)))
+    (verdict,) = [v for v in found if v.subject == SUBJECT]
+    return verdict
+
+
+def test_detectors_of_an_embedding_learn_until_its_reference_is_there_and_go_on_after_a_restart(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path}/l.db")
+    ledger.migrate()
+    texts = [f"t{i}" for i in range(300)]
+    vectors = np.stack([vector_of(t) for t in texts])
+    watch = _watch(ledger, tmp_path, texts)
+    alphas = {(d.name, d.subject): getattr(d, "alpha", None) for d in watch.detectors}
+    verdict = _step(watch, ledger, texts[:50])
+    assert (verdict.outcome, verdict.because) == (Outcome.INSUFFICIENT, "learning: its reference has to be embedded")
+    others = {name: state for name, state in watch.states.items() if name[1] != SUBJECT}
+    with ledger.begin() as tx:
+        watch.begin(tx, SUBJECT, vectors, "f")
+    assert {(d.name, d.subject): getattr(d, "alpha", None) for d in watch.detectors} == alphas  # its share was kept for it
+    assert all(watch.states[name] is state for name, state in others.items())
+    for part in range(6):
+        verdict = _step(watch, ledger, [f"new {part} {i}" for i in range(40)])
+    assert (verdict.outcome, verdict.n) == (Outcome.OK, 200)
+    kept = watch.states["embedding_witness", SUBJECT]
+    for fingerprint, n in (("f", 240), ("another", 0)):
+        again = _watch(ledger, tmp_path, texts)
+        with ledger.begin() as tx:
+            again.begin(tx, SUBJECT, vectors, fingerprint)
+        assert again.states["embedding_witness", SUBJECT].n == n  # evidence of another encoder's vectors is never used
+    assert kept.n == 240
+    for part in range(4):
+        verdict = _step(watch, ledger, [f"other {part} {i}" for i in range(40)])
+    assert verdict.outcome is Outcome.ALARM
+    ledger.close()
+
+
+def test_sketches_of_another_encoders_vectors_are_not_looked_at(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path}/l.db")
+    ledger.migrate()
+    texts = [f"t{i}" for i in range(300)]
+    watch = _watch(ledger, tmp_path, texts)
+    with ledger.begin() as tx:
+        watch.begin(tx, SUBJECT, np.stack([vector_of(t) for t in texts]), "f")
+    panes_ = {
+        f"{SUBJECT}@{name}": [Fourier.of(np.stack([vector_of(f"{kind} {i}") for i in range(64 * k, 64 * k + 64)])) for k in range(8)]
+        for name, kind in (("f", "new"), ("another", "other"))
+    }
+    sketches = {name: {"fourier": sum_of(parts)} for name, parts in panes_.items()}
+    window = Window(model="m", version="1", start=AT, end=AT, n_seen=512, n=512, sketches=sketches, confusion=None)
+    found = {v.detector: v for v in watch.look(window) if v.subject == SUBJECT}
+    assert (found["mmd"].outcome, found["mmd"].n) == (Outcome.OK, 512)
+    turned = replace(window, sketches={f"{SUBJECT}@f": sketches[f"{SUBJECT}@another"]})
+    assert next(v for v in watch.look(turned) if v.subject == SUBJECT).outcome is Outcome.ALARM
+    ledger.close()
+
+
+def sum_of(parts: Sequence[Fourier]) -> Fourier:
+    found = Fourier()
+    for part in parts:
+        found = found.merge(part)
+    return found
+
+
+# -- settings
+
+
+def test_an_embedding_of_the_service_is_watched_for_drift_and_its_texts_for_quality() -> None:
+    names = {(d.name, d.subject) for d in monitors(model(), has_bound=False) if SUBJECT in d.subject}
+    assert names == {("mmd", SUBJECT), ("embedding_witness", SUBJECT)}
+    chosen = Settings.model_validate({"models": [model().model_dump() | {"monitors": {"drift": {"columns": ["text"]}}}]}).models[0]
+    assert {d.subject for d in monitors(chosen, has_bound=False) if d.name.endswith("_witness")} == {"input.text", "output.text", SUBJECT}
+    said = ModelSettings.model_validate({"name": "m", "task": "text-generation", "output_encoder": {"model": "e"}})
+    assert "output.text.embedding" in {d.subject for d in monitors(said, has_bound=False)}
+
+
+def test_columns_with_the_same_encoder_share_one_process() -> None:
+    column = {"kind": "text", "encoder": {"model": "e"}}
+    two = ModelSettings.model_validate({"name": "m", "task": "text-generation", "columns": {"a": column, "b": column}})
+    encoders = Encoders([two])
+    assert len(set(map(id, encoders.of.values()))) == 1
+    assert encoders.of["m", "input.a.embedding"].columns_n == 2
+    encoders.close()
