@@ -12,11 +12,10 @@ from detectors.registry import register
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
 from detectors.sequential.kernel_witness import KernelWitness, learn_witness, shares_of_columns
 from detectors.sequential.purse import Purse
-from detectors.sequential.recent import latest
-from detectors.sequential.row_bets import LEAST_N, PANE_N, Wealth, bet, halves, latest_rows, no_wealth
+from detectors.sequential.row_bets import PANE_N, bet, halves, latest_rows
 from detectors.sequential.table import CodedRows, Coding, coding_of, encode, features
-from detectors.sequential.witness import excess
-from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
+from detectors.sequential.wager import LEAST_N, Wealth, no_wealth, said, why_not_yet
+from detectors.types import Eats, EDetectorValue, Increment, Kind, Reference, Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,36 +136,19 @@ class DomainClassifier:
         wealth = bet(before, witness, hold=hold, new=new, alpha=self.alpha, delta=self.delta, learnt_n=state.learnt_n)
         is_alarm = is_reached(log10_mean(wealth.log_m), self.alpha)
         shares = shares_of_columns(witness, hold, new[:_BLAMED_ROWS_N], owners) if is_alarm else np.empty(0)
-        return replace(state, log_m=wealth.log_m, recent=wealth.recent, purse=wealth.purse, shares=shares)
+        return replace(state, **wealth._asdict(), shares=shares)
 
     def _verdict(self, state: TableState, subjects: list[str]) -> Verdict:
-        log10_e = log10_mean(state.log_m) if state.recent.any() else 0.0
-        is_alarm = is_reached(log10_e, self.alpha)
-        n, sums = latest(state.recent, is_alarm=is_alarm)
-        value, low, high, figures = excess(n, sums)
-        if n == 0:
-            outcome, because = Outcome.INSUFFICIENT, self._why_not_yet(state)
-        elif is_alarm:
-            outcome, because = Outcome.ALARM, f"the columns together differ from the reference, {_blame(subjects, state.shares)}: {figures}"
-        else:
-            outcome, because = Outcome.OK, f"no evidence that the columns together differ from the reference: {figures}"
-        return Verdict(
+        known_n = len(state.learn) + len(state.hold)
+        return said(
+            Wealth(state.log_m, state.recent, state.purse),
             detector=self.name,
             subject=self.subject,
-            outcome=outcome,
-            evidence=EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=self.delta),
-            value=value,
-            low=low,
-            high=high,
-            n=n,
-            because=because,
+            alpha=self.alpha,
+            delta=self.delta,
+            moved=f"the columns together differ from the reference{_blame(subjects, state.shares)}",
+            not_yet=why_not_yet(known_n=known_n, min_n=self.min_n, seen_n=state.n, rows="rows", learner="classifier"),
         )
-
-    def _why_not_yet(self, state: TableState) -> str:
-        n = len(state.learn) + len(state.hold)
-        if n < self.min_n:
-            return f"the reference has {n} rows of these columns, {self.min_n} are needed"
-        return f"{state.n} production rows so far; the classifier learns from the first {LEAST_N}, then bets on the next pane"
 
 
 @lru_cache(maxsize=4)
@@ -176,6 +158,8 @@ def _learnt(learn: CodedRows, pool: CodedRows) -> KernelWitness:
 
 
 def _blame(subjects: list[str], shares: Floats) -> str:
-    """Columns with a tenth of the difference and more: "most by input.age (62 %), input.channel (20 %)"."""
+    """Columns with a tenth of the difference and more: ", most by input.age (62 %), input.channel (20 %)"; nothing without an alarm."""
+    if not len(shares):
+        return ""
     order = [j for j in np.argsort(-shares, kind="stable")[:_NAMED_N] if shares[j] >= _NAMED_SHARE]
-    return "most by " + ", ".join(f"{subjects[j]} ({shares[j]:.0%})" for j in order) if order else "by many columns, each a little"
+    return ", most by " + ", ".join(f"{subjects[j]} ({shares[j]:.0%})" for j in order) if order else ", by many columns, each a little"

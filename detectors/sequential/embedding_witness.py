@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from detectors.registry import register
-from detectors.sequential.bets import check_rates, is_reached, log10_mean
+from detectors.sequential.bets import check_rates
 from detectors.sequential.kernel_witness import KernelWitness, learn_witness
 from detectors.sequential.purse import Purse, e_value_of
-from detectors.sequential.recent import latest
-from detectors.sequential.row_bets import LEAST_N, PANE_N, Wealth, bet, halves, latest_rows, no_wealth
-from detectors.sequential.witness import excess
-from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
+from detectors.sequential.row_bets import PANE_N, bet, halves, latest_rows
+from detectors.sequential.wager import LEAST_N, Wealth, no_wealth, said, why_not_yet
+from detectors.types import Eats, EDetectorValue, Increment, Kind, Reference, Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,34 +112,20 @@ class EmbeddingWitness:
                 wealth = bet(
                     before, witness, hold=hold, new=new.astype(np.float64), alpha=self.alpha, delta=self.delta, learnt_n=state.learnt_n
                 )
-                state = replace(state, log_m=wealth.log_m, recent=wealth.recent, purse=wealth.purse)
+                state = replace(state, **wealth._asdict())
             state = replace(state, fresh=latest_rows(state.fresh, new), n=state.n + len(new))
         return state, self._verdict(state)
 
     def _verdict(self, state: EmbeddingState) -> Verdict:
-        log10_e = log10_mean(state.log_m) if state.recent.any() else 0.0
-        is_alarm = is_reached(log10_e, self.alpha)
-        n, sums = latest(state.recent, is_alarm=is_alarm)
-        value, low, high, figures = excess(n, sums)
-        if n == 0:
-            known = len(state.learn) + len(state.hold)
-            few = f"the reference has {known} vectors, {self.min_n} are needed"
-            soon = f"{state.n} production vectors so far; the witness learns from the first {LEAST_N}, then bets on the next pane"
-            outcome, because = Outcome.INSUFFICIENT, few if known < self.min_n else soon
-        elif is_alarm:
-            outcome, because = Outcome.ALARM, f"embeddings differ from the reference: {figures}"
-        else:
-            outcome, because = Outcome.OK, f"no evidence that embeddings differ from the reference: {figures}"
-        return Verdict(
+        known_n = len(state.learn) + len(state.hold)
+        return said(
+            Wealth(state.log_m, state.recent, state.purse),
             detector=self.name,
             subject=self.subject,
-            outcome=outcome,
-            evidence=EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=self.delta),
-            value=value,
-            low=low,
-            high=high,
-            n=n,
-            because=because,
+            alpha=self.alpha,
+            delta=self.delta,
+            moved="embeddings differ from the reference",
+            not_yet=why_not_yet(known_n=known_n, min_n=self.min_n, seen_n=state.n, rows="vectors"),
             e_value=e_value_of(state.purse),
         )
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from detectors.registry import register
-from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, log_raise, restart
-from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
-from detectors.sequential.recent import add_sums, latest, no_sums
+from detectors.sequential.bets import check_rates
+from detectors.sequential.purse import Purse, e_value_of
 from detectors.sequential.text_features import Texts, hash_texts, join, no_texts
-from detectors.sequential.witness import POOLS_N, WITNESSES_N, excess, witness_hits
-from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
+from detectors.sequential.wager import LEAST_N, Wealth, no_wealth, said, share_of_delta, wager, why_not_yet
+from detectors.sequential.witness import POOLS_N, witness_hits
+from detectors.types import Eats, EDetectorValue, Increment, Kind, Reference, Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _LEARN_N, _HOLD_N = 512, 1536
-_LEAST_N = 32
 _PANE_N = 4000
-_STAKES = np.array([0.1, 0.3, 0.6])
-_BETS_N = WITNESSES_N * len(_STAKES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +45,9 @@ class WitnessState:
     """How often it learned anew: the k of delta_k."""
     n: int = 0
     """Production texts so far."""
-    log_m: Floats = field(default_factory=lambda: np.full(_BETS_N, NOTHING))
-    recent: Floats = field(default_factory=lambda: no_sums(3 * WITNESSES_N))
-    purse: Purse = field(default_factory=lambda: full_purse(_BETS_N))
+    log_m: Floats = field(default_factory=lambda: no_wealth().log_m)
+    recent: Floats = field(default_factory=lambda: no_wealth().recent)
+    purse: Purse = field(default_factory=lambda: no_wealth().purse)
 
 
 @register("text_witness")
@@ -114,7 +111,7 @@ class TextWitness:
         if len(values) and self._has_reference(state):
             state = _learn_anew(state)
             texts = hash_texts(values[:_PANE_N])
-            if len(state.pool_sizes) >= _LEAST_N:
+            if len(state.pool_sizes) >= LEAST_N:
                 state = self._bet(state, texts)
             fresh = join(Texts(state.fresh_ids, state.fresh_sizes), texts, last_n=POOLS_N[-1])
             state = replace(state, fresh_ids=fresh.ids, fresh_sizes=fresh.sizes, n=state.n + texts.n)
@@ -124,53 +121,30 @@ class TextWitness:
         return len(state.learn_sizes) + len(state.hold_sizes) >= self.min_n
 
     def _bet(self, state: WitnessState, texts: Texts) -> WitnessState:
-        delta_k = 6.0 * self.delta / (math.pi**2 * state.learnt_n**2)
         pool = Texts(state.pool_ids, state.pool_sizes)
         learn, hold = Texts(state.learn_ids, state.learn_sizes), Texts(state.hold_ids, state.hold_sizes)
-        found = witness_hits(learn=learn, pool=pool, hold=hold, new=texts, delta=delta_k)
-        is_open = (found.bound < 1.0)[:, None]  # a bound of 1 leaves nothing to bet on
-        bound = np.where(is_open, found.bound[:, None], 0.5)
-        log_bets = np.where(is_open, log_raise(texts.n, found.hits[:, None], bound, bound + _STAKES * (1.0 - bound)), 0.0)
-        log_m = restart(state.log_m, log_bets.ravel(), alpha=self.alpha)
-        sums = np.concatenate([found.hits, texts.n * found.expected, texts.n * found.bound])
-        recent = add_sums(state.recent, texts.n, sums, log10_e=log10_mean(log_m), alpha=self.alpha)
-        return replace(state, log_m=log_m, recent=recent, purse=spend(state.purse, log_bets.ravel()))
+        found = witness_hits(learn=learn, pool=pool, hold=hold, new=texts, delta=share_of_delta(self.delta, state.learnt_n))
+        wealth = wager(Wealth(state.log_m, state.recent, state.purse), found, texts.n, alpha=self.alpha)
+        return replace(state, **wealth._asdict())
 
     def _verdict(self, state: WitnessState) -> Verdict:
-        log10_e = log10_mean(state.log_m) if state.recent.any() else 0.0
-        is_alarm = is_reached(log10_e, self.alpha)
-        n, sums = latest(state.recent, is_alarm=is_alarm)
-        value, low, high, figures = excess(n, sums)
-        if n == 0:
-            outcome, because = Outcome.INSUFFICIENT, self._why_not_yet(state)
-        elif is_alarm:
-            outcome, because = Outcome.ALARM, f"texts differ from the reference: {figures}"
-        else:
-            outcome, because = Outcome.OK, f"no evidence that texts differ from the reference: {figures}"
-        return Verdict(
+        known_n = len(state.learn_sizes) + len(state.hold_sizes)
+        return said(
+            Wealth(state.log_m, state.recent, state.purse),
             detector=self.name,
             subject=self.subject,
-            outcome=outcome,
-            evidence=EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=self.delta),
-            value=value,
-            low=low,
-            high=high,
-            n=n,
-            because=because,
+            alpha=self.alpha,
+            delta=self.delta,
+            moved="texts differ from the reference",
+            not_yet=why_not_yet(known_n=known_n, min_n=self.min_n, seen_n=state.n, rows="texts"),
             e_value=e_value_of(state.purse),
         )
-
-    def _why_not_yet(self, state: WitnessState) -> str:
-        n = len(state.learn_sizes) + len(state.hold_sizes)
-        if n < self.min_n:
-            return f"the reference has {n} texts, {self.min_n} are needed"
-        return f"{state.n} production texts so far; the witness learns from the first {_LEAST_N}, then bets on the next pane"
 
 
 def _learn_anew(state: WitnessState) -> WitnessState:
     """The pool takes in what came since, once that is worth a new witness."""
     fresh = Texts(state.fresh_ids, state.fresh_sizes)
-    if fresh.n < _LEAST_N:
+    if fresh.n < LEAST_N:
         return state
     pool = join(Texts(state.pool_ids, state.pool_sizes), fresh, last_n=POOLS_N[-1])
     none = no_texts()
