@@ -24,7 +24,7 @@ MODEL, PANE_S, PER_PANE = "shop", 60.0, 150
 ADA = {"by": "ada", "because": "the new shop is open"}
 
 
-def settings(folder: Path, **more: Any) -> Settings:
+def settings(folder: Path, *, has_quality: bool = False, **more: Any) -> Settings:
     """One model with a reference of 600 rows, whose answers are right in 19 of 20."""
     rng = np.random.default_rng(1)
     rows = [row(rng, f"ref{i}", 0.0, x=0.0, p_wrong=0.05) for i in range(600)]
@@ -38,7 +38,7 @@ def settings(folder: Path, **more: Any) -> Settings:
         "monitors": {
             "pane_s": PANE_S,
             "watermark_s": 5.0,
-            "quality": None,
+            "quality": {"mean_days_between_false_alarms": 1} if has_quality else None,
             "drift": {"mean_days_between_false_alarms": 1, "together": False},
             "performance": {"metric": "accuracy", "mean_days_between_false_alarms": 1},
         },
@@ -82,14 +82,14 @@ class World:
         self.http = TestClient(self.api, base_url="http://127.0.0.1:8420", follow_redirects=False)
         self.door = TestClient(self.wired.app, base_url="http://127.0.0.1:8420")
 
-    def send(self, panes: int, *, x: float = 0.0, p_wrong: float = 0.03, labels: str = "now", without: str = "") -> None:
-        """Some panes of traffic, one tick after each; labels: now | late (held back) | none; `without`: an input."""
+    def send(self, panes: int, *, x: float = 0.0, p_wrong: float = 0.03, labels: str = "now", **inputs: object) -> None:
+        """Some panes of traffic, one tick after each; labels: now | late (held back) | none; `inputs`: of every record."""
         for _ in range(panes):
             ats = [self.now + i * PANE_S / PER_PANE for i in range(PER_PANE)]
             made = [row(self.rng, f"r{self.n + i}", at, x=x, p_wrong=p_wrong) for i, at in enumerate(ats)]
             self.n += PER_PANE
             for record, _ in made:
-                record["inputs"].pop(without, None)
+                record["inputs"].update(inputs)
             self._post("records", [{**record, "version": self.version} for record, _ in made])
             told = [{"id": r["id"], "model": MODEL, "at": r["at"], "label": truth, "source": "agent"} for r, truth in made]
             if labels == "now":

@@ -147,7 +147,7 @@ def test_what_is_not_proven_is_absorbed_only_by_force_and_too_few_records_never(
 def test_a_column_that_no_record_has_any_more_is_let_go_only_by_force_and_is_back_after_undoing(world: World) -> None:
     world.send(2)
     while (found := world.incident()) is None or (found.diagnosis or {}).get("harm") != "benign" or world.now - found.opened_at < 180.0:
-        world.send(1, x=2.0, without="channel")
+        world.send(1, x=2.0, channel=None)
     _refused(world.http.post(ABSORB, json=ADA), 409, "no record since then has input.channel")
     world.http.post(ABSORB, json={**ADA, "force": True}).raise_for_status()
     newest = world.http.get(f"/v1/models/{MODEL}").json()["events"]
@@ -175,6 +175,21 @@ def test_a_learnt_reference_without_bound_rows_is_absorbed_by_force_and_comes_ba
     assert {p.name for p in (world.settings.data_dir / str(world.epoch().reference_path)).iterdir()} == {"records.parquet"}
     world.http.post(UNDO, json={"by": "ada"}).raise_for_status()
     assert (world.epoch().reference_path, world.epoch().reference_digest) == (learnt.reference_path, learnt.reference_digest)
+    world.close()
+
+
+def test_what_comes_as_damage_is_absorbed_by_force_and_is_no_damage_then(tmp_path: Path) -> None:
+    world = World(settings(tmp_path, has_quality=True))
+    world.send(2)
+    assert world.incident() is None
+    world.send(5, channel="kiosk")
+    incident = world.incident()
+    assert incident is not None
+    assert "unseen_category_rise:input.channel" in incident.subjects
+    _refused(world.http.post(ABSORB, json=ADA), 409, "data come damaged")
+    world.http.post(ABSORB, json={**ADA, "force": True}).raise_for_status()
+    world.send(4, channel="kiosk")
+    assert world.incident() is None
     world.close()
 
 
