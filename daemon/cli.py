@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from daemon.client import Client
+    from daemon.recorded import Recorded
     from daemon.settings import Settings
 
 app = typer.Typer(
@@ -94,16 +95,43 @@ def check(
     *,
     file: Annotated[Path | None, typer.Argument(help="The settings file; the same as --config.", show_default=False)] = None,
     config: Config = _DEFAULT,
+    records: Annotated[
+        Path | None,
+        typer.Option("--records", help="Recorded traffic as for `retuned replay`: its rate, and any rhythm.", show_default=False),
+    ] = None,
+    labels: Annotated[Path | None, typer.Option("--labels", help="With --records: its labels, for their rate.", show_default=False)] = None,
+    from_ledger: Annotated[bool, typer.Option("--ledger", help="The same from what the service has recorded itself.")] = False,
     per_day: Annotated[
         int | None,
-        typer.Option("--per-day", min=1, help="Records a day: say which shift is soon seen.", show_default=False),
+        typer.Option("--per-day", min=1, help="Records a day, where none are recorded: say which shift is soon seen.", show_default=False),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Validate the settings; say what will be watched, how often it will be wrong, and what it costs."""
+    """Validate the settings; say what will be watched, how often it will be wrong, what it costs; of recorded traffic, any rhythm."""
+    _one_thread()
     settings = _settings(file or config)
     from daemon.watched import show_watched  # noqa: PLC0415 (start-up time of every other command)
 
-    show_watched(settings, file or config, per_day=per_day)
+    with _told():
+        found = _recorded(settings, records, labels, from_ledger=from_ledger)
+        show_watched(settings, file or config, per_day=per_day, recorded=found, as_json=as_json)
+
+
+def _recorded(settings: Settings, records: Path | None, labels: Path | None, *, from_ledger: bool) -> dict[str, Recorded]:
+    """Model -> its recorded traffic; none where nobody asked for it."""
+    from daemon.recorded import recorded_in_files, recorded_in_log  # noqa: PLC0415 (start-up time of every other command)
+
+    if records is not None and from_ledger:
+        raise typer.BadParameter("give --records or --ledger, not both", param_hint="--ledger")
+    if records is not None:
+        return recorded_in_files(settings, records, labels)
+    if labels is not None:
+        raise typer.BadParameter("comes with --records", param_hint="--labels")
+    if not from_ledger:
+        return {}
+    from daemon.wiring import ledger_url  # noqa: PLC0415
+
+    return recorded_in_log(settings, ledger_url(settings))
 
 
 @app.command()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from daemon.store import epochs, rows
 from detectors.types import digest_of
 from retrain.dataset.rows import write_rows
@@ -35,15 +33,13 @@ def learn(tx: Connection, model: ModelSettings, epoch: Epoch, data_dir: Path, no
         return path
     if now - epoch.started_at < wanted.learn_days * _DAY_S:
         return None
-    found = [
-        read(tx, data_dir, model.name, since=epoch.started_at, version=epoch.version, limit=wanted.max_n)
-        for read in (rows.labelled, rows.unlabelled)
-    ]
-    table = pa.concat_tables(found)
+    table = rows.sampled(
+        tx, data_dir, model.name, since=epoch.started_at, until=now, version=epoch.version, limit=wanted.max_n, most_files=rows.ALL_FILES
+    )
     if table.num_rows < wanted.learn_n:
         return None
     folder = data_dir / "references" / model.name / f"epoch-{epoch.epoch}"
-    write_rows(folder / "records.parquet", table.slice(0, wanted.max_n))
+    write_rows(folder / "records.parquet", table)
     path = str(folder.relative_to(data_dir))
     epochs.pin_reference(tx, model.name, epoch.epoch, path=path, digest=digest_of(*table["id"].to_pylist()), now=now)
     return path

@@ -13,6 +13,7 @@ from daemon.settings_encoder import SUFFIX, EncoderSettings
 from daemon.settings_executor import ExecutorSettings
 from daemon.settings_monitors import Metric, Monitors
 from daemon.settings_part import Name, Part, Positive, Ratio, Word
+from detectors.rhythm import Rhythm
 from detectors.types import ColumnKind
 
 
@@ -69,6 +70,9 @@ class ReferenceSettings(Part):
     """Learning goes on until at least so many records were seen; a shift is absorbed with no fewer."""
     max_n: int = Field(default=20_000, ge=100)
     """Rows kept of a larger reference (a uniform sample): bounds memory."""
+    rhythm: Rhythm = Rhythm.NONE
+    """none | hour_of_day | hour_of_week (UTC). With one, columns are compared with the reference rows of their own hour: where traffic has
+    a rhythm, without it every morning is an alarm. `retuned check --records` finds and proposes it. Rows need a time (`at`)."""
 
 
 class KeepSettings(Part):

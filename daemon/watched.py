@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import math
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,29 +12,48 @@ from rich.padding import Padding
 
 from daemon.act.send import is_understood, targets_of
 from daemon.decide.monitors.all import monitors
+from daemon.decide.monitors.rates import promised_days
 from daemon.settings_monitors import LOSSES
 from daemon.show.guard import is_loopback
-from daemon.watched_knob import knob_table, promise, soon_seen
+from daemon.watched_knob import alpha_of, knob_table, promise, soon_seen
+from daemon.watched_rhythm import as_data as rhythm_data
+from daemon.watched_rhythm import in_words, look_for_rhythm
 from detectors.types import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from daemon.recorded import Recorded
     from daemon.settings import ModelSettings, Settings
+    from daemon.watched_rhythm import Found
     from detectors.types import Detector
 
 _WIDTH = 140
 """Where the output is no terminal."""
 
 
-def show_watched(settings: Settings, file: Path, console: Console | None = None, *, per_day: int | None = None) -> None:
-    """Print it."""
+def show_watched(
+    settings: Settings,
+    file: Path,
+    console: Console | None = None,
+    *,
+    per_day: int | None = None,
+    recorded: Mapping[str, Recorded] | None = None,
+    as_json: bool = False,
+) -> None:
+    """Print it; `recorded`: traffic by model."""
+    found = {m.name: look_for_rhythm(m, recorded[m.name]) for m in settings.models if recorded and m.name in recorded}
     to = console or Console()
+    if as_json:
+        data = {"file": str(file), "models": [as_data(m, found.get(m.name), per_day) for m in settings.models]}
+        to.print_json(json.dumps(data, allow_nan=False), indent=2)
+        return
     if not to.is_terminal:
         to = Console(file=to.file, width=_WIDTH)
     to.print(f"{escape(str(file))}: valid. {len(settings.models)} model(s), data in {escape(str(settings.data_dir))}", highlight=False)
     for model in settings.models:
-        _show(to, model, per_day)
+        _show(to, model, found.get(model.name), per_day)
     if settings.executor.kind == "kubernetes":
         store = settings.executor.store
         where = store.url or f"claim {store.claim} at {store.mount}"
@@ -44,18 +65,43 @@ def show_watched(settings: Settings, file: Path, console: Console | None = None,
         to.print(f"Nobody can operate the service on {settings.http.host} without a token: set RETUNED_TOKEN.", highlight=False)
 
 
-def _show(to: Console, model: ModelSettings, per_day: int | None) -> None:
+def as_data(model: ModelSettings, found: Found | None, per_day: int | None) -> dict[str, Any]:
+    """What is shown of a model, for `--json`."""
+    detectors = monitors(model, has_bound=model.reference.bound is not None)
+    alarming = [d for d in detectors if d.kind is Kind.ALARMS]
+    pane_s = model.monitors.pane_s
+    promised = promised_days(alarming, pane_s=pane_s)
+    return {
+        "name": model.name,
+        "task": model.task,
+        "pane_s": pane_s,
+        "promised_days": promised if math.isfinite(promised) else None,
+        "alarms": [{"detector": d.name, "subject": d.subject, "alpha": alpha_of(d), "evidence": d.evidence.__name__} for d in alarming],
+        "informs": [{"detector": d.name, "subject": d.subject} for d in detectors if d.kind is Kind.INFORMS],
+        "soon_seen": soon_seen(alarming, model, per_day) if (per_day := _rate(found, per_day)) else None,
+        "mind": notes(model),
+        **(rhythm_data(found) if found is not None else {}),
+    }
+
+
+def _rate(found: Found | None, per_day: int | None) -> int | None:
+    """Records a day: as somebody said, or as recorded."""
+    return per_day if per_day is not None or found is None else max(1, round(found.traffic.per_day))
+
+
+def _show(to: Console, model: ModelSettings, recorded: Found | None, per_day: int | None) -> None:
     found = monitors(model, has_bound=model.reference.bound is not None)
     alarming = [d for d in found if d.kind is Kind.ALARMS]
     informing = [d for d in found if d.kind is Kind.INFORMS]
     to.print(f"\n[bold]{escape(model.name)}[/bold] ({model.task}), a pane of {model.monitors.pane_s:g} s", highlight=False)
     to.print(Padding(promise(alarming, model), (0, 0, 0, 2), expand=False), highlight=False)
     to.print(knob_table(model, has_bound=model.reference.bound is not None))
-    if per_day is not None and (seen := soon_seen(alarming, model, per_day)):
+    if (per_day := _rate(recorded, per_day)) is not None and (seen := soon_seen(alarming, model, per_day)):
         to.print(Padding(seen, (0, 0, 0, 2), expand=False), highlight=False)
     subjects = _subjects(informing)
     costs = {d.name: d.cost for d in found}
-    sections = {
+    rhythm = {"recorded": in_words(model, recorded)} if recorded is not None else {}
+    sections = rhythm | {
         "alarms": [f"{name}: {', '.join(on)}" for name, on in _subjects(alarming).items()],
         "informs": [f"{name}: {', '.join(on)}" for name, on in subjects.items()],
         "costs": [f"{name}: {cost}" for name, cost in costs.items()],

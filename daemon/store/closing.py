@@ -20,7 +20,7 @@ from detectors.sketches.confusion import Confusion
 from detectors.sketches.fourier import Fourier
 from detectors.sketches.hits import Hits
 from detectors.sketches.judged import judge
-from detectors.sketches.records import RECORD
+from detectors.sketches.records import AT, RECORD
 from detectors.sketches.summary import summary_from_bytes
 from detectors.types import Increment
 
@@ -107,7 +107,7 @@ class Closing:
             built = self._builder.build(self._model.name, rows_of(records, part.ats), path)
             part = replace(part, path=path, summary={**summary_from_bytes(built.summary), **self._embed(part)})
             if part.version == self._version:
-                self._fresh.append(_since(built.columns, part.ats, self._since))
+                self._fresh.append(_since({**built.columns, AT: np.asarray(part.ats, dtype=np.float64)}, part.ats, self._since))
                 kept = np.asarray(part.ats) >= self._since  # (n,)
                 self._wrong.update({subject: int(kept[rows].sum()) for subject, rows in built.wrong.items()})
         self._parts.append(part)

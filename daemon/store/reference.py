@@ -8,6 +8,7 @@ text), the log's own rows (`retrain.dataset.rows.SCHEMA`), and flat tables whose
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,9 @@ import pyarrow.parquet as pq
 
 from daemon.store.columns import Output, digests, numbers, score_matrix, vectors, wrong_rows
 from daemon.store.pairing import Pairing, Truth
+from detectors.rhythm import Rhythm
 from detectors.sketches.hits import Hits
-from detectors.sketches.records import CONTENT
+from detectors.sketches.records import AT, CONTENT
 from detectors.sketches.summary import summarise
 from detectors.types import ColumnKind, Pairs, Reference, digest_of
 from retrain.types import Permanent, Reason
@@ -50,9 +52,12 @@ def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> R
     for subject, kind in kinds.items():
         if not subject.startswith("output."):
             sketches[subject]["wrong"] = Hits(n=len(rows), k=len(wrong_rows(kind, _raw(rows, subject), columns[subject])))
+    ats = np.array([r["at"] for r in rows], dtype=np.float64)  # (n,)
     digest = _digest(columns, pairs)
-    contents = digests([json.dumps(row["inputs"], sort_keys=True).encode() for row in rows])
-    return Reference(columns={**columns, CONTENT: contents}, kinds=kinds, sketches=sketches, bound=pairs, digest=digest)
+    if model.reference.rhythm is not Rhythm.NONE:
+        digest = digest_of(digest, model.reference.rhythm, ats.tobytes())
+    contents = digests([json.dumps(row["inputs"], sort_keys=True, default=str).encode() for row in rows])
+    return Reference(columns={**columns, CONTENT: contents, AT: ats}, kinds=kinds, sketches=sketches, bound=pairs, digest=digest)
 
 
 def labelled_pairs(rows: Iterable[dict[str, Any]], model: ModelSettings) -> Pairs:
@@ -83,7 +88,7 @@ def _truth(row: dict[str, Any], task: str) -> Truth:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a Parquet or NDJSON file, brought to {inputs, segments, predicted, score, scores, value, text, label, judgement}."""
+    """Rows of a Parquet or NDJSON file, brought to {at, inputs, segments, predicted, score, scores, value, text, label, judgement}."""
     number = 0  # of the row being read, for the message
     try:
         for raw in _raw_rows(path):
@@ -111,7 +116,7 @@ def _raw_rows(path: Path) -> Iterator[dict[str, Any]]:
 def _normal(raw: dict[str, Any]) -> dict[str, Any]:
     if "inputs" not in raw:  # flat: every column may be an input
         inputs = {k: v for k, v in raw.items() if k not in _RESERVED}
-        said = {"text": None, "scores": None, "judgement": raw.get("judgement")}
+        said = {"at": _seconds(raw.get("at")), "text": None, "scores": None, "judgement": raw.get("judgement")}
         return {"inputs": inputs, "segments": {}, **said, **{k: raw.get(k) for k in _RESERVED}}
     output = _object(raw.get("output"))
     predicted = raw.get("predicted", output.get("label"))
@@ -120,6 +125,7 @@ def _normal(raw: dict[str, Any]) -> dict[str, Any]:
     if score is None and scores is not None:
         score = scores.get(predicted)
     return {
+        "at": _seconds(raw.get("at")),
         "inputs": _object(raw["inputs"]),
         "segments": _object(raw.get("segments")),
         "predicted": predicted,
@@ -130,6 +136,17 @@ def _normal(raw: dict[str, Any]) -> dict[str, Any]:
         "label": raw.get("label"),
         "judgement": raw.get("judgement"),
     }
+
+
+def _seconds(at: object) -> float:
+    """Since the epoch; NaN where there is no time, or none that reads as one. Without a zone it is UTC."""
+    try:
+        found = datetime.fromisoformat(at) if isinstance(at, str) else at
+    except ValueError:
+        return float("nan")
+    if isinstance(found, datetime):
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return float(found) if isinstance(found, int | float) else float("nan")
 
 
 def _object(value: object) -> dict[str, Any]:

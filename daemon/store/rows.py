@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 LIMIT_N = 100_000
 MOST_FILES, MOST_READ_N = 200, 500_000
 """Files and records that are read for a sample: some seconds."""
+ALL_FILES = 50_000
+"""Files that are read where every hour counts: five weeks of minutes; a minute or two."""
 _pane, _label = tables.pane, tables.label
 _LOGGED = ["id", "at", "version", "text", "inputs", "segments", "predicted", "score", "output"]
 
@@ -97,17 +99,26 @@ def unlabelled(
 
 
 def sampled(
-    tx: Connection, data_dir: Path, model: str, *, since: float, until: float, version: str, limit: int, most_read: int = MOST_READ_N
+    tx: Connection,
+    data_dir: Path,
+    model: str,
+    *,
+    since: float,
+    until: float,
+    version: str,
+    limit: int,
+    most_read: int = MOST_READ_N,
+    most_files: int | None = None,
 ) -> pa.Table:
     """At most `limit` sampled records with since <= at < until, spread evenly over that time, without labels; oldest first.
 
-    Of more than `MOST_FILES` files, or `most_read` records, every second, third, … file is read, and rows are drawn from those alone,
-    by a fixed seed. `Permanent(BAD_DATA)` when a file of the log is missing.
+    Of more than `most_files` (None = `MOST_FILES`) files, or `most_read` records, every second, third, … file is read, and rows are drawn
+    from those alone, by a fixed seed. `Permanent(BAD_DATA)` when a file of the log is missing.
     """
     query = _between(select(_pane.c.path, _pane.c.n).where(_pane.c.model == model, _pane.c.path.is_not(None)), since, until, version)
     files = tx.execute(query.order_by(_pane.c.start, _pane.c.id)).all()
     n = sum(row.n for row in files)
-    files = files[:: max(1, -(-len(files) // MOST_FILES), -(-n // most_read))]
+    files = files[:: max(1, -(-len(files) // (most_files or MOST_FILES)), -(-n // most_read))]
     ends = np.cumsum([0, *(row.n for row in files)])  # (files + 1,)
     chosen = np.sort(np.random.default_rng(0).choice(ends[-1], size=min(limit, int(ends[-1])), replace=False))
     found = []

@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from detectors.registry import register
+from detectors.rhythm import Rhythm, increment_by_hour, why_not_yet
 from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, restart
+from detectors.sequential.number_cells import NumberCells, cells_by_hour, ranked
 from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
-from detectors.sequential.ranks import (
-    BETS_N,
-    BINS_N,
-    log_rank_bets,
-    rank_counts,
-    rank_distance,
-    rank_uniforms,
-    reference_radius,
-)
+from detectors.sequential.ranks import BETS_N, BINS_N, log_rank_bets, rank_counts, rank_distance, rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
-from detectors.sequential.urn import Knots, cells_of, fixed_ranks, knots_of, urn_ranks
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -37,17 +30,12 @@ _WEIGHTS = np.concatenate([0.75 * SCORE_WEIGHTS, np.full(BETS_N, 0.25 / BETS_N)]
 class NumericState:
     """Cells between the reference's values (see `urn`), and the wealth of each bet."""
 
-    values: Floats
-    """Distinct values of the knots; missing is -inf."""
-    keys: Floats
-    gaps: Floats
-    """Weight of each cell in the reference."""
-    weights: Floats
-    """The same with all that came since."""
+    hours: tuple[NumberCells, ...]
+    """One for each hour of the rhythm; without one, one."""
     reference_n: int
-    radius: float
     log_m: Floats = field(default_factory=lambda: np.full(len(_WEIGHTS), NOTHING))
-    recent: Floats = field(default_factory=lambda: no_sums(BINS_N))
+    recent: Floats = field(default_factory=lambda: no_sums(BINS_N + 1))
+    """Ranks in each bin, and radii."""
     purse: Purse = field(default_factory=lambda: full_purse(len(_WEIGHTS)))
     step_n: int = 0
 
@@ -60,6 +48,7 @@ class ConformalNumeric:
     Exact ranks among reference and past (`urn`) are quick and need no radius; but a change that nobody acts on becomes their past. So a
     quarter of the stake is on ranks in the reference alone, less its radius: what is beyond that stays in alarm. A step is a pane that has
     records: M <- (M + 1) prod(bets) for each of 39 and 19 bets (location, spread, tails), alarm when their weighted mean reaches 1/alpha.
+    With a rhythm ranks are among the records of the same hour; hours of which the reference has no row are left out.
     """
 
     column: str
@@ -68,14 +57,18 @@ class ConformalNumeric:
     """1 / mean panes between false alarms."""
     delta: float = 0.01
     """Chance that the reference is further off than its radius; then the promise is void for the epoch."""
+    rhythm: Rhythm = Rhythm.NONE
+    """Which records are compared with each other."""
 
     name: ClassVar[str]
     kind: ClassVar[Kind] = Kind.ALARMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.NUMERIC})
     evidence: ClassVar[type[EDetectorValue]] = EDetectorValue
     guarantee: ClassVar[str] = "mean run length between false alarms of at least (1 - delta)/alpha panes with records"
-    assumption: ClassVar[str] = "reference rows are independent draws; given the past, a record has the reference's distribution"
-    cost: ClassVar[str] = "20 logarithms and 256 comparisons a record; state of at most 512 cells"
+    assumption: ClassVar[str] = (
+        "reference rows are independent draws; given the past, a record has the reference's distribution (with a rhythm: that of its hour)"
+    )
+    cost: ClassVar[str] = "20 logarithms and 256 comparisons a record; state of at most 512 cells (with a rhythm 4,096)"
     source: ClassVar[str] = "Vovk et al. 2021, Retrain or not retrain; Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532"
 
     def __post_init__(self) -> None:
@@ -94,37 +87,43 @@ class ConformalNumeric:
     def start(self, reference: Reference) -> NumericState:
         """The reference's cells; without values of the column every verdict is INSUFFICIENT."""
         values = _ordered(reference.columns.get(self.column, np.empty(0)))
-        n = len(values)
-        knots = knots_of(values) if n else Knots(np.empty(0), np.empty(0), np.empty(0))
-        radius = min(1.0, reference_radius(n, self.delta) + 1.0 / n) if n else 1.0
-        return NumericState(**knots._asdict(), weights=knots.gaps, reference_n=n, radius=radius)
+        hours = cells_by_hour(values, reference.columns, self.rhythm, self.delta)
+        return NumericState(hours=hours, reference_n=sum(cells.reference_n for cells in hours))
 
     def step(self, state: NumericState, data: Increment) -> tuple[NumericState, Verdict]:
         """One closed pane; one without records of the column is no step."""
         values = _ordered(data.columns.get(self.column, np.empty(0)))
-        if len(values) and state.reference_n:
-            for_rank, for_tie = rank_uniforms(data.start, state.step_n, len(values))
-            cells = cells_of(state.values, state.keys, values, for_tie)
-            exact, weights = urn_ranks(state.weights, cells, for_rank)
-            fixed = fixed_ranks(state.gaps, cells, for_rank)
-            log_bets = np.concatenate([log_score_bets(exact), log_rank_bets(fixed, state.radius)])
-            log_m = restart(state.log_m, log_bets, alpha=self.alpha)
-            log10_e = log10_mean(log_m, _WEIGHTS)
-            recent = add_sums(state.recent, len(values), rank_counts(fixed), log10_e=log10_e, alpha=self.alpha)
-            purse = spend(state.purse, log_bets)
-            state = replace(state, weights=weights, log_m=log_m, recent=recent, purse=purse, step_n=state.step_n + 1)
+        uniforms = rank_uniforms(data.start, state.step_n, len(values))
+        hours, exact, log_fixed, sums = list(state.hours), [], np.zeros(BETS_N), np.zeros(BINS_N + 1)
+        for hour, rows in increment_by_hour(data, len(values), self.rhythm):
+            cells = hours[hour]
+            if not cells.reference_n or not len(rows):
+                continue
+            hours[hour], ranks, fixed = ranked(cells, values[rows], uniforms[:, rows])
+            exact.append(ranks)
+            log_fixed = log_fixed + log_rank_bets(fixed, cells.radius)
+            sums += np.append(rank_counts(fixed), len(rows) * cells.radius)
+        if exact:
+            state = self._bet(replace(state, hours=tuple(hours)), np.concatenate(exact), log_fixed, sums)
         return state, self._verdict(state)
+
+    def _bet(self, state: NumericState, exact: Floats, log_fixed: Floats, sums: Floats) -> NumericState:
+        log_bets = np.concatenate([log_score_bets(exact), log_fixed])
+        log_m = restart(state.log_m, log_bets, alpha=self.alpha)
+        recent = add_sums(state.recent, len(exact), sums, log10_e=log10_mean(log_m, _WEIGHTS), alpha=self.alpha)
+        return replace(state, log_m=log_m, recent=recent, purse=spend(state.purse, log_bets), step_n=state.step_n + 1)
 
     def _verdict(self, state: NumericState) -> Verdict:
         log10_e = log10_mean(state.log_m, _WEIGHTS) if state.step_n else 0.0
         is_alarm = is_reached(log10_e, self.alpha)
-        n, counts = latest(state.recent, is_alarm=is_alarm)
-        value, low, high = rank_distance(counts, n, state.radius)
+        n, sums = latest(state.recent, is_alarm=is_alarm)
+        value, low, high = rank_distance(sums[:-1], n, sums[-1] / max(1, n))
         if n == 0:
-            outcome = Outcome.INSUFFICIENT
-            because = "no production values yet" if state.reference_n else "the reference has no values of this column"
+            outcome, because = Outcome.INSUFFICIENT, why_not_yet(state.reference_n, self.rhythm)
         elif is_alarm:
-            outcome, because = Outcome.ALARM, f"the last {n} values are {value:.2f} away from the {state.reference_n} of the reference"
+            rows = f"the {state.reference_n} of the reference"
+            from_what = rows if self.rhythm is Rhythm.NONE else f"those of {rows} {self.rhythm.words}"
+            outcome, because = Outcome.ALARM, f"the last {n} values are {value:.2f} away from {from_what}"
         else:
             outcome, because = Outcome.OK, f"the last {n} values give no evidence against the reference (distance {value:.2f})"
         evidence = EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=self.delta)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Cells = NDArray[np.int64]
 
-_KNOTS_N = 512
+KNOTS_N = 512
 _CHUNK_N = 128
 
 
@@ -37,13 +37,13 @@ class Knots(NamedTuple):
     """Gaps between neighbouring reference values in each cell, shape (knots + 1,): the urn at the start."""
 
 
-def knots_of(values: Floats) -> Knots:
-    """At most 512 knots of the reference's values, shape (n,), evenly spaced in rank; the outermost are its extremes."""
+def knots_of(values: Floats, most: int = KNOTS_N) -> Knots:
+    """At most so many knots of the reference's values, shape (n,), evenly spaced in rank; the outermost are its extremes."""
     n = len(values)
     seed = np.frombuffer(hashlib.sha256(np.ascontiguousarray(values).tobytes()).digest(), np.uint32)
     fractions = np.random.default_rng(seed).random(n)  # another order of ties for each reference: one for all were not random
     order = np.lexsort((fractions, values))
-    at = np.unique(np.linspace(0, n - 1, min(n, _KNOTS_N)).round().astype(np.int64))
+    at = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
     kept = order[at]
     distinct, number = np.unique(values[kept], return_inverse=True)
     gaps = np.diff(np.concatenate([[0], at + 1, [n + 1]])).astype(np.float64)

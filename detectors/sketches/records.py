@@ -12,6 +12,8 @@ RECORD = "record"
 """Subject of what speaks of whole records in a summary."""
 CONTENT = "record.content"
 """Subject of the checksums of contents among the columns of an increment or a reference, shape (n,), int64, or NOT_LOOKED_AT."""
+AT = "record.at"
+"""Subject of the times of records among the same columns, shape (n,), float64, seconds since the epoch, NaN = not known."""
 NOT_LOOKED_AT = -1
 """Of a record that is left out: of a large pane the first ones say enough."""
 BLOCK_N = 32

@@ -142,9 +142,10 @@ def test_a_pane_closes_when_its_watermark_has_passed_and_holds_its_records_once(
     (pane,) = service.tick(T + 12.0)
     assert (pane.start, pane.end, pane.n_seen, texts(pane)) == (T, T + 10, 2, ["a", "b"])
     watched = {"input.text", "input.age", "segment.band", "output.label", "output.score"}
-    assert set(pane.increment.columns) == {*watched, "output.scores", "record.content"}
+    assert set(pane.increment.columns) == {*watched, "output.scores", "record.content", "record.at"}
     assert pane.increment.columns["output.scores"].tolist() == [[0.25, 0.75], [0.25, 0.75]]
     assert pane.increment.columns["output.score"].tolist() == [0.75, 0.75]
+    assert pane.increment.columns["record.at"].tolist() == [T, T + 9.9]
     scores = pane.parts[0].summary["output.scores"]["scores"]
     assert scores.table(["yes", "no"]).sum(axis=2).tolist() == [[0.0, 2.0], [2.0, 0.0]]  # answered otherwise, answered so
     assert pane.increment.columns["input.age"].dtype == np.float64

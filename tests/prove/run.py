@@ -54,7 +54,7 @@ def tasks(names: Iterable[str], size: Size = FULL) -> list[Task]:
     for name in names:
         places = trials.places(name)[: None if size.is_everywhere else 1]
         if is_sequential(name):
-            found += [Task(name, f"remedied/{remedy.name}") for remedy in remedies.remedy_places(places)]
+            found += [Task(name, f"remedied/{remedy.name}") for remedy in remedies.remedy_places(trials.proven(name), places)]
             found += [Task(name, f"{kind}/{places[0].name}") for kind in ("quiet", "truth")]
             found += [Task(name, f"moved/{places[0].name}")] if name not in followed.LEARNT else []
         for where in places:

@@ -21,6 +21,8 @@ _SEQUENTIAL = {
     ColumnKind.TEXT: "text_witness",
     ColumnKind.EMBEDDING: "embedding_witness",
 }
+_BY_HOUR = {ColumnKind.NUMERIC, ColumnKind.CATEGORY}
+"""Whose detectors compare within the hour of a rhythm."""
 
 
 def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
@@ -41,9 +43,11 @@ def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
         for name in wanted.statistics
         if Eats(kind) in detector_class(name).eats
     ]
-    alarming = [build(_SEQUENTIAL[kind], column=subject, alpha=alpha, delta=DELTA) for subject, kind in kinds.items()]
+    common = {"alpha": alpha, "delta": DELTA}
+    by_hour = {**common, "rhythm": model.reference.rhythm}
+    alarming = [build(_SEQUENTIAL[k], column=subject, **(by_hour if k in _BY_HOUR else common)) for subject, k in kinds.items()]
     if together:
-        alarming.append(build("domain_classifier", columns=together, alpha=alpha, delta=DELTA))
+        alarming.append(build("domain_classifier", columns=together, **common))
     return informing + alarming
 
 

@@ -1,0 +1,133 @@
+"""What recorded traffic says of a model's rhythm, and the settings that follow from it: in words and as data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from detectors.column_scores import scores_of
+from detectors.periodicity import ALPHA, LEAST_DAYS, LEAST_RATIO, periodicities
+from detectors.rhythm import Rhythm
+
+if TYPE_CHECKING:
+    from daemon.recorded import Recorded
+    from daemon.settings import ModelSettings
+    from detectors.periodicity import Periodicity
+
+ROWS_AN_HOUR = 50
+"""Reference rows that an hour of the rhythm should have: a moved mean of half a standard deviation is then soon seen in it."""
+_CYCLES_DAYS = {Rhythm.HOUR_OF_DAY: 7, Rhythm.HOUR_OF_WEEK: 28}
+"""An hour that is in the reference once is not yet known: seven days, four weeks."""
+_SEED = 20_261_129
+_NAMED_N = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Of one model."""
+
+    traffic: Recorded
+    all: list[Periodicity]
+    """Every column that was looked at, by rhythm."""
+    proposal: dict[str, Any] | None
+    """Settings below `reference`; None = nothing is to be changed."""
+
+    @property
+    def found(self) -> list[Periodicity]:
+        """Those with a rhythm."""
+        return [f for f in self.all if f.is_found]
+
+
+def look_for_rhythm(model: ModelSettings, traffic: Recorded) -> Found:
+    """All columns of the recording; the answer is the same for the same records."""
+    subjects = model.subjects()
+    scores = {s: score for s, v in traffic.columns.items() if s in subjects and (score := scores_of(v, subjects[s])) is not None}
+    found = periodicities(scores, traffic.ats, np.random.default_rng(_SEED))
+    return Found(traffic=traffic, all=found, proposal=_proposal(model, traffic, [f.rhythm for f in found if f.is_found]))
+
+
+def _proposal(model: ModelSettings, traffic: Recorded, found: list[Rhythm]) -> dict[str, Any] | None:
+    wanted = Rhythm.HOUR_OF_WEEK if Rhythm.HOUR_OF_WEEK in found else Rhythm.HOUR_OF_DAY if found else Rhythm.NONE
+    if wanted is Rhythm.NONE or model.reference.rhythm in {wanted, Rhythm.HOUR_OF_WEEK}:
+        return None
+    n = ROWS_AN_HOUR * wanted.hours_n
+    days = max(_CYCLES_DAYS[wanted], math.ceil(n / max(1e-9, traffic.per_day * model.sample_ratio)))
+    proposal: dict[str, Any] = {"rhythm": wanted.value}
+    if model.reference.kind == "learn":
+        proposal |= {"learn_days": max(days, math.ceil(model.reference.learn_days)), "learn_n": max(n, model.reference.learn_n)}
+    return proposal | ({"max_n": n} if model.reference.max_n < n else {})
+
+
+def in_words(model: ModelSettings, found: Found) -> list[str]:
+    """Sentences, then the settings to paste."""
+    traffic = found.traffic
+    others = f" and {traffic.versions_n - 1} more" if traffic.versions_n > 1 else ""
+    labelled = f", {traffic.labels_per_day:,.0f} labels a day" if traffic.labels_n else ""
+    rate = f"{traffic.per_day:,.0f} a day{labelled}"
+    lines = [f"Recorded: {traffic.n:,} records of version {traffic.version}{others} in {traffic.days:.1f} days, {rate}."]
+    told = found.found[:_NAMED_N]
+    lines += [_sentence(f) for f in told]
+    if len(found.found) > len(told):
+        lines.append(f"… and {len(found.found) - len(told)} more.")
+    for rhythm, least in LEAST_DAYS.items():
+        looked = [f for f in found.all if f.rhythm is rhythm]
+        if not looked:
+            lines.append(f"A rhythm by {_words(rhythm)} was not looked for: that takes records of {least} days.")
+        elif not any(f.is_found for f in looked):
+            lines.append(f"No column has a rhythm by {_words(rhythm)} beyond chance (alpha {ALPHA:g} for all {len(looked)} together).")
+    return lines + _advice(model, found)
+
+
+def _sentence(f: Periodicity) -> str:
+    more = " beyond that of the day" if f.rhythm is Rhythm.HOUR_OF_WEEK else ""
+    kind = "daily" if f.rhythm is Rhythm.HOUR_OF_DAY else "weekly"
+    explains = f"the {_words(f.rhythm)} explains {f.explained_ratio:.0%} of the variance of {f.of}{more}"
+    return f"{f.subject} has a {kind} rhythm: {explains} (p {'<' if f.p < 0.01 else '='} {max(f.p, 0.01):.2f})."  # noqa: PLR2004 (two places)
+
+
+def _words(rhythm: Rhythm) -> str:
+    return rhythm.value.replace("_", " ").replace(" of ", " of the ")
+
+
+def _advice(model: ModelSettings, found: Found) -> list[str]:
+    held = model.reference.rhythm
+    if found.proposal is None:
+        if held is not Rhythm.NONE and not found.found:
+            return [f"reference.rhythm: {held.value} is set, and these records do not need it: without it smaller shifts are seen."]
+        return []
+    wanted = Rhythm(found.proposal["rhythm"])
+    n, days = ROWS_AN_HOUR * wanted.hours_n, _CYCLES_DAYS[wanted]
+    least = f"at least {days} days and {n:,} rows ({ROWS_AN_HOUR} for each of {wanted.hours_n} hours, UTC)"
+    why = f"Without it the columns above alarm falsely at some hours. The reference needs {least}, each with its `at`; set:"
+    return [why, "reference:", *(f"  {key}: {value}" for key, value in found.proposal.items())]
+
+
+def as_data(found: Found) -> dict[str, Any]:
+    """For `--json`."""
+    traffic = found.traffic
+    return {
+        "recorded": {
+            "records": traffic.n,
+            "labels": traffic.labels_n,
+            "days": traffic.days,
+            "records_per_day": traffic.per_day,
+            "labels_per_day": traffic.labels_per_day,
+            "version": traffic.version,
+        },
+        "rhythms": [
+            {
+                "subject": f.subject,
+                "rhythm": f.rhythm.value,
+                "explained_ratio": f.explained_ratio,
+                "of": f.of,
+                "p": f.p,
+                "found": f.is_found,
+            }
+            for f in found.all
+        ],
+        "limits": {"alpha": ALPHA, "explained_ratio": LEAST_RATIO},
+        "proposal": None if found.proposal is None else {"reference": found.proposal},
+    }

@@ -1,0 +1,88 @@
+"""The rhythm of a day or a week: which records are compared with each other when traffic is not alike at every hour.
+
+Records of one hour of the day (of the week) are compared with the reference rows of that hour and with those that came at it since: a
+Mondrian taxonomy [Vovk, Gammerman & Shafer 2005, "Algorithmic learning in a random world", section 4.5]. Where records of the same hour are
+exchangeable, ranks within the hour are exactly uniform and independent, whatever the hours have to do with each other. Hours are UTC.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from detectors.sketches.records import AT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from detectors.types import Increment
+
+    Columns = Mapping[str, NDArray[Any]]
+    Floats = NDArray[np.float64]
+    Rows = NDArray[np.int64]
+
+HOUR_S, _DAY_H, _WEEK_H = 3600.0, 24, 168
+_THURSDAY_H = 3 * _DAY_H
+"""The first hour of 1970 as an hour of its week, which begins on Monday."""
+CELLS_N = 4096
+"""Of all hours together: what bounds the state of a detector that keeps cells for each of them."""
+
+
+class Rhythm(StrEnum):
+    """Which records are alike."""
+
+    NONE = "none"
+    """All."""
+    HOUR_OF_DAY = "hour_of_day"
+    """Those of one hour of the day."""
+    HOUR_OF_WEEK = "hour_of_week"
+    """Those of one hour of the week."""
+
+    @property
+    def hours_n(self) -> int:
+        """How many hours are told apart."""
+        return {Rhythm.NONE: 1, Rhythm.HOUR_OF_DAY: _DAY_H, Rhythm.HOUR_OF_WEEK: _WEEK_H}[self]
+
+    @property
+    def words(self) -> str:
+        """As a sentence goes on: "at the same hour of the day"."""
+        return "" if self is Rhythm.NONE else f"at the same {self.value.replace('_', ' ').replace(' of ', ' of the ')}"
+
+
+def hours_of(ats: Floats, rhythm: Rhythm) -> Rows:
+    """Hour of each time (seconds since the epoch), shape (n,): 0 is the first after midnight, of a week on Monday. NaN: -1."""
+    is_known = np.isfinite(ats)
+    hours = np.floor(np.where(is_known, ats, 0.0) / HOUR_S).astype(np.int64) + _THURSDAY_H
+    return np.where(is_known, hours % rhythm.hours_n, -1)
+
+
+def rows_by_hour(
+    columns: Mapping[str, NDArray[Any]], n: int, rhythm: Rhythm, *, otherwise: float | None = None
+) -> Iterator[tuple[int, Rows]]:
+    """(hour, its rows in their order) of n rows; `otherwise`: the time of rows that carry none. Rows without a time are in no hour."""
+    if rhythm is Rhythm.NONE:
+        yield 0, np.arange(n)
+        return
+    ats = columns.get(AT)
+    if ats is None or len(ats) != n:
+        ats = np.full(n, np.nan if otherwise is None else otherwise)
+    hours = hours_of(ats, rhythm)
+    for hour in np.unique(hours[hours >= 0]).tolist():
+        yield hour, np.flatnonzero(hours == hour)
+
+
+def increment_by_hour(data: Increment, n: int, rhythm: Rhythm) -> Iterator[tuple[int, Rows]]:
+    """The same of a pane's n rows; those that carry no time are of the pane's start."""
+    return rows_by_hour(data.columns, n, rhythm, otherwise=data.start.timestamp())
+
+
+def why_not_yet(reference_n: int, rhythm: Rhythm) -> str:
+    """Why a column has no verdict: a sentence."""
+    if not reference_n:
+        timed = "" if rhythm is Rhythm.NONE else " with a time (`at`), which a rhythm needs"
+        return f"the reference has no values of this column{timed}"
+    return "no production values yet" if rhythm is Rhythm.NONE else f"no production values yet {rhythm.words} as reference rows"

@@ -1,0 +1,137 @@
+"""Ranks within the hour are exact, a season is no alarm with a rhythm and a shift still is, and a rhythm is found beyond chance only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from detectors.column_scores import scores_of
+from detectors.periodicity import ALPHA, Periodicity, periodicities
+from detectors.registry import build
+from detectors.rhythm import Rhythm
+from detectors.sequential.number_cells import cells_by_hour, ranked
+from detectors.sketches.records import AT
+from detectors.types import ColumnKind, Increment, Pairs, Reference
+from tests.prove.limits import least_mean_run
+from tests.prove.remedies import REMEDIES, remedied, remedy_places
+from tests.prove.trials import DELTA, RUN_ALPHA, proven, stream
+from tests.prove.worlds import WORLDS
+
+START = datetime(2026, 11, 23, tzinfo=UTC)
+BY_HOUR = "season, by hour of day"
+
+
+def test_ranks_within_the_hour_are_uniform_and_know_nothing_of_those_before_whatever_the_hours_are_like() -> None:
+    rng, rows = np.random.default_rng(1), []
+    for _ in range(300):  # a fresh reference for each
+        hours = np.repeat(np.arange(24), 4)
+        reference = hours**2 + rng.integers(0, 3, len(hours)) * 1.0  # heavy ties, every hour elsewhere
+        cells = cells_by_hour(reference, {AT: 3600.0 * hours}, Rhythm.HOUR_OF_DAY, 0.01)
+        news = [(h, h**2 + rng.integers(0, 3, 1) * 1.0) for h in (3, 4, 3, 17, 3, 4)]
+        held, found = list(cells), []
+        for hour, value in news:
+            held[hour], exact, _ = ranked(held[hour], value, rng.random((2, 1)))
+            found.append(exact[0])
+        rows.append(found)
+    ranks = np.array(rows)
+    for at in range(ranks.shape[1]):
+        assert stats.kstest(ranks[:, at], "uniform").pvalue > 1e-4
+    assert np.abs(np.corrcoef(ranks.T)[np.triu_indices(6, 1)]).max() < 5.0 / np.sqrt(300)
+
+
+@pytest.mark.parametrize("name", ["conformal_numeric", "conformal_category"])
+@pytest.mark.parametrize("size", [pytest.param(1, id="short"), pytest.param(5, id="full", marks=pytest.mark.prove)])
+def test_a_season_alarms_at_once_and_with_the_rhythm_the_promised_run_length_holds_again(judge: Any, name: str, size: int) -> None:
+    least, n = (1.0 - DELTA) / RUN_ALPHA, 32 * size
+    before = np.array([stream(name, "season", seed)["panes"] for seed in range(n)])
+    assert before.mean() < least_mean_run(n, least), f"{name}: the season is no trouble, so there is nothing to remedy: {before.mean()}"
+    after = np.array([remedied(name, BY_HOUR, seed)["panes"] for seed in range(n)])
+    judge.run_lengths(f"{name}, season: {before.mean():.0f} panes without a rhythm; by hour of day", after, least)
+
+
+def test_the_remedy_that_is_simulated_is_for_detectors_that_have_no_rhythm() -> None:
+    names = {name: {r.name for r in remedy_places(proven(name), WORLDS)} for name in ("conformal_numeric", "f1_floor")}
+    assert names == {"conformal_numeric": {BY_HOUR, "AR(1), one row of 44"}, "f1_floor": {"season, one hour", "AR(1), one row of 44"}}
+    assert len(REMEDIES) == 3
+
+
+@pytest.mark.parametrize(("rhythm", "days"), [(Rhythm.HOUR_OF_DAY, 7), (Rhythm.HOUR_OF_WEEK, 28)])
+def test_a_shift_of_every_hour_is_seen_within_hours_although_each_hour_has_few_records_of_its_own(rhythm: Rhythm, days: int) -> None:
+    """30 records an hour: half a standard deviation is seen within a day, one within a few hours."""
+    rng, per_hour = np.random.default_rng(5), 30
+    hours = np.repeat(np.arange(24 * days), per_hour)
+    columns = {"input.x": level(hours) + rng.normal(size=len(hours)), AT: START.timestamp() + 3600.0 * hours}
+    reference = Reference(columns=columns, kinds={}, sketches={}, bound=Pairs.empty(), digest="d")
+    detector = build("conformal_numeric", column="input.x", alpha=1e-5, rhythm=rhythm)
+    for shift, most in ((0.5, 24), (1.0, 8)):
+        state, delays = detector.start(reference), 0
+        for hour in range(24 * days, 24 * days + 48):
+            values = level(np.full(per_hour, hour)) + rng.normal(shift, size=per_hour)
+            when = START + timedelta(hours=hour)
+            pane = Increment(start=when, end=when + timedelta(hours=1), columns={"input.x": values}, pairs=Pairs.empty(), n=per_hour)
+            state, verdict = detector.step(state, pane)
+            delays += 1
+            if verdict.outcome.value == "alarm":
+                break
+        assert delays <= most, f"a shift of {shift} took {delays} hours"
+
+
+def level(hours: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.asarray(3.0 * np.sin(2.0 * np.pi * hours / 24.0) + 2.0 * (hours // 24 % 7 >= 5))
+
+
+def recorded(
+    seed: int, *, days: int, per_hour: int = 8, daily: float = 0.0, weekend: float = 0.0, memory: float = 0.6, columns_n: int = 3
+) -> list[Periodicity]:
+    """What is found in numbers and a category that remember the hour before, the first of which has a rhythm; one column is a constant."""
+    rng = np.random.default_rng(seed)
+    ats = np.sort(rng.random(24 * days * per_hour)) * 86_400.0 * days + START.timestamp() + 30_000.0  # days begin and end at 8:20
+    hour = (ats // 3600 - ats[0] // 3600).astype(int)
+    scores = {}
+    for i in range(columns_n):
+        steps = rng.normal(size=24 * days + 2)
+        for h in range(1, len(steps)):
+            steps[h] = memory * steps[h - 1] + np.sqrt(1.0 - memory**2) * steps[h]
+        values = rng.normal(size=len(ats)) + 0.5 * steps[hour]
+        if i == 0:
+            values += daily * np.sin(2.0 * np.pi * (ats // 3600 % 24) / 24.0) + weekend * ((ats // 86_400 + 3) % 7 >= 5)
+        scores[f"x{i}"] = scores_of(values, ColumnKind.NUMERIC)
+    scores["c"] = scores_of(np.where(values > 0.5, "a", "b").astype(object), ColumnKind.CATEGORY)
+    scores["constant"] = scores_of(np.ones(len(ats)), ColumnKind.NUMERIC)
+    return periodicities({name: score for name, score in scores.items() if score is not None}, ats, rng)
+
+
+def test_without_a_rhythm_none_is_found_more_often_than_said_however_alike_neighbouring_hours_are(judge: Any) -> None:
+    found = [recorded(seed, days=15, per_hour=3) for seed in range(60)]
+    for rhythm in (Rhythm.HOUR_OF_DAY, Rhythm.HOUR_OF_WEEK):
+        some = np.array([any(f.p <= ALPHA for f in columns if f.rhythm is rhythm) for columns in found])
+        judge.failures(f"{rhythm.value} in four columns with a memory of hours and no rhythm", some, ALPHA)
+
+
+def test_a_rhythm_is_found_in_the_column_that_has_it_with_what_it_explains() -> None:
+    daily = recorded(1, days=15, daily=1.0, memory=0.0)
+    assert [(f.subject, f.rhythm) for f in daily if f.is_found] == [("x0", Rhythm.HOUR_OF_DAY)]
+    assert daily[0].explained_ratio == pytest.approx(0.5 / 1.75, abs=0.06)  # var of the sine 1/2, of the rest 1.25
+    weekly = recorded(2, days=28, weekend=1.5, memory=0.0)
+    assert [(f.subject, f.rhythm) for f in weekly if f.is_found] == [("x0", Rhythm.HOUR_OF_WEEK)]
+    assert {f.subject for f in weekly} == {"x0", "x1", "x2", "c"}
+
+
+def test_too_few_days_show_nothing_and_texts_and_vectors_have_rhythms_too() -> None:
+    assert recorded(3, days=1, daily=2.0) == []
+    assert {f.rhythm for f in recorded(3, days=8, daily=2.0)} == {Rhythm.HOUR_OF_DAY}
+    rng = np.random.default_rng(4)
+    ats = START.timestamp() + np.arange(0, 6 * 86_400, 300.0)
+    is_night = ats // 3600 % 24 < 6
+    texts = np.array(
+        ["it hurts and cannot wait" if night and rng.random() < 0.5 else "where is my parcel" for night in is_night], dtype=object
+    )
+    vectors = rng.normal(size=(len(ats), 12)) + is_night[:, None]
+    kinds = {"text": (texts, ColumnKind.TEXT), "vector": (vectors, ColumnKind.EMBEDDING)}
+    scores = {name: scores_of(*given) for name, given in kinds.items()}
+    found = periodicities({name: score for name, score in scores.items() if score is not None}, ats, rng)
+    assert {f.subject for f in found if f.is_found} == {"text", "vector"}

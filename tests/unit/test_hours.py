@@ -1,0 +1,163 @@
+"""Hours of a rhythm, and what detectors make of records of several hours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from daemon.check import SettingsError, load_settings
+from daemon.settings import ModelSettings
+from daemon.store import codec
+from daemon.store.reference import load_reference
+from detectors.registry import build
+from detectors.rhythm import Rhythm, hours_of, rows_by_hour
+from detectors.sketches.records import AT
+from detectors.types import Increment, Outcome, Pairs, Reference
+
+MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
+PER_HOUR = 40
+
+
+def at(**passed: float) -> float:
+    return (MONDAY + timedelta(**passed)).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("when", "day", "week"),
+    [
+        (at(), 0, 0),
+        (at(minutes=59, seconds=59.9), 0, 0),
+        (at(hours=1), 1, 1),
+        (at(days=1, hours=9), 9, 33),
+        (at(days=6, hours=23.5), 23, 167),
+    ],
+)
+def test_an_hour_is_known_by_its_number_from_midnight_or_monday(when: float, day: int, week: int) -> None:
+    assert [hours_of(np.array([when]), r).tolist() for r in Rhythm] == [[0], [day], [week]]
+    assert hours_of(np.array([np.nan]), Rhythm.HOUR_OF_DAY).tolist() == [-1]
+
+
+def test_rows_go_to_the_hours_of_their_own_times_or_all_to_the_panes() -> None:
+    columns = {AT: np.array([at(hours=2), at(hours=1), np.nan, at(days=3, hours=1)])}
+    assert [(h, rows.tolist()) for h, rows in rows_by_hour(columns, 4, Rhythm.HOUR_OF_DAY)] == [(1, [1, 3]), (2, [0])]
+    assert [(h, rows.tolist()) for h, rows in rows_by_hour({}, 2, Rhythm.HOUR_OF_DAY, otherwise=at(hours=5))] == [(5, [0, 1])]
+    assert list(rows_by_hour({}, 2, Rhythm.HOUR_OF_DAY)) == []
+
+
+def world(kind: str, hours: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    """A level, or an answer, of its own at every hour."""
+    if kind == "conformal_numeric":
+        return 10.0 * hours + rng.normal(size=len(hours))
+    return np.array([f"c{h % 5}" if r < 0.9 else "other" for h, r in zip(hours, rng.random(len(hours)), strict=True)], dtype=object)
+
+
+def reference(kind: str, rng: np.random.Generator, *, hours_n: int = 24) -> Reference:
+    hours = np.repeat(np.arange(hours_n), PER_HOUR)
+    ats = MONDAY.timestamp() + 3600.0 * hours + 3599.0 * rng.random(len(hours))
+    return Reference(columns={"input.x": world(kind, hours, rng), AT: ats}, kinds={}, sketches={}, bound=Pairs.empty(), digest="d")
+
+
+def pane(values: np.ndarray[Any, Any], ats: np.ndarray[Any, Any] | None, start: datetime) -> Increment:
+    columns = {"input.x": values} | ({AT: ats} if ats is not None else {})
+    return Increment(start=start, end=start + timedelta(hours=1), columns=columns, pairs=Pairs.empty(), n=len(values))
+
+
+@pytest.mark.parametrize("kind", ["conformal_numeric", "conformal_category"])
+def test_a_record_is_compared_with_its_own_hour_even_in_a_pane_of_another(kind: str) -> None:
+    """Each hour has a level of its own: one record in the wrong hour would be an outlier, a pane of them an alarm."""
+    rng = np.random.default_rng(1)
+    detector: Any = build(kind, column="input.x", alpha=0.001, rhythm=Rhythm.HOUR_OF_DAY)
+    known = reference(kind, rng)
+    state, blind = detector.start(known), replace(detector, rhythm=Rhythm.NONE)
+    unaware = blind.start(known)
+    outcomes, unaware_outcomes = [], []
+    for i in range(24):
+        hours = np.array([i] * 20 + [(i - 2) % 24] * 10)  # late records: two hours before the pane
+        ats = MONDAY.timestamp() + 7 * 86_400 + 3600.0 * (hours + 24) + 1800.0
+        news = pane(world(kind, hours, rng), ats, MONDAY + timedelta(days=7, hours=i))
+        state, verdict = detector.step(state, news)
+        unaware, other = blind.step(unaware, news)
+        outcomes.append(verdict.outcome)
+        unaware_outcomes.append(other.outcome)
+    assert set(outcomes) == {Outcome.OK}
+    assert Outcome.ALARM in unaware_outcomes
+    moved = pane(world(kind, np.full(60, 9), rng), np.full(60, at(days=9, hours=3)), MONDAY + timedelta(days=9, hours=9))
+    state, verdict = detector.step(state, moved)
+    assert verdict.outcome is Outcome.ALARM
+    assert "at the same hour of the day" in verdict.because
+
+
+@pytest.mark.parametrize("kind", ["conformal_numeric", "conformal_category"])
+def test_hours_that_the_reference_lacks_are_left_out_and_rows_without_a_time_are_no_reference(kind: str) -> None:
+    rng = np.random.default_rng(2)
+    detector: Any = build(kind, column="input.x", alpha=0.01, rhythm=Rhythm.HOUR_OF_WEEK)
+    known = reference(kind, rng, hours_n=3)
+    state = detector.start(known)
+    elsewhere = pane(world(kind, np.full(50, 99), rng), None, MONDAY + timedelta(days=4))
+    after, verdict = detector.step(state, elsewhere)
+    assert (verdict.outcome, after.step_n) == (Outcome.INSUFFICIENT, 0)
+    assert "no production values yet at the same hour of the week" in verdict.because
+    here = pane(world(kind, np.full(50, 2), rng), None, MONDAY + timedelta(days=7, hours=2))
+    after, verdict = detector.step(after, here)
+    assert (verdict.outcome, verdict.n) == (Outcome.OK, 50)
+    timeless = replace(known, columns={"input.x": known.columns["input.x"]})
+    _, verdict = detector.step(detector.start(timeless), here)
+    assert (verdict.outcome, "with a time (`at`)" in verdict.because) == (Outcome.INSUFFICIENT, True)
+
+
+@pytest.mark.parametrize("kind", ["conformal_numeric", "conformal_category"])
+@pytest.mark.parametrize("rhythm", [Rhythm.HOUR_OF_DAY, Rhythm.HOUR_OF_WEEK])
+def test_the_state_is_bounded_stored_and_read_back(kind: str, rhythm: Rhythm) -> None:
+    rng = np.random.default_rng(3)
+    hours = np.arange(20_000) % rhythm.hours_n
+    values: np.ndarray[Any, Any] = rng.normal(size=20_000)
+    if kind == "conformal_category":
+        values = np.array([f"value {i}" for i in rng.integers(0, 3000, 20_000)], dtype=object)
+    columns = {"input.x": values, AT: MONDAY.timestamp() + 3600.0 * hours}
+    detector: Any = build(kind, column="input.x", alpha=0.01, rhythm=rhythm)
+    state = detector.start(Reference(columns=columns, kinds={}, sketches={}, bound=Pairs.empty(), digest="d"))
+    stored = codec.encode(state)
+    assert len(stored) < 250_000
+    news = pane(values[:100], None, MONDAY)
+    again = codec.decode(stored, type(state))
+    assert detector.step(again, news)[1] == detector.step(state, news)[1]
+
+
+def model(**reference: Any) -> ModelSettings:
+    return ModelSettings.model_validate(
+        {"name": "m", "task": "tabular-regression", "columns": {"x": "numeric"}, "reference": {"kind": "file", **reference}}
+    )
+
+
+@pytest.mark.parametrize("given", ["2026-11-23T01:30:00Z", "2026-11-23T02:30:00+01:00", datetime(2026, 11, 23, 1, 30), at(hours=1.5)])  # noqa: DTZ001 (a file's)
+def test_a_reference_knows_the_times_of_its_rows_in_every_shape_that_they_come_in(tmp_path: Path, given: Any) -> None:
+    pq.write_table(pa.Table.from_pylist([{"x": 1.0, "at": given}] * 5), tmp_path / "r.parquet")
+    assert load_reference(model(), tmp_path / "r.parquet", None).columns[AT].tolist() == [at(hours=1.5)] * 5
+
+
+def test_a_rhythm_is_part_of_the_references_identity_and_no_rhythm_leaves_it_as_it_was(tmp_path: Path) -> None:
+    for name, hour in (("a", 1), ("b", 2)):
+        pq.write_table(pa.Table.from_pylist([{"x": 1.0, "at": at(hours=hour)}] * 5), tmp_path / name)
+        (tmp_path / name).rename(tmp_path / f"{name}.parquet")
+    digests = {(n, r): load_reference(model(rhythm=r), tmp_path / f"{n}.parquet", None).digest for n in "ab" for r in Rhythm}
+    assert digests["a", Rhythm.NONE] == digests["b", Rhythm.NONE]
+    assert len(set(digests.values())) == 5
+    pq.write_table(pa.Table.from_pylist([{"x": 1.0, "at": "noon"}] * 5), tmp_path / "c.parquet")
+    assert np.isnan(load_reference(model(), tmp_path / "c.parquet", None).columns[AT]).all()
+
+
+def test_a_pane_longer_than_an_hour_has_no_hour(tmp_path: Path) -> None:
+    file = tmp_path / "retuned.yaml"
+    file.write_text(
+        "models:\n  - name: m\n    task: tabular-regression\n    reference: {rhythm: hour_of_day}\n"
+        "    monitors: {pane_s: 7200, window_s: 7200}\n"
+    )
+    with pytest.raises(SettingsError, match=r"monitors.pane_s = 7200\.0: must be at most an hour"):
+        load_settings(file)
