@@ -24,6 +24,10 @@ _CLASS_METRICS = ["f1", "precision", "recall", "accuracy", "roc_auc", "log_loss"
 _DAY_S = 86_400.0
 
 
+_FAIR_OF = {"tabular-regression": ("score_difference", "error_difference"), "text-generation": ("score_difference",)}
+"""Fairness metrics of a task; of classes all but error_difference."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One rule that is not kept: where, what stands there, which rule, what to do."""
@@ -170,12 +174,17 @@ def _fairness(model: ModelSettings) -> Iterator[Finding]:
             yield Finding(path, column, "must be a column with protected: true", remedy)
         elif model.columns[column].kind is not ColumnKind.CATEGORY:
             yield Finding(path, column, "must be of kind category", "post the group's name in place of a figure (age_band for age, say)")
+    for metric in fairness.watched() if fairness else []:
+        fit = _FAIR_OF.get(model.task)
+        if (metric not in fit) if fit else (metric == "error_difference"):
+            remedy = f"write `metrics: [{', '.join(fit or ('calibration_difference',))}]`"
+            yield Finding(("monitors", "fairness", "metrics"), metric, f"is no fairness metric of {model.task}", remedy)
     if fairness is not None and fairness.positive is not None and fairness.positive not in model.labels:
         remedy = _near(fairness.positive, model.labels, "labels")
         yield Finding(("monitors", "fairness", "positive"), fairness.positive, "must be one of the model's labels", remedy)
     if fairness is not None and fairness.intersections and len(set(fairness.by)) < _FEWEST_CROSSED:
         yield Finding(("monitors", "fairness", "intersections"), fairness.by, "needs two columns", "name a second protected column in `by`")
-    if fairness is not None and len(model.labels) < _FEWEST_LABELS:
+    if fairness is not None and model.task.endswith("classification") and len(model.labels) < _FEWEST_LABELS:
         yield Finding(
             ("monitors", "fairness"), None, "needs the model's labels", "add `labels: [negative, positive]`; the last is the positive one"
         )

@@ -216,6 +216,11 @@ class ModelSettings(Part):
             return wanted
         return "f1" if self.task.endswith("classification") else "mae" if self.task == "tabular-regression" else "score"
 
+    def favourable(self) -> str:
+        """The label that is the favourable answer; "" without labels."""
+        wanted = self.monitors.fairness.positive if self.monitors.fairness is not None else None
+        return wanted or (self.labels[-1] if self.labels else "")
+
     def protected(self) -> list[str]:
         """Names of the protected columns."""
         return [name for name, column in self.columns.items() if column.protected]

@@ -91,6 +91,9 @@ FairnessMetric = Literal[
     "false_negative_rate_difference",
     "predictive_parity_difference",
     "accuracy_difference",
+    "score_difference",
+    "calibration_difference",
+    "error_difference",
 ]
 
 
@@ -98,7 +101,9 @@ class FairnessSettings(Part):
     """Fairness between the groups of protected columns."""
 
     metrics: list[FairnessMetric] = Field(default=["equalized_odds_difference"], min_length=1)
-    """fairlearn's definitions. Every difference informs and alarms; the ratio (disparate impact) informs."""
+    """Rates of classes by fairlearn's definitions. score_difference: of the means of what is given (the favourable label's probability, the
+    number, the judged quality). calibration_difference, of classes with scores: of the share of right answers less the confidence in them.
+    error_difference, of numbers: of the mean absolute errors. Every difference informs and alarms; the ratio (disparate impact) informs."""
     metric: FairnessMetric | None = None
     """The older name for one metric; given, it takes the place of `metrics`."""
     by: list[str] = Field(max_length=5)
@@ -108,7 +113,8 @@ class FairnessSettings(Part):
     positive: str | None = None
     """The label that is the favourable answer. None = the last of the model's labels."""
     maximum: Ratio = 0.10
-    """Of a difference: alarm when the lower end of its confidence sequence is above this."""
+    """Of a difference: alarm when the lower end of its confidence sequence is above this. Of numbers it is a share of their range: the
+    middle 98 % of the reference's answers."""
     maximums: dict[FairnessMetric, Ratio] = {}
     """The same for single metrics, in place of `maximum`."""
     minimum: Ratio = 0.80

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 
 from daemon.decide.monitors.all import monitors
-from daemon.decide.monitors.fairness import favourable
 from daemon.settings_encoder import SUFFIX
 from daemon.store import codec, states
 from daemon.store.reference import load_reference
@@ -110,7 +109,7 @@ class Watch:
         named = {by: named_groups(counts) for by, counts in known.items()}
         named |= {by: named_intersections(*(known[part] for part in by.split(AND))) for by in wanted.crossed()}
         for by, groups in named.items():
-            found += group_figures(window.confusion, by=by, positive=favourable(self.model), named=groups)
+            found += group_figures(window.confusion, by=by, positive=self.model.favourable(), named=groups)
         return found
 
     def _step(self, detector: Detector, data: Increment | Window) -> Verdict | None:

@@ -41,7 +41,7 @@ def performance() -> list[Any]:
     """Every metric inside its interval and against its floor; the loss against its bound; the evidence of both."""
     window, floor = f'{_MODEL}, {PERFORMANCE}, subject=~"$metric"', f'{_MODEL}, subject=~"$metric"'
     risk = f'{_MODEL}, detector=~"risk_change|risk_judged_change"'
-    gathered = evidence("subject, detector", f'{_MODEL}, detector=~".+_floor|.+_ceiling|risk.*|calibration_change|fairness_gap"')
+    gathered = evidence("subject, detector", f'{_MODEL}, detector=~".+_floor|.+_ceiling|risk.*|calibration_change|fairness_.+"')
     return [
         band(
             _METRIC,

@@ -13,7 +13,7 @@ _ON = "on (namespace, job, model)"
 
 _FAST = "risk.*_change|.+_floor|.+_ceiling"
 _SLOW = "risk|risk_value|risk_judged|calibration_change"
-_FAIR = "fairness_gap"
+_FAIR = "fairness_(.+_)?gap"
 _DRIFT = "conformal_.+|text_witness"
 _DAMAGE = "(missing|wrong_type|out_of_range|unseen_category|duplicate_.+)_rise"
 

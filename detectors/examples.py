@@ -142,11 +142,15 @@ def class_names(detector: Detector) -> tuple[str, ...]:
 
 
 def _judged(detector: Detector, groups: dict[str, NDArray[np.object_]], rng: np.random.Generator, *, is_shifted: bool) -> Pairs:
-    """Answers that are numbers (a standard error of 1, shifted: 10), or that somebody judged (0.9 on average, shifted: 0.1)."""
+    """Answers that are numbers (a standard error of 1, shifted: 10), or that somebody judged (0.9 on average, shifted: 0.1).
+
+    For detectors of groups those of one group only.
+    """
     n = len(next(iter(groups.values())))
     nothing = np.full(n, None, dtype=object)
     if Eats.QUALITY in detector.eats:
-        quality = rng.beta(1.0, 9.0, n) if is_shifted else rng.beta(9.0, 1.0, n)
+        is_worse = is_shifted & ((next(iter(groups.values())) == "old") | (Eats.GROUPS not in detector.eats))  # (n,)
+        quality = np.where(is_worse, rng.beta(1.0, 9.0, n), rng.beta(9.0, 1.0, n))
         return Pairs(predicted=nothing, label=nothing, groups=groups, quality=quality)
     value = rng.normal(50.0, 10.0, n)
     answer = value + rng.normal(0.0, 10.0 if is_shifted else 1.0, n)

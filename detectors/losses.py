@@ -37,6 +37,16 @@ def losses(pairs: Pairs, labels: Sequence[str]) -> dict[str, Floats]:
     return found
 
 
+def confidence(pairs: Pairs, labels: Sequence[str]) -> Floats:
+    """Probability of the class that was answered, (n,); NaN where it is not one of the labels."""
+    p = np.full(pairs.n, np.nan)
+    assert pairs.scores is not None
+    for j, label in enumerate(labels):
+        rows = pairs.predicted == label
+        p[rows] = pairs.scores[rows, j]
+    return p
+
+
 def _of_scores(scores: Floats, label: NDArray[np.object_], labels: Sequence[str]) -> dict[str, Floats]:
     """NaN unless every class has a score and the true one is known."""
     truth = np.stack([label == name for name in labels], axis=1)  # (n, k)

@@ -157,7 +157,7 @@ class Closing:
             if at is None:
                 at = len(self._parts)
                 self._parts.append(self._part(version, start, n_seen=0))
-            judged = judge(pairs, self._model.labels)
+            judged = judge(pairs, self._model.labels, self._model.favourable())
             self._parts[at] = replace(self._parts[at], n_pairs=pairs.n, confusion=Confusion().add(pairs), judged=judged)
 
     def _increment(self, index: int, joins: Sequence[Join]) -> Increment:

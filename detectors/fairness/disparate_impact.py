@@ -71,7 +71,16 @@ class DisparateImpact:
         figure = _figure(groups, self.alpha) if is_told else None
         shares = zip(groups.judged, groups.fractions(GroupRate.POSITIVE), strict=True)
         parts = {group: f"favourable {hits.w / of.w:.3f} (n = {of.n})" for group, (hits, of) in shares}
-        verdict = gap_verdict(groups, detector=self.name, subject=self.subject, minimum=self.minimum, figure=figure, parts=parts)
+        verdict = gap_verdict(
+            detector=self.name,
+            subject=self.subject,
+            minimum=self.minimum,
+            judged_n=len(groups.judged),
+            n=groups.n,
+            left_out=groups.left_out,
+            figure=figure,
+            parts=parts,
+        )
         return state, verdict
 
 

@@ -12,6 +12,8 @@ from detectors.sketches.confusion import Confusion, Tally
 from detectors.types import Outcome, Score, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from detectors.fairness.metric import GroupRate
     from detectors.performance.rate import Rate
     from detectors.sketches.confusion import Tallies
@@ -89,37 +91,48 @@ def gap_interval(families: list[list[Fraction]], alpha: float) -> tuple[float, f
 
     Every difference of two rates is between the differences of the ends of their intervals, which hold together.
     """
+    return between([[(rate.low, rate.high) for rate in rates] for rates in rates_together(families, alpha)])
+
+
+def between(families: list[list[tuple[float, float]]]) -> tuple[float, float]:
+    """Interval for the largest difference within a family, of intervals (low, high) that hold together."""
     low = high = 0.0
-    for rates in rates_together(families, alpha):
-        for a, b in permutations(rates, 2):
-            low, high = max(low, a.low - b.high), max(high, a.high - b.low)
+    for ends in families:
+        for a, b in permutations(ends, 2):
+            low, high = max(low, a[0] - b[1]), max(high, a[1] - b[0])
     return low, high
 
 
 def gap_verdict(
-    groups: Groups,
     *,
     detector: str,
     subject: str,
+    judged_n: int,
+    n: int,
+    left_out: Mapping[str, str],
     figure: tuple[float, float, float] | None,
     parts: dict[str, str],
     maximum: float | None = None,
     minimum: float = 0.0,
+    lacks: str = "no group has a favourable answer",
 ) -> Verdict:
-    """Alarm when even the lower end is above `maximum` (of a ratio: the upper end below `minimum`); `figure` None = nothing to compare."""
+    """Alarm when even the lower end is above `maximum` (of a ratio: the upper end below `minimum`); `figure` None = nothing to compare.
+
+    `judged_n` groups with n labelled pairs; `left_out`: other groups, and why; `lacks`: what is missing where there are two groups.
+    """
     limit, side = (minimum, "below the minimum") if maximum is None else (maximum, "above the maximum")
-    left_out = "".join(f"; not judged: {group!r} ({why})" for group, why in sorted(groups.left_out.items()))
+    others = "".join(f"; not judged: {group!r} ({why})" for group, why in sorted(left_out.items()))
     if figure is None:
         value, low, high = 0.0, 0.0, 1.0
-        few = f"{len(groups.judged)} groups can be judged, two are needed"
-        because = f"{subject}: {few if len(groups.judged) < 2 else 'no group has a favourable answer'}{left_out}"  # noqa: PLR2004 (two)
+        few = f"{judged_n} groups can be judged, two are needed"
+        because = f"{subject}: {few if judged_n < 2 else lacks}{others}"  # noqa: PLR2004 (two)
         outcome = Outcome.INSUFFICIENT
     else:
         value, low, high = figure
         outcome = Outcome.ALARM if (high < minimum if maximum is None else low > maximum) else Outcome.OK
         claim = "and all" if outcome is Outcome.ALARM else "not all"
         rates = ", ".join(f"{group!r} {text}" for group, text in parts.items())
-        because = f"{subject} is {value:.3f}, between {low:.3f} and {high:.3f}, {claim} of it is {side} of {limit:g} ({rates}){left_out}"
+        because = f"{subject} is {value:.3g}, between {low:.3g} and {high:.3g}, {claim} of it is {side} of {limit:g} ({rates}){others}"
     is_ratio = maximum is None
     return Verdict(
         detector=detector,
@@ -129,7 +142,7 @@ def gap_verdict(
         value=value,
         low=low,
         high=high,
-        n=groups.n,
+        n=n,
         because=because,
         limit=limit,
     )

@@ -73,7 +73,14 @@ class RateGap:
         groups = groups_of(data, by=self.by, positive=self.positive, min_n=self.min_n, rates=rates)
         figure = None if len(groups.judged) < 2 else _figure(groups, rates, self.alpha)  # noqa: PLR2004 (a gap is between two)
         verdict = gap_verdict(
-            groups, detector=self.name, subject=self.subject, maximum=self.maximum, figure=figure, parts=_parts(groups, rates)
+            detector=self.name,
+            subject=self.subject,
+            maximum=self.maximum,
+            judged_n=len(groups.judged),
+            n=groups.n,
+            left_out=groups.left_out,
+            figure=figure,
+            parts=_parts(groups, rates),
         )
         return state, verdict
 

@@ -1,121 +1,157 @@
-"""Counts of groups' rates, and the e-value and lower end of the gaps between them (see `fairness_gap`)."""
+"""Sums of groups' rates or means, and the e-value and both ends of the gaps between them (see `between`)."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
 from detectors.sequential.bets import log10_mean
-from detectors.sequential.interval import log_likelihood, log_mixture, share_sequence
+from detectors.sequential.mean_bets import CELLS_N, EDGES, SUMS_N, log_above, log_below, mean_interval, sums_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-_POINTS_N = 32
+MOST_GROUPS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class GapState:
-    """Counts alone."""
+    """Sums alone."""
 
     groups: tuple[str, ...] = ()
     """In the order in which they first appeared; at most 50, later ones are not judged."""
-    hits: Floats
-    """Answers "positive" of each group and rate, shape (groups, rates)."""
-    counts: Floats
-    """Pairs that count, same shape."""
+    sums: Floats
+    """Of each group and figure, shape (groups, figures, 6), columns as `Sums`; values in [0, 1], weights in (0, 1]."""
+    low: float = 0.0
+    """The figure's own value at 0."""
+    unit: float = 1.0
+    """What 1 is in the figure's own unit; 0 = not known, nothing can be judged."""
+
+    @property
+    def means(self) -> Floats:
+        """Weighted mean of each group and figure, (groups, figures); 0 without a pair."""
+        return np.asarray(self.sums[..., 3] / np.where(self.sums[..., 1] > 0.0, self.sums[..., 1], 1.0), dtype=np.float64)
 
 
-def _comparisons(state: GapState, min_n: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Floats]:
-    """(a, b, rate, weight) of every ordered pair of groups with at least min_n pairs for the rate.
+class Comparisons(NamedTuple):
+    """Of group a with group b in a figure, each of shape (comparisons,)."""
 
-    The weight: 6 / (pi^2 (g - 1)^2) for the later group's number g, shared by the 2 (g - 1) ordered pairs that it brings and the rates:
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    figure: NDArray[np.int64]
+    weight: Floats
+
+
+def no_sums(figures_n: int, *, low: float = 0.0, unit: float = 1.0) -> GapState:
+    """Before any pair."""
+    return GapState(sums=np.zeros((0, figures_n, SUMS_N)), low=low, unit=unit)
+
+
+def grown(state: GapState, group: NDArray[np.object_], x: Floats, w: Floats) -> GapState:
+    """A pane's pairs: group of each (None = unknown), x (n, figures) in [0, 1] with NaN = does not count, w (n,) in (0, 1]."""
+    names = list(state.groups)
+    for name in dict.fromkeys(g for g in group.tolist() if g is not None):
+        if name not in names and len(names) < MOST_GROUPS:
+            names.append(name)
+    sums = np.concatenate([state.sums, np.zeros((len(names) - len(state.groups), *state.sums.shape[1:]))])
+    for i, name in enumerate(names):
+        rows = group == name
+        sums[i] += sums_of(x[rows], w[rows])
+    return replace(state, groups=tuple(names), sums=sums)
+
+
+def comparisons(state: GapState, min_n: int) -> Comparisons:
+    """Every ordered pair of groups with at least min_n pairs for the figure.
+
+    The weight: 6 / (pi^2 (g - 1)^2) for the later group's number g, shared by the 2 (g - 1) ordered pairs that it brings and the figures:
     fixed when the groups first appear, adding up to at most 1.
     """
-    k, rates_n = state.counts.shape
-    found = [(a, b, r) for a in range(k) for b in range(k) if a != b for r in range(rates_n) if min(state.counts[[a, b], r]) >= min_n]
-    a, b, rate = np.array(found, dtype=np.int64).reshape(-1, 3).T
+    k, figures_n = state.sums.shape[:2]
+    n = state.sums[..., 0]
+    found = [(a, b, r) for a in range(k) for b in range(k) if a != b for r in range(figures_n) if min(n[a, r], n[b, r]) >= min_n]
+    a, b, figure = np.array(found, dtype=np.int64).reshape(-1, 3).T
     before = np.maximum(a, b).astype(np.float64)  # groups that were there before the later one
-    return a, b, rate, 6.0 / (math.pi**2 * before**2) / (2.0 * before * rates_n)
+    return Comparisons(a, b, figure, 6.0 / (math.pi**2 * before**2) / (2.0 * before * figures_n))
 
 
-def gaps(state: GapState, min_n: int) -> Floats:
-    """Observed difference of every comparison, shape (comparisons,)."""
-    a, b, rate, _ = _comparisons(state, min_n)
-    return np.asarray(state.hits[a, rate] / state.counts[a, rate] - state.hits[b, rate] / state.counts[b, rate], dtype=np.float64)
+def differences(state: GapState, of: Comparisons) -> Floats:
+    """Observed, shape (comparisons,)."""
+    return np.asarray(state.means[of.a, of.figure] - state.means[of.b, of.figure], dtype=np.float64)
 
 
-def log10_gap(state: GapState, gap: float, min_n: int) -> float:
-    """Weighted sum of the comparisons' e-values against "no gap above `gap`"."""
-    a, b, rate, weight = _comparisons(state, min_n)
-    return log10_mean(log_e_gap(state.hits[a, rate], state.counts[a, rate], state.hits[b, rate], state.counts[b, rate], gap), weight)
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """The bets of a pane: made once, for all gaps and all that a group is compared with."""
+
+    above: Floats
+    """Logarithm of the e-value against "the mean is at most m", m in each cell and, last, m = 1; (groups, figures, cells + 1)."""
+    below: Floats
+    """Against "at least m"; (groups, figures, cells)."""
 
 
-def wide_gaps(state: GapState, gap: float, alpha: float, min_n: int) -> list[tuple[str, str, int]]:
-    """(a, b, rate) of the comparisons above `gap`, the widest first: weighted e-BH, its false discovery rate at most alpha."""
-    a, b, rate, weight = _comparisons(state, min_n)
-    log_e = log_e_gap(state.hits[a, rate], state.counts[a, rate], state.hits[b, rate], state.counts[b, rate], gap) + np.log(weight)
+def curves(sums: Floats) -> Curves:
+    """Of sums, (..., 6)."""
+    return Curves(above=log_above(sums, np.append(EDGES, 1.0)), below=log_below(sums, EDGES))
+
+
+def log_e_gap(above: Floats, below: Floats, steps: int) -> Floats:
+    """Logarithm of the e-value against mean_a - mean_b <= steps / CELLS_N, of the curves of a and b.
+
+    If that is true then mean_b = m and mean_a <= m + gap for some m, and the product of the bets against these two has a mean of at most 1;
+    hence so has its least over all m.
+    """
+    shifted = above[..., np.minimum(np.arange(CELLS_N) + steps, CELLS_N)]
+    return np.asarray((shifted + below).min(axis=-1), dtype=np.float64)
+
+
+def steps_of(gap: float) -> int:
+    """The gap in cells, rounded up: evidence against the larger one is evidence against it."""
+    return math.ceil(gap * CELLS_N - 1e-9)
+
+
+def _log_e(found: Curves, of: Comparisons, steps: int) -> Floats:
+    return log_e_gap(found.above[of.a, of.figure], found.below[of.b, of.figure], steps)
+
+
+def log10_gap(found: Curves, of: Comparisons, steps: int) -> float:
+    """Weighted sum of the comparisons' e-values against "no gap above so many cells"."""
+    return log10_mean(_log_e(found, of, steps), of.weight)
+
+
+def wide_gaps(state: GapState, found: Curves, of: Comparisons, steps: int, alpha: float) -> list[tuple[str, str, int]]:
+    """(a, b, figure) of the comparisons above the gap, the widest first: weighted e-BH, its false discovery rate at most alpha."""
+    log_e = _log_e(found, of, steps) + np.log(of.weight)
     order = np.argsort(-log_e, kind="stable")
     is_enough = log_e[order] >= -np.log(alpha * np.arange(1, len(order) + 1))
-    found = order[: int(np.flatnonzero(is_enough).max(initial=-1)) + 1]
-    difference = gaps(state, min_n)
-    return [(state.groups[a[i]], state.groups[b[i]], int(rate[i])) for i in sorted(found, key=lambda i: -difference[i])]
+    named = order[: int(np.flatnonzero(is_enough).max(initial=-1)) + 1]
+    apart = differences(state, of)
+    return [(state.groups[of.a[i]], state.groups[of.b[i]], int(of.figure[i])) for i in sorted(named, key=lambda i: -apart[i])]
 
 
-def upper_end(state: GapState, alpha: float, min_n: int) -> float:
-    """No gap is above this, at any look, with 1 - alpha: the ends of every rate's confidence sequence, at a level fixed when it appears.
+def lower_end(found: Curves, of: Comparisons, alpha: float) -> float:
+    """Largest gap that is refuted at alpha, in whole cells (evidence falls as the gap rises); 0 when not even "no gap" is."""
+    low, high, least = -1, CELLS_N, -math.log10(alpha)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if log10_gap(found, of, middle) >= least else (low, middle)
+    return max(0, low) / CELLS_N
 
-    Between the groups that can be judged; 6 / (pi^2 g^2) of alpha for the g-th group, shared by its rates.
+
+def upper_end(state: GapState, found: Curves, alpha: float, min_n: int) -> float:
+    """No gap is above this, at any look, with 1 - alpha: the ends of every figure's confidence sequence, at a level fixed when it appears.
+
+    Between the groups that can be judged; 6 / (pi^2 g^2) of alpha for the g-th group, shared by its figures.
     """
-    k, rates_n = state.counts.shape
+    k, figures_n = state.sums.shape[:2]
     high = 0.0
-    for rate in range(rates_n):
-        ends = [
-            share_sequence(state.hits[g, rate], state.counts[g, rate], alpha * 6.0 / (math.pi * (g + 1)) ** 2 / rates_n)
-            for g in range(k)
-            if state.counts[g, rate] >= min_n
-        ]
+    for figure in range(figures_n):
+        judged = [(g, alpha * 6.0 / (math.pi * (g + 1)) ** 2 / figures_n) for g in range(k) if state.sums[g, figure, 0] >= min_n]
+        ends = [mean_interval(found.above[g, figure, :CELLS_N], found.below[g, figure], share) for g, share in judged]
         high = max([high, *(a[1] - b[0] for a, b in permutations(ends, 2))])
     return high
-
-
-def log_e_gap(ka: Floats, na: Floats, kb: Floats, nb: Floats, gap: Floats | float) -> Floats:
-    """Logarithm of the e-value against p_a - p_b <= gap, after k hits in n > 0 of each; arguments broadcast."""
-    return log_mixture(ka, na) + log_mixture(kb, nb) - _largest_log_likelihood(ka, na, kb, nb, gap)
-
-
-def _largest_log_likelihood(ka: Floats, na: Floats, kb: Floats, nb: Floats, gap: Floats | float) -> Floats:
-    """Over all rates with p_a - p_b <= gap: free when the observed gap is allowed, else on the edge (by halving)."""
-    shape = np.broadcast_shapes(ka.shape, np.shape(gap))
-    low, high = np.zeros(shape), np.broadcast_to(1.0 - np.asarray(gap), shape)
-    for _ in range(40):
-        p = 0.5 * (low + high)
-        rest = np.maximum(1.0 - p - gap, 1e-15)
-        slope = kb / p - (nb - kb) / (1.0 - p) + ka / (p + gap) - (na - ka) / rest
-        low, high = np.where(slope > 0, p, low), np.where(slope > 0, high, p)
-    p = 0.5 * (low + high)
-    edge = log_likelihood(ka, na, np.minimum(p + gap, 1.0)) + log_likelihood(kb, nb, p)
-    free = log_likelihood(ka, na, ka / na) + log_likelihood(kb, nb, kb / nb)
-    return np.asarray(np.where(ka / na - kb / nb <= gap, free, edge), dtype=np.float64)
-
-
-def lower_end(state: GapState, alpha: float, min_n: int) -> float:
-    """Largest gap that is refuted at alpha, within 1/32,768 below; 0 when not even "no gap" is."""
-    a, b, rate, weight = _comparisons(state, min_n)
-    ka, na, kb, nb = (x[:, None] for x in (state.hits[a, rate], state.counts[a, rate], state.hits[b, rate], state.counts[b, rate]))
-    low, high = 0.0, 1.0
-    for _ in range(3):
-        points = np.linspace(low, high, _POINTS_N + 1)
-        log_e = logsumexp(log_e_gap(ka, na, kb, nb, points[:-1]), axis=0, b=weight[:, None])
-        last = int((log_e >= -math.log(alpha)).sum()) - 1  # evidence falls as the gap rises
-        if last < 0:
-            return low
-        low, high = float(points[last]), float(points[last + 1])
-    return low

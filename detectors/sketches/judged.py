@@ -1,6 +1,7 @@
 """Everything that is kept of a pane's labelled pairs beside the confusion counts, and its binary form.
 
-"means": `Means` of log_loss and brier (classes with scores), absolute_error and squared_error (numbers), quality (judged answers).
+"means": `Means` of log_loss and brier (classes with scores), absolute_error and squared_error (numbers), quality (judged answers), and of
+what groups are compared by (`detectors.group_means`).
 "errors": `Errors`, for R2. "calibration": `ScoreBins`.
 """
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from detectors.group_means import mean_values
 from detectors.losses import losses
 from detectors.sketches.errors import Errors
 from detectors.sketches.means import Means
@@ -28,11 +30,15 @@ MOST_CLASSES = 20
 _SIZE = struct.Struct("<I")
 
 
-def judge(pairs: Pairs, labels: Sequence[str]) -> dict[str, Judged]:
-    """One pass over labelled pairs; `labels`: the classes in the order of `pairs.scores`. A sketch without a pair is left out."""
+def judge(pairs: Pairs, labels: Sequence[str], positive: str | None = None) -> dict[str, Judged]:
+    """One pass over labelled pairs; a sketch without a pair is left out.
+
+    `labels`: the classes in the order of `pairs.scores`; `positive`: the favourable one, None = the last.
+    """
+    favourable = positive if positive is not None else labels[-1] if labels else ""
     w = np.ones(pairs.n) if pairs.weight is None else pairs.weight
     found: dict[str, Judged] = {}
-    means = Means.of(losses(pairs, labels), pairs.groups, w)
+    means = Means.of(losses(pairs, labels) | mean_values(pairs, labels, favourable), pairs.groups, w)
     if means.cells:
         found["means"] = means
     if pairs.value is not None and pairs.predicted_value is not None and pairs.n:

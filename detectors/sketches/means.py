@@ -56,6 +56,12 @@ class Sums(NamedTuple):
         spread = max(0.0, self.w2xx - 2.0 * self.mean * self.w2x + self.mean**2 * self.w2)
         return math.sqrt(spread * self.n / (self.n - 1.0)) / self.w
 
+    def scaled(self, low: float, unit: float) -> Self:
+        """The same of (x - low) / unit."""
+        wx = (self.wx - low * self.w) / unit
+        w2x, w2xx = (self.w2x - low * self.w2) / unit, (self.w2xx - 2.0 * low * self.w2x + low**2 * self.w2) / unit**2
+        return type(self)(n=self.n, w=self.w, w2=self.w2, wx=wx, w2x=w2x, w2xx=w2xx)
+
     @classmethod
     def of(cls, x: Floats, w: Floats) -> Self:
         """Of values and weights, shape (n,)."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from detectors.losses import confidence
 from detectors.sketches.counts import category_name
 
 if TYPE_CHECKING:
@@ -158,12 +159,7 @@ def binned(p: Floats, y: NDArray[np.bool_], w: Floats) -> Floats:
 
 def _answer(pairs: Pairs, labels: Sequence[str]) -> tuple[Floats, NDArray[np.bool_]]:
     """(probability of the class that was answered, whether it was right); NaN where it is not one of the labels."""
-    assert pairs.scores is not None
-    p = np.full(pairs.n, np.nan)
-    for j, label in enumerate(labels):
-        rows = pairs.predicted == label
-        p[rows] = pairs.scores[rows, j]
-    return p, np.asarray(pairs.predicted == pairs.label, dtype=np.bool_)
+    return confidence(pairs, labels), np.asarray(pairs.predicted == pairs.label, dtype=np.bool_)
 
 
 def _order(cell: ScoreCell) -> tuple[bool, bytes]:

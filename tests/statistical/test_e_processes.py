@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from detectors.registry import build
 from detectors.sequential.bets import log_raise, targets_above
-from detectors.sequential.gap import log_e_gap
+from detectors.sequential.gap import curves, log_e_gap, steps_of
 from detectors.sequential.interval import MeanSequence, log_likelihood, log_mixture, upper_share
+from detectors.sequential.mean_bets import CELLS_N, EDGES, log_above, log_below, mean_interval, sums_of
 from detectors.sequential.paired import PairedOutcome, start_paired, step_paired
 
 LOOKS_N, RECORDS_A_LOOK = 334, 15
@@ -104,14 +105,49 @@ def test_a_mean_ever_leaves_its_confidence_sequence_in_at_most_alpha_of_the_stre
 
 
 @short_and_full
-def test_a_gap_at_its_maximum_ever_alarms_in_at_most_alpha_of_the_streams(judge: Any, size: int) -> None:
-    rng, alpha, streams = np.random.default_rng(7), 0.1, 300 * size
-    base = rng.uniform(0.1, 0.8, size=streams)
-    small, large = np.arange(1, LOOKS_N + 1) * 3.0, np.arange(1, LOOKS_N + 1) * 12.0
-    a = np.cumsum(rng.binomial(3, (base + 0.1)[:, None], size=(streams, LOOKS_N)), axis=1).astype(np.float64)
-    b = np.cumsum(rng.binomial(12, base[:, None], size=(streams, LOOKS_N)), axis=1).astype(np.float64)
-    log_e = log_e_gap(a, np.broadcast_to(small, a.shape), b, np.broadcast_to(large, b.shape), 0.1)
-    judge.crossings("fairness gap, gap at the maximum", log_e.max(axis=1) >= -math.log(alpha), alpha)
+@pytest.mark.parametrize("world", ["rates", "means", "weights"])
+def test_a_gap_at_its_maximum_ever_alarms_in_at_most_alpha_of_the_streams(judge: Any, world: str, size: int) -> None:
+    rng, alpha, streams, gap, mean = np.random.default_rng(7), 0.1, 200 * size, 0.1, 0.4
+    small, large = (_gap_sums(rng, world, np.full((streams, 1), m), n) for m, n in ((mean + gap, 1000), (mean, 4000)))
+    looks = np.arange(2, 1000, 3)  # of five pairs one is of the smaller group
+    truth = [np.full(2, m) for m in (mean + gap, mean)]  # the e-value at the true mean: never less than the detector's, its least of all
+    log_e = (log_above(small[:, looks], truth[0]) + log_below(large[:, 4 * looks], truth[1]))[..., 0]
+    judge.crossings(f"gap between groups at the maximum, {world}", log_e.max(axis=1) >= -math.log(alpha), alpha)
+    least = np.stack([log_e_gap(curves(small[:9, i]).above, curves(large[:9, 4 * i]).below, steps_of(gap)) for i in looks[::40]], axis=1)
+    assert (least <= log_e[:9, ::40] + 1e-9).all()
+
+
+def _gap_sums(rng: np.random.Generator, world: str, mean: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Running sums of each stream, (streams, n, 6). In the world of weights half of the 0s, and all 1s, were kept: the weights say so."""
+    x = rng.beta(4.0 * mean, 4.0 * (1.0 - mean), (len(mean), n)) if world == "means" else (rng.random((len(mean), n)) < mean).astype(float)
+    w = np.ones_like(x)
+    if world == "weights":
+        kept = mean / (mean + 0.5 * (1.0 - mean))  # the share of 1s among those that were kept
+        x = (rng.random((len(mean), n)) < kept).astype(float)
+        w = np.where(x == 1.0, 0.5, 1.0)
+    return np.stack([np.cumsum(part, axis=1) for part in (np.ones_like(x), w, w * w, w * x, w * w * x, w * w * x * x)], axis=-1)
+
+
+@short_and_full
+def test_a_confidence_sequence_from_sums_ever_misses_the_mean_in_at_most_alpha_of_the_streams(judge: Any, size: int) -> None:
+    rng, alpha = np.random.default_rng(10), 0.1
+    sums = _gap_sums(rng, "means", np.full((80 * size, 1), 0.3), 2000)
+    looks = np.unique(np.geomspace(5, 2000, 12).astype(int)) - 1
+    bets = zip(log_above(sums[:, looks], EDGES).reshape(-1, CELLS_N), log_below(sums[:, looks], EDGES).reshape(-1, CELLS_N), strict=True)
+    ends = np.array([mean_interval(*both, alpha) for both in bets]).reshape(-1, len(looks), 2)
+    judge.crossings("confidence sequence of a mean from sums", ((ends[..., 0] > 0.3) | (ends[..., 1] < 0.3)).any(axis=1), alpha)
+    assert (ends[:, -1, 1] - ends[:, -1, 0]).max() < 0.08
+
+
+def test_an_increment_of_weighted_values_is_worth_at_most_one_in_the_mean_and_about_one_for_small_stakes() -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(200):
+        x, w, chance = rng.beta(0.5, 0.5, 30), rng.uniform(0.01, 1.0, 30), rng.dirichlet(np.full(30, 0.3))
+        mean = np.full(2, (chance * w) @ x / (chance @ w))
+        sums = np.stack([sums_of(a[None, None], b[None])[0] for a, b in zip(x, w, strict=True)])
+        for bet in (log_above, log_below):
+            worth = float(chance @ np.exp(bet(sums, mean)[:, 0]))
+            assert 0.8 < worth <= 1.0 + 1e-12
 
 
 @short_and_full

@@ -162,6 +162,9 @@ def test_a_bare_on_is_the_word_on(tmp_path: Path) -> None:
     assert "'harmful_drift'" in text
 
 
+_SEX = "    labels: [a, b]\n    columns: {sex: {kind: category, protected: true}}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "path", "says"),
     [
@@ -176,6 +179,11 @@ def test_a_bare_on_is_the_word_on(tmp_path: Path) -> None:
             "    columns: {text: text}\n    monitors: {drift: {columns: [txt]}}\n",
             "models[0].monitors.drift.columns[0]",
             "did you mean 'text'?",
+        ),
+        (
+            _SEX + "    monitors: {fairness: {by: [sex], metrics: [error_difference]}}\n",
+            "models[0].monitors.fairness.metrics",
+            "is no fairness metric of text-classification",
         ),
         ("    labels: [a, b]\n    monitors: {fairness: {by: [sex]}}\n", "models[0].monitors.fairness.by[0]", "one of the model's columns"),
         (

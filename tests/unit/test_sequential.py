@@ -15,8 +15,9 @@ from detectors.combine import e_bh, mean_e_detector
 from detectors.fairness.metric import GAPS
 from detectors.registry import build
 from detectors.sequential import witness
-from detectors.sequential.gap import log_e_gap
+from detectors.sequential.gap import curves, log_e_gap
 from detectors.sequential.interval import lower_share, share_sequence, upper_share
+from detectors.sequential.mean_bets import log_above, log_below, sums_of
 from detectors.sequential.paired import PairedOutcome, start_paired, step_paired
 from detectors.types import EDetectorValue, EValue, Increment, Outcome, Pairs, Reference
 
@@ -61,14 +62,17 @@ def test_a_confidence_sequence_holds_the_share_and_shrinks() -> None:
     assert share_sequence(0, 0, 0.05) == (0.0, 1.0)
 
 
-def test_an_e_value_of_a_gap_is_the_best_null_by_brute_force() -> None:
-    ka, na, kb, nb, gap = 30.0, 40.0, 10.0, 50.0, 0.1
-    grid = np.linspace(1e-6, 0.9 - 1e-6, 200_001)
-    null = ka * np.log(grid + gap) + (na - ka) * np.log1p(-grid - gap) + kb * np.log(grid) + (nb - kb) * np.log1p(-grid)
-    free = log_e_gap(*(np.array([x]) for x in (ka, na, kb, nb)), 0.9)
-    found = log_e_gap(*(np.array([x]) for x in (ka, na, kb, nb)), gap)
-    best = ka * math.log(0.75) + 10 * math.log(0.25) + kb * math.log(0.2) + 40 * math.log(0.8)
-    assert found - free == pytest.approx(best - null.max(), abs=1e-6)
+def test_an_e_value_of_a_gap_is_the_best_null_by_brute_force_and_falls_as_the_gap_rises() -> None:
+    rng = np.random.default_rng(0)
+    for low, high in ((0.05, 0.4), (0.6, 0.95), (0.3, 0.8)):
+        x, w = ((rng.random((n, 1)) < m).astype(float) for n, m in ((90, high), (400, low))), rng.uniform(0.2, 1.0, 400)
+        a, b = (sums_of(values, w[: len(values)])[0] for values in x)
+        above, below = curves(a).above, curves(b).below
+        found = [float(log_e_gap(above, below, steps)) for steps in range(501)]
+        assert (np.diff(found) <= 1e-9).all()
+        means = np.linspace(0.0, 0.9, 2001)
+        free = np.array([log_above(a, np.full(2, m + 0.1))[0] + log_below(b, np.full(2, m))[0] for m in means])
+        assert free.min() - 0.25 <= found[50] <= free.min() + 1e-9
 
 
 @pytest.mark.parametrize("name", ["conformal_numeric", "conformal_category", "text_witness"])

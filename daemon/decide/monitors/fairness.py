@@ -2,41 +2,61 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from daemon.decide.monitors.performance import most_weight
+from detectors.fairness.metric import GAPS
+from detectors.group_means import Mean
 from detectors.registry import build
 
 if TYPE_CHECKING:
     from daemon.settings import ModelSettings
+    from daemon.settings_monitors import FairnessMetric
     from detectors.types import Detector
 
-_NAMED = {
-    "equalized_odds_difference": "equalized_odds",
-    "demographic_parity_difference": "demographic_parity",
-    "demographic_parity_ratio": "disparate_impact",
-}
+_NAMED = {"equalized_odds_difference": "equalized_odds", "demographic_parity_difference": "demographic_parity"}
 _RATIO = "demographic_parity_ratio"
-
-
-def favourable(model: ModelSettings) -> str:
-    """The label that is the favourable answer."""
-    wanted = model.monitors.fairness
-    return model.labels[-1] if wanted is None or wanted.positive is None else wanted.positive
+_SCORES = {"tabular-regression": Mean.VALUE, "text-generation": Mean.QUALITY}
 
 
 def fairness(model: ModelSettings) -> list[Detector]:
     """Each metric by each column and intersection: one that informs and, of a difference, one that alarms."""
     wanted = model.monitors.fairness
-    if wanted is None or not model.labels:
+    if wanted is None or (model.task.endswith("classification") and not model.labels):
         return []
-    columns = [*dict.fromkeys(wanted.by), *wanted.crossed()]
-    metrics = wanted.watched()
-    common = {"min_n": wanted.min_n, "positive": favourable(model)}
-    limits = {m: {"minimum": wanted.minimum} if m == _RATIO else {"maximum": wanted.maximums.get(m, wanted.maximum)} for m in metrics}
-    alarming = [m for m in metrics if m != _RATIO]
-    informing = [
-        build(_NAMED[m], by=by, **common, **limits[m]) if m in _NAMED else build("rate_gap", metric=m, by=by, **common, **limits[m])
-        for by in columns
-        for m in metrics
-    ]
-    return informing + [build("fairness_gap", metric=m, by=by, **common, **limits[m]) for by in columns for m in alarming]
+    asked = [(metric, by) for by in [*dict.fromkeys(wanted.by), *wanted.crossed()] for metric in wanted.watched()]
+    return [_informing(model, *one) for one in asked] + [_alarming(model, *one) for one in asked if one[0] != _RATIO]
+
+
+def _informing(model: ModelSettings, metric: FairnessMetric, by: str) -> Detector:
+    """One look, with an interval."""
+    settings = _settings(model, metric, by)
+    if metric in GAPS and metric not in _NAMED:
+        return build("rate_gap", metric=metric, **settings)
+    return build({**_NAMED, _RATIO: "disparate_impact", "calibration_difference": "calibration_gap"}.get(metric, "score_gap"), **settings)
+
+
+def _alarming(model: ModelSettings, metric: FairnessMetric, by: str) -> Detector:
+    """An e-process."""
+    settings = {**_settings(model, metric, by), "most_weight": most_weight(model)}
+    if metric in GAPS:
+        return build("fairness_gap", metric=metric, **settings)
+    return build("fairness_calibration_gap" if metric == "calibration_difference" else "fairness_score_gap", **settings)
+
+
+def _settings(model: ModelSettings, metric: FairnessMetric, by: str) -> dict[str, Any]:
+    """What both have in common."""
+    wanted = model.monitors.fairness
+    assert wanted is not None
+    limit = {"minimum": wanted.minimum} if metric == _RATIO else {"maximum": wanted.maximums.get(metric, wanted.maximum)}
+    found = {"by": by, "min_n": wanted.min_n, **limit}
+    match metric:
+        case "calibration_difference":
+            return {**found, "labels": tuple(model.labels)}
+        case "error_difference":
+            return {**found, "of": Mean.ERROR}
+        case "score_difference":
+            of = _SCORES.get(model.task, Mean.SCORE)
+            return {**found, "of": of, "labels": tuple(model.labels), "positive": model.favourable()}
+        case _:
+            return {**found, "positive": model.favourable()}

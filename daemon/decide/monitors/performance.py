@@ -29,12 +29,18 @@ def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> l
     risk = {"tabular-regression": "risk_value", "text-generation": "risk_judged"}.get(model.task, "risk")
     n = len(alarming) + int(has_bound)
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=n)
-    common = {"most_weight": 1.0 / (model.sample_ratio * (wanted.least_label_probability or 1.0)), "delta": DELTA}
+    common = {"most_weight": most_weight(model), "delta": DELTA}
     found = informing + [build(name, alpha=alpha, **common, **settings) for name, settings in alarming]
     if has_bound:
         found.append(build(f"{risk}_change", alpha=alpha, tolerance=wanted.tolerance, **common))
         found.append(build(risk, alpha=DELTA, tolerance=wanted.tolerance, **{**common, "delta": DELTA / 2}))
     return found
+
+
+def most_weight(model: ModelSettings) -> float:
+    """The heaviest that a labelled pair can be: 1 / the least chance that its record was sampled and its label planned."""
+    wanted = model.monitors.performance
+    return 1.0 / (model.sample_ratio * ((wanted.least_label_probability if wanted is not None else None) or 1.0))
 
 
 def told_apart(model: ModelSettings) -> list[str]:
