@@ -22,6 +22,8 @@ from daemon.store import champions, counters, epochs, incidents, rows, runs, sta
 from daemon.store.ledger import events, note
 from daemon.store.reference import load_reference
 from daemon.watch import BOUNDS, files_of, key_of
+from detectors.rhythm import Rhythm, hours_of
+from detectors.sketches.records import AT
 from detectors.types import digest_of
 from retrain.dataset.rows import write_rows
 from retrain.types import Permanent, Reason
@@ -81,9 +83,10 @@ class Absorb:
         self._enough(table, seen.incident, now)
         before = self._read(seen.epoch)
         after = self._written(seen, table)
-        lost = sorted(set(before.reference.columns) - set(after.reference.columns))
+        lost = _lost(before.reference, after.reference, self._model.reference.rhythm)
         if lost and not is_forced:
-            raise Permanent(Reason.REFUSED, f"no record since then has {', '.join(lost)}, which would not be watched any more; or force it")
+            said = f"no record since then is there of {', '.join(lost)}, which would not be watched any more"
+            raise Permanent(Reason.REFUSED, f"{said}: wait, or force it")
         said = f"absorbed by {by}: {because}"
         with self._ledger.begin() as tx:
             if self._asked(tx, seen.incident.id, is_forced=is_forced).held != seen.held:
@@ -93,7 +96,7 @@ class Absorb:
             harm = (seen.incident.diagnosis or {}).get("harm", "unknown")
             about = {"n": table.num_rows, "since": since, "until": now, "harm": harm, "forced": is_forced, "lost": lost}
             self._note(tx, Absorbing.ABSORBED, seen.incident.id, seen, new, now=now, by=by, because=because, **about)
-        return new, _told(table, seen.incident, now)
+        return new, _told(table, seen.incident, lost, now)
 
     def undo(self, epoch: int | None, *, by: str, because: str, now: float) -> Epoch:
         """The reference before the last absorbing comes back, in a new epoch; `epoch`: the one that the person saw, None = the present.
@@ -214,9 +217,20 @@ def _copied(source: Path, target: Path) -> None:
     beside.replace(target)
 
 
-def _told(table: pa.Table, incident: StoredIncident, now: float) -> str:
+def _lost(before: Reference, after: Reference, rhythm: Rhythm) -> list[str]:
+    """What the earlier reference knows and the new one does not: columns, and hours of a rhythm."""
+    columns = sorted(set(before.columns) - set(after.columns))
+    known, now = ({*hours_of(of.columns[AT], rhythm).tolist()} - {-1} for of in (before, after))
+    if rhythm is Rhythm.NONE or known <= now:
+        return columns
+    return [*columns, f"{len(known - now)} of {len(known)} hours ({rhythm.value.replace('_', ' ')})"]
+
+
+def _told(table: pa.Table, incident: StoredIncident, lost: list[str], now: float) -> str:
     spent_s = now - incident.opened_at
     said = f"{table.num_rows} records of the {_span(spent_s)} since incident {incident.id} opened are the reference now"
+    if lost:
+        said += f"; not watched any more: {', '.join(lost)}"
     return said if spent_s >= _DAY_S else f"{said}; they cover less than a day, so what changes with the hour may alarm"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,17 +25,23 @@ MODEL, PANE_S, PER_PANE = "shop", 60.0, 150
 ADA = {"by": "ada", "because": "the new shop is open"}
 
 
-def settings(folder: Path, *, has_quality: bool = False, **more: Any) -> Settings:
-    """One model with a reference of 600 rows, whose answers are right in 19 of 20."""
+def settings(folder: Path, *, has_quality: bool = False, reference: Mapping[str, Any] | None = None) -> Settings:
+    """One model with a reference of 600 rows, spread over a day, whose answers are right in 19 of 20; `reference`: more about it."""
     rng = np.random.default_rng(1)
-    rows = [row(rng, f"ref{i}", 0.0, x=0.0, p_wrong=0.05) for i in range(600)]
+    rows = [row(rng, f"ref{i}", 144.0 * i, x=0.0, p_wrong=0.05) for i in range(600)]
     (folder / "reference.jsonl").write_text("\n".join(json.dumps({**record, "label": truth}) for record, truth in rows))
     model = {
         "name": MODEL,
         "task": "tabular-classification",
         "labels": ["no", "yes"],
         "columns": {"x": "numeric", "channel": "category"},
-        "reference": {"kind": "file", "path": folder / "reference.jsonl", "bound": folder / "reference.jsonl", "learn_n": 300},
+        "reference": {
+            "kind": "file",
+            "path": folder / "reference.jsonl",
+            "bound": folder / "reference.jsonl",
+            "learn_n": 300,
+            **(reference or {}),
+        },
         "monitors": {
             "pane_s": PANE_S,
             "watermark_s": 5.0,
@@ -42,7 +49,6 @@ def settings(folder: Path, *, has_quality: bool = False, **more: Any) -> Setting
             "drift": {"mean_days_between_false_alarms": 1, "together": False},
             "performance": {"metric": "accuracy", "mean_days_between_false_alarms": 1},
         },
-        **more,
     }
     return Settings.model_validate({"data_dir": folder / "data", "future_s": 1e6, "models": [model]})
 

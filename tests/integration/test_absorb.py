@@ -148,7 +148,7 @@ def test_a_column_that_no_record_has_any_more_is_let_go_only_by_force_and_is_bac
     world.send(2)
     while (found := world.incident()) is None or (found.diagnosis or {}).get("harm") != "benign" or world.now - found.opened_at < 180.0:
         world.send(1, x=2.0, channel=None)
-    _refused(world.http.post(ABSORB, json=ADA), 409, "no record since then has input.channel")
+    _refused(world.http.post(ABSORB, json=ADA), 409, "no record since then is there of input.channel, which")
     world.http.post(ABSORB, json={**ADA, "force": True}).raise_for_status()
     newest = world.http.get(f"/v1/models/{MODEL}").json()["events"]
     assert next(e for e in newest if e["kind"] == "reference.absorbed")["data"]["lost"] == ["input.channel"]
@@ -164,7 +164,7 @@ def _watched(world: World) -> set[str]:
 
 
 def test_a_learnt_reference_without_bound_rows_is_absorbed_by_force_and_comes_back(tmp_path: Path) -> None:
-    world = World(settings(tmp_path, reference={"kind": "learn", "learn_days": 4 * PANE_S / 86_400.0, "learn_n": 300}))
+    world = World(settings(tmp_path, reference={"kind": "learn", "path": None, "bound": None, "learn_days": 4 * PANE_S / 86_400.0}))
     world.send(8)
     learnt = world.epoch()
     world.send(4, x=2.0)
@@ -175,6 +175,16 @@ def test_a_learnt_reference_without_bound_rows_is_absorbed_by_force_and_comes_ba
     assert {p.name for p in (world.settings.data_dir / str(world.epoch().reference_path)).iterdir()} == {"records.parquet"}
     world.http.post(UNDO, json={"by": "ada"}).raise_for_status()
     assert (world.epoch().reference_path, world.epoch().reference_digest) == (learnt.reference_path, learnt.reference_digest)
+    world.close()
+
+
+def test_with_a_rhythm_hours_that_the_new_records_do_not_cover_are_named_before_they_are_let_go(tmp_path: Path) -> None:
+    world = World(settings(tmp_path, reference={"rhythm": "hour_of_day"}))
+    world.until_benign()
+    refused = world.http.post(ABSORB, json=ADA)
+    _refused(refused, 409, "of 24 hours (hour of day), which would not be watched any more")
+    done = world.http.post(ABSORB, json={**ADA, "force": True})
+    assert re.search(r"not watched any more: 2[23] of 24 hours", done.json()["what"]), done.text
     world.close()
 
 
