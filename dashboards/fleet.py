@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboards.frame import by_label, framed, with_rows
 from dashboards.panels import BLUE, GREEN, ORANGE, RED, Query, Says, band, bars, rows, series
-from dashboards.queries import GAP, HEALTH, RATE, evidence, figure, health, score, score_limit
+from dashboards.queries import GAP_POINTS, HEALTH, RATE, evidence, figure, health, score, score_limit
 
 if TYPE_CHECKING:
     from typing import Any
@@ -55,7 +55,7 @@ def _columns() -> list[Query]:
         Query(expr=score("low"), name="low", unit="percentunit", decimals=1, width=70),
         Query(expr=score("high"), name="high", unit="percentunit", decimals=1, width=70),
         Query(expr=evidence("model"), name="Evidence", unit="percentunit", decimals=0, colours=_TO_ALARM, is_bar=True, width=170),
-        Query(expr=f"max by (model) ({figure('value', GAP)})", name="Gap", unit="percentunit", decimals=1, width=70),
+        Query(expr=f"max by (model) ({figure('value', GAP_POINTS)})", name="Gap", unit="percentunit", decimals=1, width=70),
         Query(
             expr=f"max by (model) ({incident})", name="Incident", texts=incidents, colours=((None, GREEN), (1, RED), (2, ORANGE)), width=115
         ),

@@ -13,7 +13,7 @@ from dashboards.model_data import drift, labels
 from dashboards.model_life import life, now
 from dashboards.model_quality import fairness, performance
 from dashboards.panels import BLUE, ORANGE, RED
-from dashboards.queries import DISTANCE, PERFORMANCE
+from dashboards.queries import DISTANCE, GAP, OWN_UNIT, PERFORMANCE
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -26,8 +26,10 @@ def model() -> Dashboard:
     for variable in (
         by_label("model", "Model", "label_values(retuned_open_incidents, model)"),
         by_label("metric", "Metrics", f'label_values(retuned_figure_value{{model="$model", {PERFORMANCE}}}, subject)', is_many=True),
+        by_label("error", "Errors", f'label_values(retuned_figure_value{{model="$model", {OWN_UNIT}}}, subject)', is_many=True),
         by_label("column", "Column", f'label_values(retuned_figure_value{{model="$model", {DISTANCE}}}, subject)'),
         by_label("protected", "Protected", 'label_values(retuned_group_rate_ratio{model="$model"}, column)'),
+        by_label("gap", "Gaps", f'label_values(retuned_figure_value{{model="$model", {GAP}}}, subject)', is_many=True),
         by_label("url", "Service", "label_values(retuned_service_info, external_url)").hide(VariableHide.HIDE_VARIABLE),
     ):
         board = board.with_variable(variable)

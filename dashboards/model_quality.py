@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dashboards.panels import Query, Says, band, rows, series
-from dashboards.queries import GAP, PERFORMANCE, evidence, figure
+from dashboards.queries import GAP, OWN_UNIT, PERFORMANCE, evidence, figure
 
 if TYPE_CHECKING:
     from typing import Any
@@ -19,6 +19,14 @@ _METRIC = Says(
     do="The line below the floor is no alarm by itself: the evidence says when it is. Few labels make the band wide.",
     empty="too few labelled records in the window to say",
     unit="percentunit",
+    width=24,
+)
+_ERROR = Says(
+    title="$error",
+    shows="The error among the labelled records of the window, inside its 95 % interval, in its own unit; dashed: the ceiling.",
+    do="The line above the ceiling is no alarm by itself: the evidence says when it is. Few labels make the band wide.",
+    empty="too few labelled records in the window to say, or this model has no such figure",
+    unit="none",
     width=24,
 )
 _LOSS = Says(
@@ -38,8 +46,9 @@ _PROOF = Says(
 
 
 def performance() -> list[Any]:
-    """Every metric inside its interval and against its floor; the loss against its bound; the evidence of both."""
+    """Every metric and error inside its interval and against its limit; the loss against its bound; the evidence of both."""
     window, floor = f'{_MODEL}, {PERFORMANCE}, subject=~"$metric"', f'{_MODEL}, subject=~"$metric"'
+    off = f'{_MODEL}, {OWN_UNIT}, subject=~"$error"'
     risk = f'{_MODEL}, detector=~"risk_change|risk_judged_change"'
     gathered = evidence("subject, detector", f'{_MODEL}, detector=~".+_floor|.+_ceiling|risk.*|calibration_change|fairness_.+"')
     return [
@@ -50,6 +59,14 @@ def performance() -> list[Any]:
             high=f"max({figure('high', window)})",
             limit=Query(expr=f"max(retuned_figure_limit{{{floor}}})", name="floor"),
         ).repeat("metric"),
+        band(
+            _ERROR,
+            value=Query(expr=f"max({figure('value', off)})", name="error"),
+            low=f"max({figure('low', off)})",
+            high=f"max({figure('high', off)})",
+            limit=Query(expr=f'max(retuned_figure_limit{{{_MODEL}, subject=~"$error"}})', name="ceiling"),
+            top=None,
+        ).repeat("error"),
         band(
             _LOSS,
             value=Query(expr=f"max({figure('value', risk)})", name="loss"),
@@ -68,11 +85,13 @@ def performance() -> list[Any]:
 
 
 _GAP = Says(
-    title="Gap between groups of $protected",
-    shows="The largest difference between two groups (fairlearn's definition) in the window's labelled records; dashed: the maximum.",
-    do="It alarms only when the lower end is above the maximum for good. See which group it is on the right.",
+    title="$gap",
+    shows="The largest difference between two groups in the window's labelled records, with its interval (demographic parity ratio: the "
+    "smallest rate over the largest, 1 = alike); dashed: the limit. 0.1 = ten points; a score's is in its own unit.",
+    do="It alarms only when the lower end is above the limit for good (the ratio never does). See below which group it is.",
     empty="fairness is not watched (`monitors.fairness`), or a group has too few labelled records",
-    unit="percentunit",
+    unit="none",
+    width=24,
 )
 _LINES = Says(
     title="Rates by group of $protected",
@@ -80,6 +99,7 @@ _LINES = Says(
     do="Groups that drift apart: look at their records of this time; labels that come for one group only mislead here.",
     empty="no labelled record with a group of this column in the window",
     unit="percentunit",
+    width=24,
 )
 _TABLE = Says(
     title="Groups of $protected now",
@@ -93,7 +113,7 @@ _TABLE = Says(
 
 def fairness() -> list[Any]:
     """The gap against its maximum, and the groups behind it."""
-    on, of = f'{_MODEL}, {GAP}, subject=~".+by=$protected]"', f'{_MODEL}, column="$protected"'
+    on, of = f'{_MODEL}, {GAP}, subject=~"$gap"', f'{_MODEL}, column="$protected"'
     rate = 'max by (group, rate) (retuned_group_rate_ratio{{{}, bound="{}"}})'
     return [
         band(
@@ -101,8 +121,9 @@ def fairness() -> list[Any]:
             value=Query(expr=f"max({figure('value', on)})", name="gap"),
             low=f"max({figure('low', on)})",
             high=f"max({figure('high', on)})",
-            limit=Query(expr=f"max(retuned_figure_limit{{{on}}})", name="maximum"),
-        ),
+            limit=Query(expr=f"max(retuned_figure_limit{{{on}}})", name="limit"),
+            top=None,
+        ).repeat("gap"),
         series(_LINES, Query(expr=rate.format(of + ', rate!="positive"', "value"), name="{{group}} {{rate}}"), top=1.0, bottom=0.0),
         rows(
             _TABLE,

@@ -12,7 +12,12 @@ DISTANCE = 'detector=~"psi|jensen_shannon|text_witness"'
 """One distance for each kind of column: numeric, category, text."""
 OF_COLUMNS = 'detector=~"ks|psi.*|wasserstein|jensen_shannon.*|hellinger.*|chi_square|total_variation|l_infinity|conformal_.+|text_witness"'
 """Every detector of a column's drift."""
-GAP = 'detector=~"equalized_odds|demographic_parity"'
+GAP_POINTS = 'detector=~"equalized_odds|demographic_parity|rate_gap|calibration_gap"'
+"""Gaps in points, which may be compared with each other."""
+GAP = 'detector=~"equalized_odds|demographic_parity|rate_gap|calibration_gap|score_gap|disparate_impact"'
+"""Every figure of fairness; a score may be in any unit, and of the ratio (disparate impact) 1 is best."""
+OWN_UNIT = 'detector=~"mae|rmse|log_loss"'
+"""Figures of the window that are no shares; less is better."""
 HEALTH = (("0", "fine"), ("1", "learning"), ("2", "blind"), ("3", "incident"), ("4", "harmful incident"))
 """What `health` gives, the worst that holds."""
 

@@ -12,7 +12,8 @@ _OF = "by (namespace, job, model)"
 _ON = "on (namespace, job, model)"
 
 _FAST = "risk.*_change|.+_floor|.+_ceiling"
-_SLOW = "risk|risk_value|risk_judged|calibration_change"
+_SLOW = "risk|risk_value|risk_judged"
+_CALIBRATION = "calibration_change"
 _FAIR = "fairness_(.+_)?gap"
 _DRIFT = "conformal_.+|text_witness"
 _DAMAGE = "(missing|wrong_type|out_of_range|unseen_category|duplicate_.+)_rise"
@@ -83,6 +84,14 @@ HARM = (
         expr=f"count {_OF} ({_alarmed(_FAIR)}) > 0",
         summary="{{ $labels.model }} treats groups more unequally than is allowed",
         says=f"The lower end of the gap's interval is above the limit.{figures(_FAIR)}{since()}",
+        links=_INCIDENT,
+    ),
+    Alert(
+        name="RetunedCalibrationOff",
+        severity=Severity.TICKET,
+        expr=f"count {_OF} ({_alarmed(_CALIBRATION)}) > 0",
+        summary="{{ $labels.model }}: its confidence does not say how often it is right",
+        says=f"Off by more than in the bound rows; below 0 it is too sure of itself.{figures(_CALIBRATION)}{since()}",
         links=_INCIDENT,
     ),
     Alert(

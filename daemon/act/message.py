@@ -38,7 +38,7 @@ _OF_KIND = (
     ("risk", "RetunedPerformanceDegradedFast"),
     ("performance", "RetunedPerformanceDegradedFast"),
     ("fairness", "RetunedFairnessBreach"),
-    ("calibration", "RetunedPerformanceDegradedSlow"),
+    ("calibration", "RetunedCalibrationOff"),
     ("quality", "RetunedDataQuality"),
     ("drift", "RetunedDrift"),
 )

@@ -31,6 +31,7 @@ pytestmark = [
 ]
 
 RIGHTLY_EMPTY = {
+    "model: $error: ceiling": "what alarms in the scene is f1, which has a floor",
     "model: annotation: training": "the run of the scene waits for more labels than come",
     "service: Started and ended: ended: {{state}}": "no run ends in the scene",
     "service: Moves of champions and aliases: champion {{reason}}": "the champion is adopted at the first tick, before the first scrape",
@@ -58,6 +59,7 @@ RIGHTLY_EMPTY = {
 """Owner of an expression without a sample in the scene -> why that is right. Reviewed by hand."""
 
 BY_CHANCE = {
+    "rules: RetunedCalibrationOff": "confidence is off when the answers are wrong; how soon that is proven is chance",
     "rules: RetunedServiceDown": "on a busy machine a scrape may take longer than its second, which is a moment of silence",
     "rules: RetunedDrift": "labels come a moment after their records: a drift is harmful at once or a pane later",
 }
@@ -76,7 +78,15 @@ USED_ELSEWHERE = {
 }
 """Exported metric that no panel and no rule reads -> whom it is for."""
 
-SOME = {"model": MODEL, "models": MODEL, "metric": "accuracy", "column": "input.text", "protected": "age_band"}
+SOME = {
+    "model": MODEL,
+    "models": MODEL,
+    "metric": "accuracy",
+    "column": "input.text",
+    "protected": "age_band",
+    "error": "log_loss",
+    "gap": "equalized_odds_difference[by=age_band]",
+}
 """A value for each variable, to parse with."""
 
 
