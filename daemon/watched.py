@@ -13,6 +13,7 @@ from rich.padding import Padding
 from daemon.act.send import is_understood, targets_of
 from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.rates import promised_days
+from daemon.settings_encoder import SUFFIX
 from daemon.settings_monitors import LOSSES
 from daemon.show.guard import is_loopback
 from daemon.watched_knob import alpha_of, knob_table, promise, soon_seen
@@ -140,6 +141,9 @@ def notes(model: ModelSettings) -> list[str]:
         found.append(f"Without reference.bound {watched} alarms before the first promotion, and no drift can be harmful.")
     if performance is not None and not is_judged:
         found.append("Without labels (the classes) performance is not watched.")
+    for subject, encoder in model.encoders().items():
+        texts, most = subject.removesuffix(SUFFIX), encoder.most_n
+        found.append(f"{subject}: at most {most} texts of {texts} a pane are embedded by {encoder.model}, in a process beside the service.")
     if model.retrain is None:
         found.append("Without retrain the model is watched only.")
     elif model.retrain.old_domain is None:

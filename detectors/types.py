@@ -227,6 +227,7 @@ class Increment:
     """Subject ("input.text", "output.label", "output.score", "segment.channel", "record.content") -> values, shape (n,).
 
     Where classes are known and scores are sent, "output.scores" is beside them: (n, k), as `Pairs.scores`; without kind and sketch.
+    Embeddings that the service makes ("input.text.embedding") have rows for the texts that were embedded only.
     """
     pairs: Pairs
     n: int = 0

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-_BENCHES = ("ingest", "tick", "columns", "sketches", "footprint", "training")
+_BENCHES = ("ingest", "tick", "columns", "sketches", "footprint", "training", "embedding")
 _PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 

@@ -25,7 +25,7 @@ Serve = Callable[[str], AbstractContextManager[Service]]
 ARCHIVE = Path(__file__).parents[2] / ".cache" / "corpora" / "vaderSentiment-3.3.2.tar.gz"
 START = 1_800_000_000.0
 SUBJECT = "input.text.embedding"
-PANE_N, QUIET, TURNED = 32, 14, 5  # records of a pane, panes
+PANE_N, QUIET, TURNED = 32, 11, 5  # records of a pane, panes
 
 CONFIG = """
 tick_s: {tick_s}
@@ -62,8 +62,8 @@ def test_movie_reviews_among_tweets_alarm_by_their_meaning_and_tweets_do_not_who
     tweets, movies = (
         [row.text for row in rng.permutation(np.array(read_corpus(ARCHIVE, name), dtype=object))] for name in ("tweets", "movies")
     )
-    reference = lines(tmp_path / "reference.jsonl", [record(f"ref{i}", text, START) for i, text in enumerate(tweets[:400])])
-    texts = [*tweets[400 : 400 + QUIET * PANE_N], *movies[: TURNED * PANE_N]]
+    reference = lines(tmp_path / "reference.jsonl", [record(f"ref{i}", text, START) for i, text in enumerate(tweets[:300])])
+    texts = [*tweets[300 : 300 + QUIET * PANE_N], *movies[: TURNED * PANE_N]]
     rows = [record(f"r{i}", text, START + 60.0 * i / PANE_N) for i, text in enumerate(texts)]
     config = tmp_path / "c.yaml"
     config.write_text(
@@ -113,9 +113,9 @@ def test_the_service_embeds_in_a_process_of_its_own_and_goes_on_without_it(serve
 
     with serve(config) as service:
         post()
-        said = wait_for(lambda: witness() or post(), message="the detectors of the embedding")["because"]
+        said = wait_for(witness, seconds=90, message="the detectors of the embedding")["because"]
         assert said.startswith("learning:") or "production vectors" in said
-        wait_for(lambda: told().get("embedded", 0) > 0 or post(1), seconds=90, message="a vector")
+        wait_for(lambda: told().get("embedded", 0) > 0 or post(2), seconds=90, message="a vector")
         wait_for(lambda: not witness()["because"].startswith("learning:") or post(2), seconds=60, message="the end of learning")
         (process,) = encoders(service.process.pid)
         assert "libtorch" in Path(f"/proc/{process.pid}/maps").read_text()

@@ -5,11 +5,10 @@ The process is a stand-in here; tests/integration/test_encoder.py has the real o
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -29,10 +28,12 @@ from daemon.store.ledger import Ledger
 from daemon.store.pending import Buffer
 from daemon.store.ports import Mark, SpooledRecord
 from daemon.watch import enter
+from daemon.watched import notes
 from detectors.sketches.fourier import Fourier
 from detectors.types import Increment, Outcome, Pairs, Window
-from retrain.encoder_wire import Answer, Hello
+from retrain.encoder_wire import Hello
 from retrain.types import Permanent
+from tests.embedding import D, Fake, vector_of
 from tests.integration.conftest import wait_for
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUBJECT = "input.text.embedding"
-D = 8
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -49,53 +49,9 @@ def model(**encoder: Any) -> ModelSettings:
     return ModelSettings.model_validate({"name": "m", "task": "text-generation", "columns": {"text": column, "x": "numeric"}})
 
 
-def vector_of(text: str) -> np.ndarray[Any, Any]:
-    """A direction in a cone, as an encoder gives it: the same for the same text."""
-    seed = int.from_bytes(key_of(text)[:8], "big")
-    moved = 2.0 if text.startswith("other") else 0.0
-    return (np.random.default_rng(seed).normal(size=D) + 3.0 * (np.arange(D) == 0) + moved * (np.arange(D) == 1)).astype(np.float32)
-
-
-@dataclass
-class Fake:
-    """In place of the process: what it does is set by the test, for all of them together."""
-
-    settings: EncoderSettings
-    made: ClassVar[list[Fake]] = []
-    errors: ClassVar[list[Exception]] = []
-    """Raised by the next answers, one each."""
-    hellos: ClassVar[list[Hello]] = []
-    gate: ClassVar[threading.Event] = threading.Event()
-    speed: ClassVar[float] = 1000.0
-    is_alive: bool = True
-    pid: int = 1
-    asked: list[list[str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        Fake.made.append(self)
-
-    def hello(self) -> Hello:
-        return Fake.hellos.pop(0) if Fake.hellos else Hello(fingerprint="f", dimensions=D, texts_per_s=Fake.speed)
-
-    def encode(self, texts: Sequence[str], dimensions: int) -> tuple[np.ndarray[Any, Any], Answer]:
-        self.asked.append(list(texts))
-        assert Fake.gate.wait(20)
-        if Fake.errors:
-            raise Fake.errors.pop(0)
-        made = np.stack([np.full(dimensions, np.nan) if t == "no vector" else vector_of(t) for t in texts]).astype(np.float32)
-        return made, Answer(vectors=b"", cpu_s=0.5, rss_bytes=7)
-
-    def kill(self) -> None:
-        Fake.gate.set()
-
-    def close(self) -> None:
-        self.is_alive = False
-
-
 @pytest.fixture(autouse=True)
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    Fake.made, Fake.errors, Fake.hellos, Fake.speed = [], [], [], 1000.0
-    Fake.gate.set()
+    Fake.reset()
     monkeypatch.setattr(of_encoder, "EncoderProcess", Fake)
     monkeypatch.setattr(of_encoder, "_BACKOFF_S", (0.0,))
 
@@ -477,6 +433,7 @@ def test_an_embedding_of_the_service_is_watched_for_drift_and_its_texts_for_qual
     assert names == {("mmd", SUBJECT), ("embedding_witness", SUBJECT)}
     chosen = Settings.model_validate({"models": [model().model_dump() | {"monitors": {"drift": {"columns": ["text"]}}}]}).models[0]
     assert {d.subject for d in monitors(chosen, has_bound=False) if d.name.endswith("_witness")} == {"input.text", "output.text", SUBJECT}
+    assert any(SUBJECT in note and "at most 256 texts of input.text a pane" in note for note in notes(model()))
     said = ModelSettings.model_validate({"name": "m", "task": "text-generation", "output_encoder": {"model": "e"}})
     assert "output.text.embedding" in {d.subject for d in monitors(said, has_bound=False)}
 
