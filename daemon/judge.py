@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from daemon import telling
 from daemon import watch as watches
 from daemon.decide import cause, policy
 from daemon.decide import incident as incidents_of
@@ -15,14 +16,11 @@ from daemon.decide.classes import Classes, compare
 from daemon.decide.run import State
 from daemon.learn import learn
 from daemon.settings_encoder import SUFFIX
-from daemon.store import champions, controls, counters, epochs, incidents, outbox, panes, runs, tables, verdicts
+from daemon.store import champions, controls, epochs, incidents, outbox, panes, runs, tables, verdicts
 from daemon.store.ledger import note
-from daemon.store.outbox import What
 from detectors.types import EDetectorValue, EValue, Outcome, PValue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings, Settings
@@ -70,9 +68,9 @@ class Judge:
         found = watch.fold(tx, pane.increment)
         verdicts.save(tx, pane.model, found, at=pane.end, epoch=watch.epoch)
         fresh = [v for v in incidents_of.alarms(found) if (old := before.get((v.detector, v.subject))) is None or old.outcome != v.outcome]
-        _tell_alarms(tx, pane, fresh, epoch=watch.epoch, now=now)
-        self._incident(tx, watch, found, now)
-        self._diagnose(tx, watch, pane, now)
+        telling.tell_alarms(tx, pane, fresh, epoch=watch.epoch, now=now)
+        turn = self._incident(tx, watch, found, now)
+        telling.tell_turn(tx, turn, self._diagnose(tx, watch, pane, now), now)
         self._fresh.add(pane.model)
 
     def decide(self, tx: Connection, model: ModelSettings, now: float) -> policy.Decision:
@@ -80,7 +78,7 @@ class Judge:
         watch = self._watch(tx, model.name, now)
         if watch is not None:
             self._look(tx, watch, now)
-            self._incident(tx, watch, [], now)
+            telling.tell_turn(tx, self._incident(tx, watch, [], now), None, now)
         history, rules = self._history(tx, model, watch, now), policy.Rules.of(model)
         self.blind[model.name] = frozenset(policy.silences(history, now, rules))
         decision = policy.decide(self._current(tx, watch), history, now, rules)
@@ -143,37 +141,38 @@ class Judge:
         latest = verdicts.latest(tx, watch.model.name, epoch=watch.epoch)
         return [v.verdict for v in latest if incidents_of.key_of(v.verdict) not in held]
 
-    def _incident(self, tx: Connection, watch: Watch, found: list[Verdict], now: float) -> None:
-        """Fold verdicts into the model's incident and write what changed; an opened one gets a report."""
+    def _incident(self, tx: Connection, watch: Watch, found: list[Verdict], now: float) -> telling.Turn | None:
+        """Fold verdicts into the model's incident and write what changed; an opened one gets a report. None = there is none."""
         name, quiet_s = watch.model.name, watch.model.monitors.quiet_s
         before = _as_incident(incidents.open_of(tx, name))
         held = incidents.held_subjects(tx, name, watch.epoch)
         after, change = incidents_of.fold(before, found, model=name, epoch=watch.epoch, now=now, quiet_s=quiet_s, held=held)
         if after is None and (still := incidents_of.still_held(held, found, now=now, quiet_s=quiet_s)) != held:
             incidents.hold(tx, name, watch.epoch, still, now=now)
-        if after is None or after == before:
-            return
+        if after is None:
+            return None
+        turn = telling.Turn(after=after, change=change, found=found, was_harmful=before is not None and before.harmful)
+        if after == before:
+            return turn
         if change is incidents_of.Change.OPENED:
             incidents.open_incident(
                 tx, incident_id=after.id, model=name, epoch=after.epoch, now=now, subjects=after.subjects, harmful=after.harmful
             )
             payload = {"incident": after.id, "epoch": after.epoch, "version": watch.version}
             outbox.put(tx, key=f"report:{after.id}", model=name, kind="report", payload=payload, now=now)
-            _tell_incident(tx, "opened", after, found, now=now)
         elif change is incidents_of.Change.CLOSED:
             because = "quiet" if after.epoch == watch.epoch else "the epoch ended"
             incidents.close(tx, after.id, now=now, because=because)
-            _tell_incident(tx, "closed", after, found, now=now, because=f"Over: {because}.")
+            return replace(turn, because=f"Over: {because}.")
         else:
             incidents.extend(tx, after.id, now=now, subjects=after.subjects, harmful=after.harmful, last_alarm_at=after.last_alarm_at)
-            if after.harmful and before is not None and not before.harmful:
-                _tell_incident(tx, "harmful", after, found, now=now)
+        return turn
 
-    def _diagnose(self, tx: Connection, watch: Watch, pane: ClosedPane, now: float) -> None:
-        """What the open incident means, by the labels that this pane brought of records since it opened."""
+    def _diagnose(self, tx: Connection, watch: Watch, pane: ClosedPane, now: float) -> telling.Diagnosed | None:
+        """What the open incident means, by the labels that this pane brought of records since it opened; None = none is open."""
         kept = incidents.open_of(tx, watch.model.name)
         if kept is None:
-            return
+            return None
         before = kept.diagnosis or {"n": 0, "errors_n": 0}
         wrong = _wrong(pane, watch.version, since=kept.opened_at)
         n, errors_n = before["n"] + len(wrong), before["errors_n"] + sum(wrong)
@@ -192,9 +191,9 @@ class Judge:
         said = {"harm": found.harm.value, "shift": found.shift.value, "because": found.because, "n": n, "errors_n": errors_n}
         if said != kept.diagnosis:
             incidents.diagnose(tx, kept.id, said, now=now)
-        if found.harm is cause.Harm.BENIGN and before.get("harm") not in {None, cause.Harm.BENIGN}:
-            payload = {"what": What.INCIDENT_BENIGN, "incident": kept.id, "because": found.because}
-            outbox.put(tx, key=f"notify:{kept.id}:benign", model=kept.model, kind="notify", payload=payload, now=now)
+        diagnosed = telling.Diagnosed(before=kept.diagnosis, now=said)
+        telling.tell_benign(tx, kept.model, kept.id, diagnosed, now)
+        return diagnosed
 
     def _history(self, tx: Connection, model: ModelSettings, watch: Watch | None, now: float) -> policy.History:
         name = model.name
@@ -245,46 +244,6 @@ def _wrong(pane: ClosedPane, version: str, *, since: float) -> list[bool]:
         if join.state == "joined" and join.version == version and join.at >= since
         if join.output is not None and join.output.label is not None and join.held.label.label is not None
     ]
-
-
-def _tell_alarms(tx: Connection, pane: ClosedPane, fresh: Iterable[Verdict], *, epoch: int, now: float) -> None:
-    for v in fresh:
-        note(
-            tx,
-            now,
-            pane.model,
-            "alarm",
-            detector=v.detector,
-            subject=v.subject,
-            value=v.value,
-            low=v.low,
-            high=v.high,
-            n=v.n,
-            because=v.because,
-            pane_start=pane.start,
-            pane_end=pane.end,
-            epoch=epoch,
-        )
-        counters.add(tx, pane.model, {("alarms", v.detector): 1})
-
-
-def _tell_incident(
-    tx: Connection, what: str, incident: incidents_of.Incident, found: list[Verdict], *, now: float, because: str | None = None
-) -> None:
-    """To a person, once an incident and state."""
-    newest = max(incident.subjects.values(), key=lambda s: float(s["first_at"]))
-    payload = {
-        "what": f"incident.{what}",
-        "incident": incident.id,
-        "harmful": incident.harmful,
-        "kinds": sorted({str(s["kind"]) for s in incident.subjects.values()}),
-        "because": because or newest["because"],
-        "figures": [
-            {"detector": v.detector, "subject": v.subject, "value": v.value, "low": v.low, "high": v.high, "n": v.n}
-            for v in incidents_of.alarms(found)
-        ],
-    }
-    outbox.put(tx, key=f"notify:{incident.id}:{what}", model=incident.model, kind="notify", payload=payload, now=now)
 
 
 def _as_incident(stored: incidents.StoredIncident | None) -> incidents_of.Incident | None:

@@ -55,19 +55,32 @@ class Text:
 
 
 def compose(model: str, payload: Mapping[str, Any], url: str) -> Text:
-    """The message of an outbox payload {what, because, incident?, run?, figures?, kinds?, harmful?}; `url` is where links begin."""
+    """The message of an outbox payload {what, because, incident?, run?, figures?, kinds?, harmful?, diagnosis?}; links begin with `url`."""
     what = What.of(payload)
     words, tone, runbook = _WHAT[what]
-    if what is What.INCIDENT_OPENED and payload.get("harmful"):
-        words, tone, runbook = "incident, harmful", "failure", "RetunedHarmfulDrift"
-    elif what is What.INCIDENT_OPENED:
-        runbook = next((book for kind, book in _OF_KIND if kind in payload.get("kinds", ())), None)
-    lines = [str(payload.get("because", "")), *_figures(payload.get("figures", ())), "", f"Look: {url}{_path(model, payload)}"]
+    if what in {What.INCIDENT_OPENED, What.INCIDENT_HARMFUL}:
+        of_kind = next((book for kind, book in _OF_KIND if kind in payload.get("kinds", ())), None)
+        runbook = "RetunedHarmfulDrift" if payload.get("harmful") else of_kind or runbook
+    if what is What.INCIDENT_OPENED and (payload.get("harmful") or payload.get("diagnosis", {}).get("harm") == "harmful"):
+        words, tone = "incident, harmful", "failure"
+    lines = [str(payload.get("because", "")), *_figures(payload.get("figures", ())), *_diagnosis(payload.get("diagnosis"))]
+    lines += ["", f"Look: {url}{_path(model, payload)}"]
     if what is What.INCIDENT_BENIGN:
         lines.append(f"If traffic stays like this: retuned absorb {model} --incident {payload.get('incident', '')} --because ...")
     if runbook is not None:
         lines.append(f"Do: {url}/runbooks/{runbook}")
     return Text(title=f"{model}: {words}", body="\n".join(lines).strip(), tone=tone)
+
+
+_HARM = {"harmful": "It does harm", "benign": "It does no harm", "unknown": "Whether it does harm is not known yet"}
+
+
+def _diagnosis(said: Mapping[str, str] | None) -> list[str]:
+    """What the incident means by now."""
+    if said is None:
+        return []
+    shift = "" if said["shift"] == "unknown" else f" ({said['shift']}{'' if said['shift'] == 'damage' else ' shift'})"
+    return [f"{_HARM.get(said['harm'], said['harm'])}{shift}: {said['because']}"]
 
 
 def _figures(figures: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -1,0 +1,104 @@
+"""What a closed pane has to say: its alarms to the ledger; to people an incident's turns, each once, with what is known of them by then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from daemon.decide import incident as incidents_of
+from daemon.decide.cause import Harm
+from daemon.store import counters, outbox
+from daemon.store.ledger import note
+from daemon.store.outbox import What
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import Connection
+
+    from daemon.store.intake import ClosedPane
+    from detectors.types import Verdict
+
+    Said = Mapping[str, Any]
+    """{harm, shift, because, …}, as the ledger keeps a diagnosis."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """An incident after the newest verdicts, and what these did to it."""
+
+    after: incidents_of.Incident
+    change: incidents_of.Change
+    found: list[Verdict]
+    was_harmful: bool = False
+    """Drift and risk were in it before."""
+    because: str = ""
+    """Of a closed one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosed:
+    """What was said of an open incident before the pane, and with it."""
+
+    before: Said | None
+    now: Said
+
+
+def tell_alarms(tx: Connection, pane: ClosedPane, fresh: Iterable[Verdict], *, epoch: int, now: float) -> None:
+    """Into the ledger, and counted."""
+    for v in fresh:
+        figures = {"value": v.value, "low": v.low, "high": v.high, "n": v.n}
+        whose = {"detector": v.detector, "subject": v.subject, "pane_start": pane.start, "pane_end": pane.end, "epoch": epoch}
+        note(tx, now, pane.model, "alarm", **whose, **figures, because=v.because)
+        counters.add(tx, pane.model, {("alarms", v.detector): 1})
+
+
+def tell_turn(tx: Connection, turn: Turn | None, diagnosed: Diagnosed | None, now: float) -> None:
+    """To people, at most one message a pane, and each once an incident.
+
+    Opened, with what it means by then; harmful, when it was not told to be so: neither at its opening nor later; benign; closed. The
+    diagnosis of a pane is made before, so that the message of an incident never says less than its page.
+    """
+    if turn is not None and turn.change is incidents_of.Change.OPENED:
+        _tell(tx, What.INCIDENT_OPENED, turn, diagnosed, now)
+    elif turn is not None and turn.change is incidents_of.Change.CLOSED:
+        _tell(tx, What.INCIDENT_CLOSED, turn, None, now)
+    elif turn is not None and _does_harm(turn, diagnosed) and not _was_told_harm(turn, diagnosed):
+        _tell(tx, What.INCIDENT_HARMFUL, turn, diagnosed, now)
+
+
+def tell_benign(tx: Connection, model: str, incident: str, diagnosed: Diagnosed, now: float) -> None:
+    """That labels prove an incident harmless, of which something else was said before."""
+    if diagnosed.now["harm"] == Harm.BENIGN and diagnosed.before is not None and diagnosed.before["harm"] != Harm.BENIGN:
+        payload = {"what": What.INCIDENT_BENIGN, "incident": incident, "because": diagnosed.now["because"]}
+        outbox.put(tx, key=f"notify:{incident}:benign", model=model, kind="notify", payload=payload, now=now)
+
+
+def _does_harm(turn: Turn, diagnosed: Diagnosed | None) -> bool:
+    return turn.after.harmful or (diagnosed is not None and diagnosed.now["harm"] == Harm.HARMFUL)
+
+
+def _was_told_harm(turn: Turn, diagnosed: Diagnosed | None) -> bool:
+    before = diagnosed.before if diagnosed is not None else None
+    return turn.was_harmful or (before is not None and before["harm"] == Harm.HARMFUL)
+
+
+def _tell(tx: Connection, what: What, turn: Turn, diagnosed: Diagnosed | None, now: float) -> None:
+    """One message: the key makes it the only one of its kind."""
+    incident = turn.after
+    newest = max(incident.subjects.values(), key=lambda s: float(s["first_at"]))
+    payload = {
+        "what": what.value,
+        "incident": incident.id,
+        "harmful": incident.harmful,
+        "kinds": sorted({str(s["kind"]) for s in incident.subjects.values()}),
+        "because": turn.because or newest["because"],
+        "figures": [
+            {"detector": v.detector, "subject": v.subject, "value": v.value, "low": v.low, "high": v.high, "n": v.n}
+            for v in incidents_of.alarms(turn.found)
+        ],
+    }
+    if diagnosed is not None:
+        payload["diagnosis"] = {name: diagnosed.now[name] for name in ("harm", "shift", "because")}
+    key = f"notify:{incident.id}:{what.value.removeprefix('incident.')}"
+    outbox.put(tx, key=key, model=incident.model, kind="notify", payload=payload, now=now)

@@ -1,0 +1,113 @@
+"""An incident's messages say what is known of it by then, each once: opened, harmful when that was not said before, closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from daemon.act.message import compose
+from daemon.judge import Judge
+from daemon.settings import Settings
+from daemon.store import champions, outbox
+from daemon.store.closed import ClosedPane
+from daemon.store.ledger import Ledger
+from daemon.store.panes import Windows
+from daemon.watch import Watch
+from detectors.types import EDetectorValue, Increment, Outcome, Pairs, Reference, Verdict
+
+_DAY = 86_400.0
+_NOTHING = Reference(columns={}, kinds={}, sketches={}, bound=Pairs.empty(), digest="")
+
+
+@dataclass
+class Scripted(Watch):
+    """A watch whose detectors alarm as written."""
+
+    alarming: tuple[str, ...] = field(default=())
+
+    def fold(self, tx: Connection, increment: Increment) -> list[Verdict]:  # noqa: ARG002
+        evidence = EDetectorValue(log10_e=6.0, alpha=1e-5)
+        said = {"subject": "input.x", "outcome": Outcome.ALARM, "evidence": evidence, "value": 0.5, "low": 0.4, "high": 0.6, "n": 100}
+        return [Verdict(detector=name, because=f"{name} alarms.", **said) for name in self.alarming]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+def told(ledger: Ledger, folder: Path, panes: list[tuple[str, ...]]) -> list[dict[str, Any]]:
+    """The messages after panes in which these detectors alarm."""
+    model = {"name": "m", "task": "text-classification", "labels": ["a", "b"], "monitors": {"quiet_s": 120.0}}
+    settings = Settings.model_validate({"data_dir": folder, "models": [model]})
+    judge = Judge(settings, Windows())
+    watch = Scripted(model=settings.models[0], version="1", epoch=1, reference=_NOTHING, key="k", detectors=[])
+    judge._watches["m"] = watch
+    with ledger.begin() as tx:
+        champions.adopt(tx, "m", "1", now=_DAY, because="a test")
+        for i, alarming in enumerate(panes):
+            start = datetime.fromtimestamp(_DAY, UTC) + timedelta(minutes=i)
+            watch.alarming = alarming
+            increment = Increment(start=start, end=start + timedelta(minutes=1), columns={}, pairs=Pairs.empty(), n=1)
+            at = start.timestamp()
+            pane = ClosedPane(model="m", start=at, end=at + 60.0, parts=(), joins=(), increment=increment, indices=(), unsampled=())
+            judge.fold(tx, pane, at + 60.0)
+        return [dict(message.payload) for message in outbox.pending(tx, kind="notify")]
+
+
+def test_an_opened_incident_carries_what_is_known_and_is_told_once_more_when_it_does_harm(ledger: Ledger, tmp_path: Path) -> None:
+    drift, floor = ("conformal_numeric",), ("conformal_numeric", "f1_floor")
+    opened, harmful = told(ledger, tmp_path, [(), drift, drift, floor, floor, floor])
+    assert (opened["what"], harmful["what"]) == ("incident.opened", "incident.harmful")
+    assert opened["diagnosis"]["harm"] == "unknown"
+    assert harmful["diagnosis"]["harm"] == "harmful"
+    assert harmful["because"] == "f1_floor alarms."
+    first, second = (compose("m", payload, "http://r") for payload in (opened, harmful))
+    assert (first.title, first.tone) == ("m: incident", "warning")
+    assert f"Whether it does harm is not known yet: {opened['diagnosis']['because']}" in first.body
+    assert first.body.endswith("Do: http://r/runbooks/RetunedDrift")
+    assert (second.title, second.tone) == ("m: the incident does harm", "failure")
+    assert "It does harm" in second.body
+    assert second.body.endswith("Do: http://r/runbooks/RetunedPerformanceDegradedFast")
+
+
+def test_what_was_told_as_harmful_at_its_opening_is_not_told_again_when_drift_joins(ledger: Ledger, tmp_path: Path) -> None:
+    (opened,) = told(ledger, tmp_path, [("risk_change",), ("risk_change", "conformal_numeric"), ("risk_change", "conformal_numeric")])
+    assert opened["diagnosis"]["harm"] == "harmful"
+    text = compose("m", opened, "http://r")
+    assert (text.title, text.tone) == ("m: incident, harmful", "failure")
+    assert text.body.endswith("Do: http://r/runbooks/RetunedPerformanceDegradedFast")
+
+
+def test_drift_that_meets_risk_is_told_once_and_then_closed(ledger: Ledger, tmp_path: Path) -> None:
+    both = ("conformal_numeric", "risk_change")
+    messages = told(ledger, tmp_path, [("conformal_numeric",), both, both, (), (), (), (), ()])
+    assert [m["what"] for m in messages] == ["incident.opened", "incident.harmful", "incident.closed"]
+    assert [m["harmful"] for m in messages] == [False, True, True]
+    assert "diagnosis" not in messages[2]
+    assert compose("m", messages[1], "http://r").body.endswith("Do: http://r/runbooks/RetunedHarmfulDrift")
+
+
+def test_damaged_data_alone_are_one_message(ledger: Ledger, tmp_path: Path) -> None:
+    (opened,) = told(ledger, tmp_path, [("missing_rise",), ("missing_rise",)])
+    assert opened["diagnosis"]["harm"] == "unknown"
+    assert compose("m", opened, "http://r").body.endswith("Do: http://r/runbooks/RetunedDataQuality")
+
+
+@pytest.mark.parametrize(("shift", "words"), [("covariate", " (covariate shift)"), ("damage", " (damage)"), ("unknown", "")])
+def test_a_message_says_which_kind_of_shift_it_is(shift: str, words: str) -> None:
+    payload = {
+        "what": "incident.opened",
+        "because": "x",
+        "diagnosis": {"harm": "unknown", "shift": shift, "because": "two labels are missing"},
+    }
+    assert f"Whether it does harm is not known yet{words}: two labels are missing" in compose("m", payload, "http://r").body.splitlines()
