@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daemon.cli_options import DEFAULT, AsJson, Config, settings_of
+from daemon.cli_service import asking
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from daemon.client import Client
     from daemon.recorded import Recorded
     from daemon.settings import Settings
 
@@ -24,23 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-BAD_SETTINGS = 2
-"""Exit code when the settings file cannot be used."""
-
-_DEFAULT = Path("retuned.yaml")
-
-Config = Annotated[Path, typer.Option("--config", "-c", help="The settings file.", envvar="RETUNED_CONFIG")]
-Where = Annotated[
-    str | None, typer.Option("--url", help="Where the service listens. Default: as --config's data_dir says.", envvar="RETUNED_URL")
-]
-Model = Annotated[str, typer.Argument(help="Name of the model.", show_default=False)]
-Incident = Annotated[str, typer.Argument(help="Id of the incident, as `retuned incidents` shows it.", show_default=False)]
-MaybeModel = Annotated[str | None, typer.Argument(help="Name of the model; all of them without it.", show_default=False)]
-By = Annotated[str | None, typer.Option("--by", help="Your name, for the ledger. Default: the login name.", show_default=False)]
-Because = Annotated[str, typer.Option("--because", help="Your reason, for the ledger.")]
-Version = Annotated[str | None, typer.Option("--version", help="Which version.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
-
 
 def _one_thread() -> None:
     """Monitoring runs beside models: its small matrices gain nothing from threads, which spin for each other on a busy machine."""
@@ -48,10 +33,10 @@ def _one_thread() -> None:
 
 
 @app.command()
-def serve(*, config: Config = _DEFAULT) -> None:
+def serve(*, config: Config = DEFAULT) -> None:
     """Run the service until SIGTERM or Ctrl-C."""
     _one_thread()
-    settings = _settings(config)
+    settings = settings_of(config)
     from daemon import service  # noqa: PLC0415 (start-up time of every other command)
 
     service.run(settings)
@@ -94,7 +79,7 @@ def demo(
 def check(
     *,
     file: Annotated[Path | None, typer.Argument(help="The settings file; the same as --config.", show_default=False)] = None,
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT,
     records: Annotated[
         Path | None,
         typer.Option("--records", help="Recorded traffic as for `retuned replay`: its rate, and any rhythm.", show_default=False),
@@ -109,7 +94,7 @@ def check(
 ) -> None:
     """Validate the settings; say what will be watched, how often it will be wrong, what it costs; of recorded traffic, any rhythm."""
     _one_thread()
-    settings = _settings(file or config)
+    settings = settings_of(file or config)
     from daemon.watched import show_watched  # noqa: PLC0415 (start-up time of every other command)
 
     with _told():
@@ -148,13 +133,13 @@ def detectors(
 def replay(
     *,
     records: Annotated[Path, typer.Option("--records", help="NDJSON of records as posted to /v1/records.")],
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT,
     labels: Annotated[Path | None, typer.Option("--labels", help="NDJSON of labels as posted to /v1/labels.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for summary.json.")] = Path("replay-out"),
 ) -> None:
     """Run recorded traffic through the same pipeline on a virtual clock; would-be retrainings are listed, not run."""
     _one_thread()
-    settings = _settings(config)
+    settings = settings_of(config)
     from daemon.replay import replay as run  # noqa: PLC0415 (start-up time of every other command)
     from daemon.replay_show import show_summary, shown_progress  # noqa: PLC0415
     from retrain.types import Permanent  # noqa: PLC0415
@@ -172,10 +157,10 @@ def replay(
 def backup(
     *,
     out: Annotated[Path, typer.Argument(help="The file to write, say retuned.tar.zst; it will hold secrets.", show_default=False)],
-    config: Config = _DEFAULT,
+    config: Config = DEFAULT,
 ) -> None:
     """Write all that the service needs to go on elsewhere into one file, while it runs."""
-    settings = _settings(config)
+    settings = settings_of(config)
     from daemon.backup import backup as make  # noqa: PLC0415 (start-up time of every other command)
     from daemon.wiring import ledger_url  # noqa: PLC0415
 
@@ -213,181 +198,4 @@ def _told() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-@app.command()
-def status(*, model: MaybeModel = None, config: Config = _DEFAULT, url: Where = None, as_json: AsJson = False) -> None:
-    """What the service sees: champions, figures, alarms, incidents, runs."""
-    from daemon.status import show_model, show_models  # noqa: PLC0415 (start-up time of every other command)
-
-    client = _client(config, url)
-    if model is None:
-        show_models(client.models(), as_json=as_json)
-    else:
-        show_model(client.model(model), as_json=as_json)
-
-
-@app.command(name="label-plan")
-def label_plan(
-    *,
-    model: Model,
-    n: Annotated[int, typer.Option(min=1, max=1000, help="How many labels.")] = 100,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write id, at, probability here.")] = None,
-    config: Config = _DEFAULT,
-    url: Where = None,
-) -> None:
-    """Records worth a label now: unsure ones more often, each with its probability, and the interval that the labels would buy."""
-    from daemon.status import show_label_plan  # noqa: PLC0415 (start-up time of every other command)
-
-    show_label_plan(_client(config, url).label_plan(model, n), csv)
-
-
-@app.command()
-def runs(*, model: MaybeModel = None, config: Config = _DEFAULT, url: Where = None, as_json: AsJson = False) -> None:
-    """Retrainings, newest first: state, trigger, gates."""
-    from daemon.status import show_runs  # noqa: PLC0415 (start-up time of every other command)
-
-    client = _client(config, url)
-    names = [model] if model is not None else client.names()
-    show_runs([client.model(name) for name in names], as_json=as_json)
-
-
-@app.command()
-def retrain(*, model: Model, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None) -> None:
-    """Start a retraining now, whatever the triggers say."""
-    typer.echo(_client(config, url).ask(model, "retrain", by=by, because=because))
-
-
-@app.command()
-def approve(
-    *,
-    model: Model,
-    run: Annotated[str | None, typer.Option("--run", help="Which run. Default: the one that waits.", show_default=False)] = None,
-    by: By = None,
-    because: Because = "",
-    config: Config = _DEFAULT,
-    url: Where = None,
-) -> None:
-    """Let a run that waits for approval go on; your name goes into the ledger."""
-    typer.echo(_client(config, url).ask(model, "approve", by=by, because=because, run=run))
-
-
-@app.command()
-def promote(
-    *, model: Model, version: Version = None, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None
-) -> None:
-    """Promote a registered version (default: the challenger) whose gates passed or whose run was approved."""
-    typer.echo(_client(config, url).ask(model, "promote", by=by, because=because, version=version))
-
-
-@app.command()
-def rollback(
-    *, model: Model, version: Version = None, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None
-) -> None:
-    """Back to the previous champion, at once; the present one is barred."""
-    typer.echo(_client(config, url).ask(model, "rollback", by=by, because=because, version=version))
-
-
-@app.command()
-def absorb(
-    *,
-    model: Model,
-    incident: Annotated[str | None, typer.Option("--incident", help="Which one. Default: the open one.", show_default=False)] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also when that it does no harm is not proven, or data come damaged.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Bring the reference before the last absorbing back.")] = False,
-    by: By = None,
-    because: Because = "",
-    config: Config = _DEFAULT,
-    url: Where = None,
-) -> None:
-    """A benign shift is normal now: the records since the incident opened become the reference, in a new epoch."""
-    if undo and (incident is not None or force):
-        raise typer.BadParameter("goes with neither --incident nor --force: the last absorbing is undone", param_hint="--undo")
-    if not undo and not because.strip():
-        raise typer.BadParameter("say why this is normal now: it goes into the ledger", param_hint="--because")
-    client = _client(config, url)
-    if undo:
-        typer.echo(client.ask(model, "absorb/undo", by=by, because=because))
-    else:
-        typer.echo(client.ask(model, "absorb", by=by, because=because, incident=incident, force=force))
-
-
-@app.command()
-def pause(*, model: MaybeModel = None, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None) -> None:
-    """Stop everything automatic, of one model or of all; survives a restart."""
-    _each(_client(config, url), model, "pause", by, because)
-
-
-@app.command()
-def resume(*, model: MaybeModel = None, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None) -> None:
-    """The inverse of pause."""
-    _each(_client(config, url), model, "resume", by, because)
-
-
-@app.command()
-def incidents(*, model: MaybeModel = None, config: Config = _DEFAULT, url: Where = None, as_json: AsJson = False) -> None:
-    """Incidents, newest first: since when, harmful or not, who is on it, what it was judged."""
-    from daemon.status import show_incidents  # noqa: PLC0415 (start-up time of every other command)
-
-    client = _client(config, url)
-    names = [model] if model is not None else client.names()
-    show_incidents([client.model(name) for name in names], as_json=as_json)
-
-
-@app.command()
-def acknowledge(*, incident: Incident, by: By = None, because: Because = "", config: Config = _DEFAULT, url: Where = None) -> None:
-    """Say that you are on an incident: its alerts stop paging."""
-    typer.echo(_client(config, url).say(incident, "acknowledge", by=by, because=because))
-
-
-@app.command()
-def mute(
-    *,
-    incident: Incident,
-    hours: Annotated[float, typer.Option("--hours", min=0.0, help="For how long, at most 720.")] = 8.0,
-    by: By = None,
-    because: Because = "",
-    config: Config = _DEFAULT,
-    url: Where = None,
-) -> None:
-    """Tell nobody of an incident for some hours; what the service does by itself goes on."""
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 (start-up time of every other command)
-
-    until = (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
-    typer.echo(_client(config, url).say(incident, "mute", by=by, because=because, until=until))
-
-
-@app.command()
-def close(
-    *,
-    incident: Incident,
-    judged: Annotated[str, typer.Option("--as", help="real | false | expected: what it was.", show_default=False)],
-    replaces: Annotated[str | None, typer.Option("--replaces", help="The judgement that this one corrects.", show_default=False)] = None,
-    by: By = None,
-    because: Because = "",
-    config: Config = _DEFAULT,
-    url: Where = None,
-) -> None:
-    """Close an incident, or correct what it was closed as; from these judgements the precision of the alarms is measured."""
-    typer.echo(_client(config, url).say(incident, "close", by=by, because=because, judged=judged, replaces=replaces))
-
-
-def _each(client: Client, model: str | None, what: str, by: str | None, because: str) -> None:
-    for name in [model] if model is not None else client.names():
-        typer.echo(client.ask(name, what, by=by, because=because))
-
-
-def _settings(file: Path) -> Settings:
-    """The settings, or every problem on stderr and exit code 2."""
-    from daemon.check import SettingsError, load_settings  # noqa: PLC0415 (start-up time of `retuned --help`)
-
-    try:
-        return load_settings(file)
-    except SettingsError as e:
-        typer.echo(str(e), err=True)
-        raise typer.Exit(BAD_SETTINGS) from None
-
-
-def _client(config: Path, url: str | None) -> Client:
-    from daemon.client import Client, find_service  # noqa: PLC0415 (start-up time of `retuned --help`)
-
-    settings = _settings(config) if url is None and config.exists() else None
-    return Client(url or find_service(settings))
+app.add_typer(asking)

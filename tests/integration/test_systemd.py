@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 import daemon.service
-from daemon.cli import BAD_SETTINGS
+from daemon.cli_options import BAD_SETTINGS
 from tests.docs_blocks import ROOT, Block
 from tests.integration.conftest import free_port, wait_for
 
