@@ -90,16 +90,21 @@ def check(
         int | None,
         typer.Option("--per-day", min=1, help="Records a day, where none are recorded: say which shift is soon seen.", show_default=False),
     ] = None,
+    labels_per_day: Annotated[
+        int | None, typer.Option("--labels-per-day", min=1, help="Labels a day, where none are recorded.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Validate the settings; say what will be watched, how often it will be wrong, what it costs; of recorded traffic, any rhythm."""
     _one_thread()
     settings = settings_of(file or config)
     from daemon.watched import show_watched  # noqa: PLC0415 (start-up time of every other command)
+    from daemon.watched_traffic import Traffic  # noqa: PLC0415
 
     with _told():
         found = _recorded(settings, records, labels, from_ledger=from_ledger)
-        show_watched(settings, file or config, per_day=per_day, recorded=found, as_json=as_json)
+        traffic = Traffic(recorded=found, per_day=per_day, labels_per_day=labels_per_day)
+        show_watched(settings, file or config, traffic=traffic, as_json=as_json)
 
 
 def _recorded(settings: Settings, records: Path | None, labels: Path | None, *, from_ledger: bool) -> dict[str, Recorded]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -12,22 +13,23 @@ from rich.padding import Padding
 
 from daemon.act.send import is_understood, targets_of
 from daemon.decide.monitors.all import monitors
+from daemon.decide.monitors.drift import drift
 from daemon.decide.monitors.rates import promised_days
 from daemon.settings_encoder import SUFFIX
 from daemon.settings_monitors import LOSSES
 from daemon.show.guard import is_loopback
-from daemon.watched_knob import alpha_of, knob_table, promise, soon_seen
+from daemon.watched_knob import alpha_of, knob_table, promise
 from daemon.watched_rhythm import as_data as rhythm_data
 from daemon.watched_rhythm import in_words, look_for_rhythm
+from daemon.watched_soon import heading, in_lines
+from daemon.watched_traffic import Traffic, soon_of
+from detectors.rhythm import Rhythm
 from detectors.types import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from daemon.recorded import Recorded
     from daemon.settings import ModelSettings, Settings
-    from daemon.watched_rhythm import Found
     from detectors.types import Detector
 
 _WIDTH = 140
@@ -39,22 +41,20 @@ def show_watched(
     file: Path,
     console: Console | None = None,
     *,
-    per_day: int | None = None,
-    recorded: Mapping[str, Recorded] | None = None,
+    traffic: Traffic = Traffic(),  # noqa: B008 (frozen)
     as_json: bool = False,
 ) -> None:
-    """Print it; `recorded`: traffic by model."""
-    found = {m.name: look_for_rhythm(m, recorded[m.name]) for m in settings.models if recorded and m.name in recorded}
+    """Print it. `Permanent(BAD_DATA)` when a reference that is needed for what traffic shows can't be read."""
     to = console or Console()
     if as_json:
-        data = {"file": str(file), "models": [as_data(m, found.get(m.name), per_day) for m in settings.models]}
+        data = {"file": str(file), "models": [as_data(m, traffic) for m in settings.models]}
         to.print_json(json.dumps(data, allow_nan=False), indent=2)
         return
     if not to.is_terminal:
         to = Console(file=to.file, width=_WIDTH)
     to.print(f"{escape(str(file))}: valid. {len(settings.models)} model(s), data in {escape(str(settings.data_dir))}", highlight=False)
     for model in settings.models:
-        _show(to, model, found.get(model.name), per_day)
+        _show(to, model, traffic)
     if settings.executor.kind == "kubernetes":
         store = settings.executor.store
         where = store.url or f"claim {store.claim} at {store.mount}"
@@ -66,12 +66,13 @@ def show_watched(
         to.print(f"Nobody can operate the service on {settings.http.host} without a token: set RETUNED_TOKEN.", highlight=False)
 
 
-def as_data(model: ModelSettings, found: Found | None, per_day: int | None) -> dict[str, Any]:
+def as_data(model: ModelSettings, traffic: Traffic) -> dict[str, Any]:
     """What is shown of a model, for `--json`."""
     detectors = monitors(model, has_bound=model.reference.bound is not None)
     alarming = [d for d in detectors if d.kind is Kind.ALARMS]
     pane_s = model.monitors.pane_s
     promised = promised_days(alarming, pane_s=pane_s)
+    soon, recorded = soon_of(model, alarming, traffic), traffic.recorded.get(model.name)
     return {
         "name": model.name,
         "task": model.task,
@@ -79,30 +80,25 @@ def as_data(model: ModelSettings, found: Found | None, per_day: int | None) -> d
         "promised_days": promised if math.isfinite(promised) else None,
         "alarms": [{"detector": d.name, "subject": d.subject, "alpha": alpha_of(d), "evidence": d.evidence.__name__} for d in alarming],
         "informs": [{"detector": d.name, "subject": d.subject} for d in detectors if d.kind is Kind.INFORMS],
-        "soon_seen": soon_seen(alarming, model, per_day) if (per_day := _rate(found, per_day)) else None,
+        "seen_within_a_day": None if soon is None else [asdict(one) for one in soon[1]],
         "mind": notes(model),
-        **(rhythm_data(found) if found is not None else {}),
+        **(rhythm_data(look_for_rhythm(model, recorded)) if recorded is not None else {}),
     }
 
 
-def _rate(found: Found | None, per_day: int | None) -> int | None:
-    """Records a day: as somebody said, or as recorded."""
-    return per_day if per_day is not None or found is None else max(1, round(found.traffic.per_day))
-
-
-def _show(to: Console, model: ModelSettings, recorded: Found | None, per_day: int | None) -> None:
+def _show(to: Console, model: ModelSettings, traffic: Traffic) -> None:
     found = monitors(model, has_bound=model.reference.bound is not None)
     alarming = [d for d in found if d.kind is Kind.ALARMS]
     informing = [d for d in found if d.kind is Kind.INFORMS]
     to.print(f"\n[bold]{escape(model.name)}[/bold] ({model.task}), a pane of {model.monitors.pane_s:g} s", highlight=False)
     to.print(Padding(promise(alarming, model), (0, 0, 0, 2), expand=False), highlight=False)
     to.print(knob_table(model, has_bound=model.reference.bound is not None))
-    if (per_day := _rate(recorded, per_day)) is not None and (seen := soon_seen(alarming, model, per_day)):
-        to.print(Padding(seen, (0, 0, 0, 2), expand=False), highlight=False)
     subjects = _subjects(informing)
     costs = {d.name: d.cost for d in found}
-    rhythm = {"recorded": in_words(model, recorded)} if recorded is not None else {}
-    sections = rhythm | {
+    soon, recorded = soon_of(model, alarming, traffic), traffic.recorded.get(model.name)
+    asked = {"recorded": in_words(model, look_for_rhythm(model, recorded))} if recorded is not None else {}
+    asked |= {heading(soon[0]): in_lines(soon[1])} if soon is not None else {}
+    sections = asked | {
         "alarms": [f"{name}: {', '.join(on)}" for name, on in _subjects(alarming).items()],
         "informs": [f"{name}: {', '.join(on)}" for name, on in subjects.items()],
         "costs": [f"{name}: {cost}" for name, cost in costs.items()],
@@ -122,6 +118,12 @@ def _subjects(detectors: list[Detector]) -> dict[str, list[str]]:
     return found
 
 
+def _unaware(model: ModelSettings) -> list[str]:
+    """Detectors of drift that alarm and compare with all hours alike."""
+    found = [d for d in drift(model, model.subjects()) if d.kind is Kind.ALARMS and not hasattr(d, "rhythm")]
+    return [f"{d.name} ({d.subject})" for d in found]
+
+
 def notes(model: ModelSettings) -> list[str]:
     """What a person should know about a model's settings, one sentence each."""
     found = []
@@ -135,6 +137,8 @@ def notes(model: ModelSettings) -> list[str]:
             f"Reference: learned from the first {model.reference.learn_days:g} days and at least {model.reference.learn_n} records; "
             "no drift is told before."
         )
+    if model.reference.rhythm is not Rhythm.NONE and (unaware := _unaware(model)):
+        found.append(f"Hours are UTC; {', '.join(unaware)} know no rhythm: look by `retuned replay` whether they alarm falsely.")
     if performance is not None and model.reference.bound is None:
         side = "above" if model.metric() in LOSSES else "below"
         watched = f"only {model.metric()} {side} {fixed:g}" if fixed else "no performance"

@@ -48,22 +48,6 @@ def promise(detectors: list[Detector], model: ModelSettings) -> str:
     return f"All that alarms together: one false alarm in at least {held:.3g} days on average{short}{counted}."
 
 
-def soon_seen(detectors: list[Detector], model: ModelSettings, per_day: int) -> str | None:
-    """A sentence on the smallest shift of a number that is expected to be seen within a day; None without numbers."""
-    found = next((d for d in detectors if d.name == "conformal_numeric"), None)
-    if found is None:
-        return None
-    from detectors.sequential.growth import smallest_shift  # noqa: PLC0415 (only when asked for)
-
-    reference, kept = model.reference, int(per_day * model.sample_ratio)
-    n = min(reference.max_n, max(reference.learn_n, int(kept * reference.learn_days)) if reference.kind == "learn" else reference.max_n)
-    shift = smallest_shift(alpha=alpha_of(found), delta=float(getattr(found, "delta", 0.01)), reference_n=n, n=kept)
-    if math.isinf(shift):
-        return f"At {per_day} records a day no shift of a number is expected to be seen within one day."
-    moved = f"a number that moves by {shift:.2f} standard deviations is expected to alarm within one day"
-    return f"At {per_day} records a day {moved} (reference: {n} rows)."
-
-
 def alarm_rate(detector: Detector, pane_s: float) -> str:
     """How often it is wrong, in a person's units."""
     alpha = alpha_of(detector)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daemon.decide.monitors.drift import BY_HOUR
 from detectors.column_scores import scores_of
 from detectors.periodicity import ALPHA, LEAST_DAYS, LEAST_RATIO, periodicities
 from detectors.rhythm import Rhythm
@@ -46,7 +47,8 @@ def look_for_rhythm(model: ModelSettings, traffic: Recorded) -> Found:
     subjects = model.subjects()
     scores = {s: score for s, v in traffic.columns.items() if s in subjects and (score := scores_of(v, subjects[s])) is not None}
     found = periodicities(scores, traffic.ats, np.random.default_rng(_SEED))
-    return Found(traffic=traffic, all=found, proposal=_proposal(model, traffic, [f.rhythm for f in found if f.is_found]))
+    helped = [f.rhythm for f in found if f.is_found and subjects[f.subject] in BY_HOUR]
+    return Found(traffic=traffic, all=found, proposal=_proposal(model, traffic, helped))
 
 
 def _proposal(model: ModelSettings, traffic: Recorded, found: list[Rhythm]) -> dict[str, Any] | None:
@@ -78,6 +80,12 @@ def in_words(model: ModelSettings, found: Found) -> list[str]:
             lines.append(f"A rhythm by {_words(rhythm)} was not looked for: that takes records of {least} days.")
         elif not any(f.is_found for f in looked):
             lines.append(f"No column has a rhythm by {_words(rhythm)} beyond chance (alpha {ALPHA:g} for all {len(looked)} together).")
+    subjects = model.subjects()
+    if helpless := [f.subject for f in told if subjects[f.subject] not in BY_HOUR]:
+        names = ", ".join(dict.fromkeys(helpless))
+        lines.append(
+            f"No setting helps {names} yet: what watches it knows no hours, and may take a rhythm for drift; see it by `retuned replay`."
+        )
     return lines + _advice(model, found)
 
 
@@ -101,7 +109,9 @@ def _advice(model: ModelSettings, found: Found) -> list[str]:
     wanted = Rhythm(found.proposal["rhythm"])
     n, days = ROWS_AN_HOUR * wanted.hours_n, _CYCLES_DAYS[wanted]
     least = f"at least {days} days and {n:,} rows ({ROWS_AN_HOUR} for each of {wanted.hours_n} hours, UTC)"
-    why = f"Without it the columns above alarm falsely at some hours. The reference needs {least}, each with its `at`; set:"
+    why = (
+        f"Without it numbers and categories named above alarm falsely at some hours. The reference needs {least}, each with its `at`; set:"
+    )
     return [why, "reference:", *(f"  {key}: {value}" for key, value in found.proposal.items())]
 
 

@@ -46,7 +46,7 @@ def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> R
     scores = score_matrix([r["scores"] for r in rows], model.labels)
     if scores is not None:
         columns["output.scores"] = scores
-    pairs = labelled_pairs(_sample(_rows(bound), model.reference.max_n), model) if bound is not None else Pairs.empty()
+    pairs = load_bound(model, bound) if bound is not None else Pairs.empty()
     kinds = {s: kinds[s] for s in columns if s in kinds}
     sketches = summarise(columns, kinds)
     for subject, kind in kinds.items():
@@ -58,6 +58,11 @@ def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> R
         digest = digest_of(digest, model.reference.rhythm, ats.tobytes())
     contents = digests([json.dumps(row["inputs"], sort_keys=True, default=str).encode() for row in rows])
     return Reference(columns={**columns, CONTENT: contents, AT: ats}, kinds=kinds, sketches=sketches, bound=pairs, digest=digest)
+
+
+def load_bound(model: ModelSettings, bound: Path) -> Pairs:
+    """The labelled rows for the source bound alone; `Permanent(BAD_DATA)` likewise."""
+    return labelled_pairs(_sample(_rows(bound), model.reference.max_n), model)
 
 
 def labelled_pairs(rows: Iterable[dict[str, Any]], model: ModelSettings) -> Pairs:

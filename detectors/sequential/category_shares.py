@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_STAKES = np.array([0.01, 0.03, 0.1, 0.3, 0.6])
+STAKES = np.array([0.01, 0.03, 0.1, 0.3, 0.6])
 
 
 def share_bets_n(watched_n: int) -> int:
     """How many bets: every watched share, up and down, at each stake."""
-    return 2 * watched_n * len(_STAKES)
+    return 2 * watched_n * len(STAKES)
 
 
 def log_share_bets(hits: Floats, n: int, low: Floats, high: Floats) -> Floats:
@@ -30,8 +30,8 @@ def log_share_bets(hits: Floats, n: int, low: Floats, high: Floats) -> Floats:
     k = hits[:, None]
     is_up, is_down = (high < 1.0)[:, None], (low > 0.0)[:, None]
     top, bottom = np.where(is_up, high[:, None], 0.5), np.where(is_down, low[:, None], 0.5)
-    up = np.where(is_up, log_raise(n, k, top, top + _STAKES * (1.0 - top)), 0.0)
-    down = np.where(is_down, log_raise(n, n - k, 1.0 - bottom, 1.0 - bottom + _STAKES * bottom), 0.0)
+    up = np.where(is_up, log_raise(n, k, top, top + STAKES * (1.0 - top)), 0.0)
+    down = np.where(is_down, log_raise(n, n - k, 1.0 - bottom, 1.0 - bottom + STAKES * bottom), 0.0)
     return np.concatenate([up.ravel(), down.ravel()])
 
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_SHIFTS, _SPREADS = np.array([0.1, 0.2, 0.4, 0.8]), np.array([0.6, 0.8, 1.25, 1.6])
+SHIFTS, _SPREADS = np.array([0.1, 0.2, 0.4, 0.8]), np.array([0.6, 0.8, 1.25, 1.6])
 _TAILS, _TIMES = np.array([0.02, 0.05, 0.1]), np.array([1.3, 2.0, 3.5])
-_MOMENTS_N, _TAILS_N = 2 * len(_SHIFTS) + len(_SPREADS), 3 * len(_TAILS) * len(_TIMES)
+_MOMENTS_N, _TAILS_N = 2 * len(SHIFTS) + len(_SPREADS), 3 * len(_TAILS) * len(_TIMES)
 SCORE_BETS_N = _MOMENTS_N + _TAILS_N
 SCORE_WEIGHTS = np.concatenate([np.full(_MOMENTS_N, 0.7 / _MOMENTS_N), np.full(_TAILS_N, 0.3 / _TAILS_N)])
 """Of the stake on all of them, shape (SCORE_BETS_N,)."""
@@ -32,7 +32,7 @@ def log_score_bets(u: Floats) -> Floats:
     """Logarithm of a pane's product of each bet, shape (SCORE_BETS_N,), for exact ranks u, shape (n,)."""
     z = ndtri(np.clip(u, 1e-9, 1.0 - 1e-9))
     n, total, squares = len(u), z.sum(), (z * z).sum()
-    moved = np.concatenate([_SHIFTS, -_SHIFTS]) * total - 0.5 * n * np.concatenate([_SHIFTS, _SHIFTS]) ** 2
+    moved = np.concatenate([SHIFTS, -SHIFTS]) * total - 0.5 * n * np.concatenate([SHIFTS, SHIFTS]) ** 2
     spread = -n * np.log(_SPREADS) - 0.5 * squares * (_SPREADS**-2.0 - 1.0)
     return np.concatenate([moved, spread, _log_tail_bets(u)])
 

@@ -255,7 +255,9 @@ def test_check_says_what_will_be_watched_how_often_it_errs_and_what_it_costs(mon
     assert re.search(r"fairness +fairness_gap +1 +0\.02 +ever in an epoch: at most 0\.02", shown.output)
     assert "text_witness: input.text" in shown.output
     soon = run("check", str(ROOT / "retuned.example.yaml"), "--per-day", "5000")
-    assert re.search(r"At 5000 records a day a number that moves by 0\.\d\d standard deviations", soon.output)
+    assert "seen within a day of 5,000 records, in 80% of cases" in soon.output
+    assert re.search(r"conformal_numeric \(output.score\): a number moves by 0\.\d\d standard deviations", soon.output)
+    assert "text_witness (input.text): not computed" in soon.output
     assert "one false alarm in at least 9" in shown.output
     assert "ks: output.score" in shown.output
     assert "Without reference.bound" in shown.output

@@ -88,8 +88,8 @@ def test_check_finds_the_rhythm_and_what_it_proposes_can_be_pasted(tmp_path: Pat
     assert "input.channel has a daily rhythm" in told
     assert "calm has a" not in told
     assert "A rhythm by hour of the week was not looked for: that takes records of 14 days." in told
-    assert "At 720 records a day" in told
-    pasted = yaml.safe_load(told[told.index("    reference:\n") : told.index("  alarms\n")])
+    assert "seen within a day of 720 records, in 80% of cases" in told
+    pasted = yaml.safe_load(told[told.index("    reference:\n") : told.index("  seen within a day")])
     assert pasted == {"reference": RHYTHM}
     settings = Settings.model_validate({"models": [config(pasted["reference"])]})
     assert settings.models[0].reference.rhythm.hours_n == 24
@@ -103,6 +103,9 @@ def test_check_answers_as_data(tmp_path: Path, recording: Path) -> None:
     (amount,) = (f for f in model["rhythms"] if f["subject"] == "input.amount")
     assert amount["explained_ratio"] == pytest.approx(0.5, abs=0.08)  # var of the means 1, of the rest 1, by ranks a little less
     assert model["promised_days"] > 0
+    soon = {one["subject"]: one["smallest"] for one in model["seen_within_a_day"]}
+    assert 0.1 < soon["input.calm"] < 0.5
+    assert 0.6 < soon["input.channel"] < 0.8  # from 0.6
     assert {"detector": "conformal_numeric", "subject": "input.calm"}.items() <= model["alarms"][1].items()
 
 

@@ -1,4 +1,4 @@
-"""The smallest shift that is said to be seen within a day is seen within it."""
+"""The smallest change that is said to be seen within a day is seen within it, in about as many days as said, and not a much smaller one."""
 
 from __future__ import annotations
 
@@ -9,24 +9,101 @@ import numpy as np
 import pytest
 
 from detectors.registry import build
-from detectors.sequential.growth import smallest_shift
+from detectors.sequential.category_shares import share_bets_n
+from detectors.sequential.growth import SEEN, smallest_gap, smallest_rise, smallest_share, smallest_shift
+from detectors.types import Pairs
+from tests.statistical.conftest import objects
 
-RATES: dict[str, Any] = {"alpha": 1e-5, "delta": 0.01, "reference_n": 2000}
+ALPHA, REFERENCE_N, PANES_N, DAYS_N = 1e-5, 2000, 40, 24
+FEW, MOST = 14, 8
+"""Of 24 days: P(Binomial(24, .8) < 14) = .004; a change of two thirds of the size is seen in less than a third."""
+
+
+def seen(make: Any, detector: Any, reference: Any, day: Any, *, days_n: int = DAYS_N, panes_n: int = PANES_N) -> int:
+    """Days in which it alarms before the last pane."""
+    rng = np.random.default_rng(41)
+    runs = (make.run_length(detector, reference(rng), (make.increment(i, **day(rng)) for i in range(panes_n))) for _ in range(days_n))
+    return sum(run < panes_n for run in runs)
 
 
 @pytest.mark.parametrize("n", [400, 2000])
-def test_the_shift_that_is_expected_within_a_day_is_seen_within_it(make: Any, n: int) -> None:
-    shift, rng, panes_n = smallest_shift(**RATES, n=n), np.random.default_rng(41), 40
-    seen = 0
-    for _ in range(12):
-        detector = build("conformal_numeric", column="input.x", alpha=RATES["alpha"], delta=RATES["delta"])
-        day = (make.increment(i, x=rng.normal(shift, size=n // panes_n)) for i in range(panes_n))
-        seen += make.run_length(detector, make.reference(x=rng.normal(size=2000)), day) < panes_n
-    assert seen >= 6, f"a shift of {shift:.2f} was seen within the day in {seen} of 12 streams"
+def test_the_shift_of_a_number(make: Any, n: int) -> None:
+    shift = smallest_shift(alpha=ALPHA, hours=((REFERENCE_N, n),))
+    detector = build("conformal_numeric", column="input.x", alpha=ALPHA)
+    counts = [
+        seen(
+            make,
+            detector,
+            lambda rng: make.reference(x=rng.normal(size=REFERENCE_N)),
+            lambda rng, s=size: {"x": rng.normal(s, size=n // PANES_N)},
+        )
+        for size in (shift, 0.6 * shift)
+    ]
+    assert counts[0] >= FEW, f"a shift of {shift:.2f} was seen in {counts[0]} of {DAYS_N} days"
+    assert counts[1] <= MOST, f"a shift of {0.6 * shift:.2f} was seen in {counts[1]} of {DAYS_N} days"
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_the_share_of_a_category(make: Any, share: float) -> None:
+    def drawn(rng: np.random.Generator, n: int, p: float) -> Any:
+        return objects(np.where(rng.random(n) < p, "a", rng.choice(["b", "c"], n)))
+
+    n, bets_n = 1000, share_bets_n(5)
+    risen = smallest_share(alpha=ALPHA, share=share, bets_n=bets_n, hours=[(REFERENCE_N * 2 // 3, n)])
+    detector = build("conformal_category", column="input.x", alpha=ALPHA)
+    counts = [
+        seen(
+            make,
+            detector,
+            lambda rng: make.reference(x=drawn(rng, REFERENCE_N, share)),
+            lambda rng, q=p: {"x": drawn(rng, n // PANES_N, q)},
+        )
+        for p in (risen, share + 0.5 * (risen - share))
+    ]
+    assert counts[0] >= FEW, f"a rise from {share} to {risen:.3f} was seen in {counts[0]} of {DAYS_N} days"
+    assert counts[1] <= MOST, f"half of that rise was seen in {counts[1]} of {DAYS_N} days"
+
+
+def test_the_fall_of_an_accuracy_below_its_floor(make: Any) -> None:
+    n = 800
+    risen = smallest_rise(alpha=ALPHA, limit=0.2, n=n)
+    detector = build("accuracy_floor", minimum=0.8, alpha=ALPHA)
+    counts = [
+        seen(make, detector, lambda _: make.reference(), lambda rng, q=loss: {"pairs": make.pairs_of(rng, n // PANES_N, q)})
+        for loss in (risen, 0.2 + 0.6 * (risen - 0.2))
+    ]
+    assert counts[0] >= FEW, f"errors of {risen:.3f} were seen in {counts[0]} of {DAYS_N} days"
+    assert counts[1] <= MOST
+
+
+def test_the_gap_between_two_groups(make: Any) -> None:
+    n, alpha, panes_n, days_n = 2000, 0.01, 10, 12
+    gap = smallest_gap(alpha=alpha, maximum=0.1, weight=6.0 / math.pi**2 / 2.0, first_n=n / 2, second_n=n / 2)
+    detector = build("fairness_gap", metric="demographic_parity_difference", by="g", positive="yes", alpha=alpha)
+
+    def pairs(rng: np.random.Generator, size: float) -> Pairs:
+        group = rng.random(n // panes_n) < 0.5
+        answer = objects(np.where(rng.random(len(group)) < 0.5 + size * (group - 0.5), "yes", "no"))
+        return Pairs(predicted=answer, label=answer, groups={"g": objects(np.where(group, "a", "b"))})
+
+    sizes = (gap, 0.1 + 0.5 * (gap - 0.1))
+    size_of = {"days_n": days_n, "panes_n": panes_n}
+    counts = [seen(make, detector, lambda _: make.reference(), lambda rng, s=s: {"pairs": pairs(rng, s)}, **size_of) for s in sizes]
+    assert counts[0] >= 2, f"a gap of {gap:.3f} was seen in {counts[0]} of {days_n} days"  # at expected counts: in about half of them
+    assert counts[1] < counts[0]
 
 
 def test_more_records_show_a_smaller_shift_and_too_few_show_none() -> None:
-    shifts = [smallest_shift(**RATES, n=n) for n in (5, 100, 1000, 10_000, 100_000)]
+    shifts = [smallest_shift(alpha=ALPHA, hours=((REFERENCE_N, n),)) for n in (5, 100, 1000, 10_000, 100_000)]
     assert math.isinf(shifts[0])
-    assert shifts[1:] == sorted(shifts[1:], reverse=True)
-    assert len(set(shifts)) == len(shifts)
+    assert shifts[1:4] == sorted(shifts[1:4], reverse=True)
+    assert shifts[4] == pytest.approx(shifts[3], abs=0.01)  # of 2,000 rows no smaller one: it becomes its own past first
+    assert smallest_rise(alpha=ALPHA, limit=0.2, n=3) == math.inf
+    assert smallest_share(alpha=ALPHA, share=0.5, bets_n=50, hours=[(0, 1000)]) == math.inf
+    assert 0.5 < SEEN < 1.0
+
+
+def test_a_rhythm_shows_as_much_where_each_hour_has_its_part_of_the_rows_and_less_where_it_has_fewer() -> None:
+    whole = smallest_shift(alpha=ALPHA, hours=((2400, 1440),))
+    assert smallest_shift(alpha=ALPHA, hours=((100, 60),) * 24) == pytest.approx(whole, abs=2e-3)
+    assert smallest_shift(alpha=ALPHA, hours=((10, 60),) * 24) > 1.2 * whole

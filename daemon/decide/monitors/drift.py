@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from daemon.decide.monitors.rates import DELTA, alpha_per_pane
 from daemon.settings_encoder import SUFFIX
 from detectors.registry import build, detector_class
+from detectors.rhythm import Rhythm
 from detectors.types import ColumnKind, Eats
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _SEQUENTIAL = {
     ColumnKind.TEXT: "text_witness",
     ColumnKind.EMBEDDING: "embedding_witness",
 }
-_BY_HOUR = {ColumnKind.NUMERIC, ColumnKind.CATEGORY}
+BY_HOUR = {ColumnKind.NUMERIC, ColumnKind.CATEGORY}
 """Whose detectors compare within the hour of a rhythm."""
 
 
@@ -45,7 +46,7 @@ def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
     ]
     common = {"alpha": alpha, "delta": DELTA}
     by_hour = {**common, "rhythm": model.reference.rhythm}
-    alarming = [build(_SEQUENTIAL[k], column=subject, **(by_hour if k in _BY_HOUR else common)) for subject, k in kinds.items()]
+    alarming = [build(_SEQUENTIAL[k], column=subject, **(by_hour if k in BY_HOUR else common)) for subject, k in kinds.items()]
     if together:
         alarming.append(build("domain_classifier", columns=together, **common))
     return informing + alarming
@@ -60,7 +61,8 @@ def _texts_of(subject: str) -> set[str]:
 def _together(model: ModelSettings, kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
     """Columns that are also watched as a table; none where there are not two, or nobody wants it."""
     wanted = model.monitors.drift
-    if wanted is None or not (model.task.startswith("tabular") if wanted.together is None else wanted.together):
+    is_usual = model.task.startswith("tabular") and model.reference.rhythm is Rhythm.NONE  # it knows no hours: a rhythm is a shift to it
+    if wanted is None or not (is_usual if wanted.together is None else wanted.together):
         return ()
     found = tuple(subject for subject, kind in kinds.items() if kind in {ColumnKind.NUMERIC, ColumnKind.CATEGORY})
     return found if len(found) > 1 else ()

@@ -1,0 +1,65 @@
+"""A model's traffic as `retuned check` knows it: recorded, or said by a person; and what stands for a reference before there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from daemon.store.reference import load_bound, load_reference
+from daemon.watched_soon import Day, soon_seen
+from detectors.rhythm import HOUR_S
+from detectors.sketches.records import AT
+from detectors.sketches.summary import summarise
+from detectors.types import ColumnKind, Pairs, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from daemon.recorded import Recorded
+    from daemon.settings import ModelSettings
+    from daemon.watched_soon import Soon
+    from detectors.types import Detector
+
+_WEEK_H = 168
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """Of all models; what a person says takes the place of what was recorded."""
+
+    recorded: Mapping[str, Recorded] = field(default_factory=dict)
+    per_day: int | None = None
+    labels_per_day: int | None = None
+
+
+def soon_of(model: ModelSettings, alarming: Iterable[Detector], traffic: Traffic) -> tuple[Day, list[Soon]] | None:
+    """A day's traffic and what is seen in it; None = the traffic is not known. `Permanent(BAD_DATA)` when the reference can't be read."""
+    recorded = traffic.recorded.get(model.name)
+    per_day = float(traffic.per_day) if traffic.per_day is not None else recorded.per_day if recorded is not None else None
+    if per_day is None:
+        return None
+    labels: float | None = traffic.labels_per_day
+    if labels is None and recorded is not None and recorded.labels_n:
+        labels = recorded.labels_per_day
+    day = Day(records_n=per_day * model.sample_ratio, labels_n=None if labels is None else labels * model.sample_ratio)
+    return day, soon_seen(alarming, standing_reference(model, recorded, per_day), day)
+
+
+def standing_reference(model: ModelSettings, recorded: Recorded | None, per_day: float) -> Reference:
+    """The user's file, recorded traffic, or as many rows as the settings will keep; and the labelled bound rows that they name."""
+    wanted = model.reference
+    if wanted.kind == "file" and wanted.path is not None:
+        return load_reference(model, wanted.path, wanted.bound)
+    bound = load_bound(model, wanted.bound) if wanted.bound is not None else Pairs.empty()
+    n = min(wanted.max_n, max(wanted.learn_n, int(per_day * model.sample_ratio * wanted.learn_days)))
+    kinds = model.subjects()
+    if recorded is not None:
+        rows = np.unique(np.linspace(0, len(recorded.ats) - 1, min(n, len(recorded.ats))).round().astype(np.int64))
+        columns = {s: values[rows] for s, values in recorded.columns.items() if s in kinds} | {AT: recorded.ats[rows]}
+    else:  # ranks know no scale: any numbers will do; of categories nothing is known
+        columns = {s: np.arange(n, dtype=np.float64) for s, kind in kinds.items() if kind is ColumnKind.NUMERIC}
+        columns[AT] = HOUR_S * _WEEK_H / n * np.arange(n)
+    known = {s: kinds[s] for s in columns if s in kinds}
+    return Reference(columns=columns, kinds=known, sketches=summarise(columns, known), bound=bound, digest="standing")
