@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 import uvicorn
 from typer.testing import CliRunner
 
@@ -296,9 +297,10 @@ def test_replay_writes_a_summary_and_prints_it(tmp_path: Path) -> None:
 
 
 def test_every_command_is_there_and_has_a_sentence_of_help() -> None:
-    named = {c.name or c.callback.__name__: c.callback for c in app.registered_commands if c.callback is not None}
-    assert set(named) == COMMANDS
-    assert all(callback.__doc__ for callback in named.values())
+    group = typer.main.get_group(app)
+    found = {name: group.get_command(typer.Context(group), name) for name in group.list_commands(typer.Context(group))}
+    assert set(found) == COMMANDS
+    assert all(command is not None and command.help for command in found.values())
 
 
 def test_demo_refuses_what_it_does_not_know() -> None:
