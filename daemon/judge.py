@@ -13,6 +13,8 @@ from daemon import watch as watches
 from daemon.decide import cause, policy
 from daemon.decide import incident as incidents_of
 from daemon.decide.classes import Classes, compare
+from daemon.decide.explained import explained
+from daemon.decide.labelled import Labelled
 from daemon.decide.run import State
 from daemon.learn import learn
 from daemon.settings_encoder import SUFFIX
@@ -181,14 +183,19 @@ class Judge:
         limit = latest["risk"].limit if "risk" in latest else None
         said_of_shares = latest["label_shift"].evidence if "label_shift" in latest else None
         moved = isinstance(said_of_shares, PValue) and said_of_shares.p <= _SURE_P
+        labelled, wanted = Labelled(n=n, errors_n=errors_n, limit=limit), watch.model.monitors.performance
+        tolerance = wanted.tolerance if wanted is not None else 0.0
+        causes = explained(latest, labelled=labelled, tolerance=tolerance, before=before.get("concept"))
         found = cause.diagnose(
             kept.subjects,
-            cause.Labelled(n=n, errors_n=errors_n, limit=limit),
+            labelled,
             quiet_n=sum(map(_is_quiet_input, held)),
             priors_moved=moved,
             classes=self._classes.get(watch.model.name),
+            explained=causes,
         )
         said = {"harm": found.harm.value, "shift": found.shift.value, "because": found.because, "n": n, "errors_n": errors_n}
+        said |= {"concept": causes.concept} if causes.concept is not None else {}
         if said != kept.diagnosis:
             incidents.diagnose(tx, kept.id, said, now=now)
         diagnosed = telling.Diagnosed(before=kept.diagnosis, now=said)

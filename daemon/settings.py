@@ -16,6 +16,8 @@ from daemon.settings_part import Name, Part, Positive, Ratio, Word
 from detectors.rhythm import Rhythm
 from detectors.types import ColumnKind
 
+_MOST_ASKED = 20
+
 
 class Autonomy(StrEnum):
     """How far the service goes without a person."""
@@ -208,6 +210,12 @@ class ModelSettings(Part):
         """Subject of an embedding that the service makes -> by what. The texts are those of the subject without its `SUFFIX`."""
         found = {f"{'segment' if c.protected else 'input'}.{name}{SUFFIX}": c.encoder for name, c in self.columns.items() if c.encoder}
         return found | ({f"output.text{SUFFIX}": self.output_encoder} if self.output_encoder is not None else {})
+
+    def asked(self) -> dict[str, ColumnKind]:
+        """Subject -> kind of the inputs that labelled pairs carry: numbers and categories, the first 20 of them."""
+        plain = {ColumnKind.NUMERIC, ColumnKind.CATEGORY}
+        found = [(s, kind) for s, kind in self.subjects().items() if kind in plain and not s.startswith("output.")]
+        return dict(found[:_MOST_ASKED])
 
     def metric(self) -> Metric:
         """What performance is judged by: the settings' choice, or the task's."""

@@ -83,7 +83,7 @@ class Watch:
         """Sequential detectors take the increment, each exactly once; the new states are part of the caller's transaction."""
         if not (increment.n or increment.pairs.n):
             return []
-        found = [v for d in self.detectors if d.kind is Kind.ALARMS if (v := self._step(d, increment)) is not None]
+        found = [v for d in self.detectors if d.kind is not Kind.INFORMS if (v := self._step(d, increment)) is not None]
         kept: dict[str, dict[tuple[str, str], tuple[bytes, int]]] = {}
         for k in self.steps:
             if k[1] not in self.waiting:
@@ -122,7 +122,7 @@ class Watch:
             return None
         if detector.subject in self.waiting:
             return replace(verdict, because=f"learning: {self.waiting[detector.subject]}")
-        if detector.kind is Kind.ALARMS:
+        if detector.kind is not Kind.INFORMS:
             self.states[key] = state
             self.steps[key] = self.steps.get(key, 0) + 1
         return verdict

@@ -90,6 +90,7 @@ def _show(to: Console, model: ModelSettings, traffic: Traffic) -> None:
     found = monitors(model, has_bound=model.reference.bound is not None)
     alarming = [d for d in found if d.kind is Kind.ALARMS]
     informing = [d for d in found if d.kind is Kind.INFORMS]
+    explaining = [d for d in found if d.kind is Kind.EXPLAINS]
     to.print(f"\n[bold]{escape(model.name)}[/bold] ({model.task}), a pane of {model.monitors.pane_s:g} s", highlight=False)
     to.print(Padding(promise(alarming, model), (0, 0, 0, 2), expand=False), highlight=False)
     to.print(knob_table(model, has_bound=model.reference.bound is not None))
@@ -101,6 +102,8 @@ def _show(to: Console, model: ModelSettings, traffic: Traffic) -> None:
     sections = asked | {
         "alarms": [f"{name}: {', '.join(on)}" for name, on in _subjects(alarming).items()],
         "informs": [f"{name}: {', '.join(on)}" for name, on in subjects.items()],
+        "explains": [f"{name}: {', '.join(on)}" for name, on in _subjects(explaining).items()]
+        or ["nothing: no labelled bound rows of classes"],
         "costs": [f"{name}: {cost}" for name, cost in costs.items()],
         "mind": notes(model),
     }

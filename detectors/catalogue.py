@@ -16,9 +16,11 @@ _HEAD = """# Detectors
 
 Written by `retuned detectors --markdown`; not edited by hand. A plug-in of the entry point group `retuned.detectors` is listed by the same
 command. One that **alarms** is sequential: it sees each record or labelled pair once and its promise survives looking at every pane. One
-that **informs** looks at a window once, and the policy never acts on it. [validity.md](validity.md) says what the promises did when they
+that **informs** looks at a window once, and the policy never acts on it. One that **explains** is sequential too, but wakes nobody: an
+incident's diagnosis reads it. [validity.md](validity.md) says what the promises did when they
 were tried.
 """
+_ORDER = (Kind.ALARMS, Kind.EXPLAINS, Kind.INFORMS)
 _EVIDENCE = {
     "PValue": "p-value (valid at one look)",
     "EValue": "e-value (valid at any look)",
@@ -56,9 +58,9 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """Every detector that can be built, those that alarm first, then by name."""
+    """Every detector that can be built, those that alarm first, those that explain next, then by name."""
     found = [_entry(name, registry.detector_class(name)) for name in registry.names()]
-    return sorted(found, key=lambda entry: (entry.kind is not Kind.ALARMS, entry.name))
+    return sorted(found, key=lambda entry: (_ORDER.index(entry.kind), entry.name))
 
 
 def _entry(name: str, cls: type[Any]) -> Entry:
@@ -90,7 +92,7 @@ def as_data(found: Iterable[Entry]) -> list[dict[str, Any]]:
 def as_markdown(found: Sequence[Entry]) -> str:
     """A table of all, and a section for each."""
     parts = [_HEAD]
-    for kind, title in ((Kind.ALARMS, "These alarm"), (Kind.INFORMS, "These inform")):
+    for kind, title in zip(_ORDER, ("These alarm", "These explain", "These inform"), strict=True):
         chosen = [entry for entry in found if entry.kind is kind]
         rows = [f"| [{e.name}](#{e.name}) | {', '.join(e.eats)} | {_EVIDENCE[e.evidence]} | {_cell(e.guarantee)} |" for e in chosen]
         parts.append("\n".join([f"## {title}\n", "| detector | input | evidence | guarantee |", "|---|---|---|---|", *rows, ""]))

@@ -39,7 +39,11 @@ if TYPE_CHECKING:
 _SHIFTED_N = 3000
 """Records within which a sequential detector notices a gross shift."""
 _MOST_STATE_BYTES = 16 * 2**20
-_EVIDENCE: dict[Kind, tuple[type[Any], ...]] = {Kind.INFORMS: (PValue, Score), Kind.ALARMS: (EValue, EDetectorValue)}
+_EVIDENCE: dict[Kind, tuple[type[Any], ...]] = {
+    Kind.INFORMS: (PValue, Score),
+    Kind.ALARMS: (EValue, EDetectorValue),
+    Kind.EXPLAINS: (Score,),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +64,9 @@ def checks_for(detector_class: type[Any]) -> list[Check]:
     kind: Kind = detector_class.kind
     both = [is_documented, says_insufficient_on_nothing, copes_without_a_reference, is_pure, is_quiet_on_identical_data]
     both += [alarms_on_a_gross_shift, keeps_a_storable_state, gives_well_formed_verdicts]
-    own = {Kind.INFORMS: [sees_merged_panes_as_the_whole], Kind.ALARMS: [takes_an_empty_pane_as_no_step, stands_a_pane_in_two_halves]}
-    return [Check(name=run.__name__, detector_class=detector_class, run=run) for run in [*both, *own[kind]]]
+    folds = [takes_an_empty_pane_as_no_step, stands_a_pane_in_two_halves]
+    own = [sees_merged_panes_as_the_whole] if kind is Kind.INFORMS else folds
+    return [Check(name=run.__name__, detector_class=detector_class, run=run) for run in [*both, *own]]
 
 
 def is_documented(cls: type[Any]) -> None:

@@ -80,20 +80,28 @@ def records(detector: Detector, n: int, *, seed: int, is_shifted: bool = False) 
     elif Eats.TABLE in detector.eats:
         columns = _table(detector, n, rng, is_shifted=is_shifted)
     pairs = _pairs(detector, n, rng, is_shifted=is_shifted)
+    if Eats.PAIRS in detector.eats and columns:
+        pairs = replace(pairs, columns=columns)
     if pairs.scores is not None:
-        columns["output.scores"] = pairs.scores
+        columns = {**columns, "output.scores": pairs.scores}
     return Records(columns=columns, pairs=pairs, n=n)
 
 
 def _table(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: bool) -> dict[str, NDArray[Any]]:
     """The second column is a category, the others are numbers of which the first two rise together; shifted: one rises, the other falls."""
     base = rng.normal(40.0, 10.0, n)
+    turned = np.where(_is_moved(detector, n, rng, is_shifted=is_shifted), -1.0, 1.0)
     columns: dict[str, NDArray[Any]] = {}
     for i, subject in enumerate(getattr(detector, "columns", ())):
-        sign = -1.0 if is_shifted and i else 1.0
+        sign = turned if i else np.ones(n)
         numbers = sign * (base - 40.0) + 40.0 + rng.normal(0.0, 3.0, n)
         columns[subject] = _objects(rng.choice(["web", "shop", "phone"], n)) if i == 1 else numbers
     return columns
+
+
+def _is_moved(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: bool) -> NDArray[np.bool_]:
+    """Which rows' inputs are of the shifted world, shape (n,); half for a detector that explains: others must be left to compare with."""
+    return rng.random(n) < 0.5 if is_shifted and detector.kind is Kind.EXPLAINS else np.full(n, is_shifted)  # noqa: PLR2004
 
 
 def _column(detector: Detector) -> str:
@@ -129,7 +137,8 @@ def _pairs(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: 
     groups = {by: np.asarray(["young", "old"], dtype=object)[group]}
     if Eats.VALUES in detector.eats or Eats.QUALITY in detector.eats:
         return _judged(detector, groups, rng, is_shifted=is_shifted)
-    sure = (0.5 if is_shifted else 0.8) + 0.2 * rng.random(n)  # calibrated while nine of ten are right
+    is_unsure = _is_moved(detector, n, rng, is_shifted=is_shifted)
+    sure = np.where(is_unsure, 0.5, 0.8) + 0.2 * rng.random(n)  # calibrated while nine of ten are right
     scores = np.where(np.arange(2) == predicted[:, None], sure[:, None], 1.0 - sure[:, None]) if Eats.SCORES in detector.eats else None
     return Pairs(predicted=names[predicted], label=names[label], groups=groups, scores=scores)
 

@@ -191,6 +191,8 @@ class Pairs:
     """The number that came later."""
     quality: NDArray[np.float64] | None = None
     """What a judge, a user or an exact match gave the answer, in [0, 1]: 1 is best."""
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """Subject ("input.age", "segment.channel") -> the record's value of each pair, as in `Increment.columns`: numbers and categories."""
 
     @property
     def n(self) -> int:
@@ -206,7 +208,8 @@ class Pairs:
         """Some of the pairs, in the order of `rows`."""
         optional = {name: None if (found := getattr(self, name)) is None else found[rows] for name in _OPTIONAL}
         groups = {by: values[rows] for by, values in self.groups.items()}
-        return Pairs(predicted=self.predicted[rows], label=self.label[rows], groups=groups, **optional)
+        columns = {subject: values[rows] for subject, values in self.columns.items()}
+        return Pairs(predicted=self.predicted[rows], label=self.label[rows], groups=groups, columns=columns, **optional)
 
     @classmethod
     def empty(cls) -> Pairs:
@@ -289,12 +292,15 @@ def digest_of(*parts: str | bytes) -> str:
 
 
 class Kind(StrEnum):
-    """Which of the two contracts a detector keeps."""
+    """Which of the three contracts a detector keeps."""
 
     INFORMS = "informs"
     """One look at a `Window`; PValue or Score evidence; the policy never acts on it."""
     ALARMS = "alarms"
     """A fold over `Increment`s; EValue or EDetectorValue evidence."""
+    EXPLAINS = "explains"
+    """A fold over `Increment`s for the diagnosis of an incident: it wakes nobody. Score evidence: log10 of a wealth whose rate of false
+    words is kept only while what it estimates on the way is right."""
 
 
 class Eats(StrEnum):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from daemon.decide.explained import Explained
 from daemon.decide.incident import AlarmKind
 from detectors.sequential.interval import share_sequence
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from daemon.decide.classes import Classes
+    from daemon.decide.labelled import Labelled
 
+_NOTHING_EXPLAINED = Explained()
 ALPHA = 0.01
 """P(ever a benign word about a harmful shift), while the loss since the opening stays the same."""
 
@@ -51,16 +54,6 @@ class Shift(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labelled:
-    """Labelled records since the incident opened, and what their loss is held to."""
-
-    n: int = 0
-    errors_n: int = 0
-    limit: float | None = None
-    """Source bound plus tolerance, as the `risk` detector has it; None = there is none."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Diagnosis:
     """What is said of an incident."""
 
@@ -76,16 +69,20 @@ def diagnose(
     quiet_n: int = 0,
     priors_moved: bool = False,
     classes: Classes | None = None,
+    explained: Explained = _NOTHING_EXPLAINED,
 ) -> Diagnosis:
     """What is said.
 
     `subjects`: as the incident holds them. `quiet_n`: drift monitors of inputs that have data and nothing to say. `priors_moved`: says
-    `label_shift`. `classes`: shares, and answers within each, by labels.
+    `label_shift`. `classes`: shares, and answers within each, by labels. `explained`: what weighted martingales say of labelled records.
     """
     kinds = {s["kind"] for s in subjects.values()}
     harm, why = _harm(kinds, labelled)
-    shares = _by_shares(classes, priors_moved=priors_moved and bool(_inputs(subjects)))
-    shift, what = (Shift.LABEL, shares) if shares and AlarmKind.QUALITY not in kinds else _shift(kinds, subjects, harm, quiet_n)
+    shares = _by_shares(classes, priors_moved=priors_moved and bool(_inputs(subjects)) and explained.concept is None)
+    if shares and AlarmKind.QUALITY not in kinds:
+        shift, what = Shift.LABEL, shares
+    else:
+        shift, what = _shift(kinds, subjects, harm, quiet_n, explained)
     return Diagnosis(harm=harm, shift=shift, because=f"{why}; {what}")
 
 
@@ -136,17 +133,27 @@ def is_input(subject: str) -> bool:
     return not subject.startswith("output.")
 
 
-def _shift(kinds: set[str], subjects: Mapping[str, Mapping[str, Any]], harm: Harm, quiet_n: int) -> tuple[Shift, str]:
+def _shift(kinds: set[str], subjects: Mapping[str, Mapping[str, Any]], harm: Harm, quiet_n: int, explained: Explained) -> tuple[Shift, str]:
     inputs, has_drift = _inputs(subjects), AlarmKind.DRIFT in kinds
     if AlarmKind.QUALITY in kinds:
         return Shift.DAMAGE, "data come damaged, which comes before any other cause"
+    if explained.concept is not None:
+        return Shift.CONCEPT, explained.concept
     if inputs and harm is Harm.BENIGN:
         return Shift.COVARIATE, f"inputs moved ({', '.join(inputs)}) and what is right for them did not"
     if harm is Harm.HARMFUL and not has_drift and quiet_n:
         return Shift.CONCEPT, f"nothing moved that the {quiet_n} drift monitors of inputs watch, so what is right for the same inputs did"
     if inputs and harm is Harm.HARMFUL:
-        return Shift.UNKNOWN, f"inputs moved too ({', '.join(inputs)}): whether what is right for them moved as well is not told apart"
+        return _of_both(", ".join(inputs), explained)
     return Shift.UNKNOWN, "what changed is not known" if has_drift else "no column has drifted, as far as any is watched"
+
+
+def _of_both(inputs: str, explained: Explained) -> tuple[Shift, str]:
+    """The model is wrong more often and its inputs moved."""
+    if explained.by_inputs is not None:
+        return Shift.COVARIATE, f"inputs moved ({inputs}) to where the model was wrong before: {explained.by_inputs}"
+    why = f" ({explained.open})" if explained.open is not None else ""
+    return Shift.UNKNOWN, f"inputs moved too ({inputs}): whether what is right for them moved as well is not told apart{why}"
 
 
 def _by_shares(classes: Classes | None, *, priors_moved: bool) -> str | None:

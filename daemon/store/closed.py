@@ -74,6 +74,8 @@ class Join:
     output: Output | None = None
     """What was answered."""
     groups: Mapping[str, str | None] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked, by subject: see `ModelSettings.asked`."""
     pi: float = 1.0
 
 

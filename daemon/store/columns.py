@@ -261,6 +261,16 @@ def groups_of(protected: Iterable[str], inputs: Mapping[str, Any], segments: Map
     return {name: _text(_lookup(name, inputs, segments)) for name in protected}
 
 
+def inputs_of(subjects: Iterable[str], inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> dict[str, Any]:
+    """What one record was asked, by subject, as it was sent; None = not there."""
+    return {subject: _lookup(subject.split(".", 1)[1], inputs, segments) for subject in subjects}
+
+
+def asked_columns(kinds: Mapping[str, ColumnKind], rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+    """Of `inputs_of` of n records: subject -> values, shape (n,), as they are read of all records."""
+    return {subject: _values(kind, [row.get(subject) for row in rows]) for subject, kind in kinds.items()}
+
+
 def numbers(values: Sequence[object]) -> NDArray[np.float64]:
     """Floats, NaN where there is no finite number; shape (n,)."""
     try:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from daemon.store import keys, tables
 from daemon.store.closed import Join
-from daemon.store.columns import groups_of, output_of
+from daemon.store.columns import groups_of, inputs_of, output_of
 from daemon.store.pending import HeldLabel
 from daemon.store.ports import Mark
 
@@ -57,7 +57,7 @@ class Joiner:
 
     def __init__(self, tx: Connection, model: ModelSettings, log: RecordLog, own: Mapping[bytes, Own], unsampled: set[bytes]) -> None:
         self._tx, self._model, self._log, self._own, self._unsampled = tx, model, log, own, unsampled
-        self._protected = model.protected()
+        self._protected, self._asked = model.protected(), model.asked()
 
     def join(self, labels: Sequence[HeldLabel], *, is_new: bool) -> list[Join]:
         """What becomes of each label, in order."""
@@ -79,6 +79,7 @@ class Joiner:
 
     def _with_own(self, held: HeldLabel, *, is_new: bool) -> Join:
         part, row, record, at, pi = self._own[held.key]
+        inputs, segments = json.loads(bytes(record.inputs)), json.loads(bytes(record.segments))
         return Join(
             held=held,
             state="joined",
@@ -88,7 +89,8 @@ class Joiner:
             version=record.version,
             at=at,
             output=output_of(record.output),
-            groups=groups_of(self._protected, json.loads(bytes(record.inputs)), json.loads(bytes(record.segments))),
+            groups=groups_of(self._protected, inputs, segments),
+            inputs=inputs_of(self._asked, inputs, segments),
             pi=pi,
         )
 
@@ -105,9 +107,10 @@ class Joiner:
                 continue
             rows = self._log.rows(paths[pane_id], [row for _, row in wanted], _COLUMNS).to_pylist()
             for (key, row), record in zip(wanted, rows, strict=True):
-                groups = groups_of(self._protected, json.loads(record.pop("inputs")), json.loads(record.pop("segments")))
+                inputs, segments = json.loads(record.pop("inputs")), json.loads(record.pop("segments"))
+                known = {"groups": groups_of(self._protected, inputs, segments), "inputs": inputs_of(self._asked, inputs, segments)}
                 output = output_of(record.pop("output") or "{}")
-                found[key] = {"pane_id": pane_id, "row": row, "groups": groups, "output": output, **record}
+                found[key] = {"pane_id": pane_id, "row": row, "output": output, **known, **record}
         return found
 
     def _paths(self, ids: list[int]) -> dict[int, str]:

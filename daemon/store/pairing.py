@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from daemon.store.columns import objects, score_matrix
+from daemon.store.columns import asked_columns, objects, score_matrix
 from detectors.fairness.intersection import joint_groups
 from detectors.types import Pairs
 from retrain.dataset.rows import text_digest
@@ -41,6 +41,7 @@ class Pairing:
 
     def __init__(self, model: ModelSettings) -> None:
         self._task, self._labels, self._range, self._protected = model.task, model.labels, model.score_range, model.protected()
+        self._asked = model.asked()
         wanted = model.monitors.performance
         self._least = wanted.least_label_probability if wanted is not None else None
         self._crossed = model.monitors.fairness.crossed() if model.monitors.fairness is not None else []
@@ -53,8 +54,16 @@ class Pairing:
             return _is_number(output.value) and _is_number(truth.value)
         return quality_of(output, truth, self._range) is not None
 
-    def made(self, outputs: Sequence[Output], truths: Sequence[Said], groups: Mapping[str, Objects], weight: Floats | None = None) -> Pairs:
-        """Pairs of answers and truths that fit each other, shape (n,)."""
+    def made(
+        self,
+        outputs: Sequence[Output],
+        truths: Sequence[Said],
+        groups: Mapping[str, Objects],
+        weight: Floats | None = None,
+        *,
+        inputs: Sequence[Mapping[str, Any]] = (),
+    ) -> Pairs:
+        """Pairs of answers and truths that fit each other, shape (n,). `inputs`: what was asked, of each or of none (see `inputs_of`)."""
         groups = joint_groups(groups, self._crossed)
         if self._task.endswith("classification"):
             return Pairs(
@@ -63,6 +72,7 @@ class Pairing:
                 scores=score_matrix([output.scores for output in outputs], self._labels),
                 groups=groups,
                 weight=weight,
+                columns=asked_columns(self._asked, inputs) if len(inputs) == len(outputs) else {},
             )
         nothing = objects([None] * len(outputs))
         if self._task == "tabular-regression":
@@ -85,7 +95,8 @@ class Pairing:
         weights = np.array([1.0 / (join.pi * self._planned(join.held.label)) for join, _ in kept], dtype=np.float64)  # (n,)
         groups = {name: objects([join.groups[name] for join, _ in kept]) for name in self._protected}
         weight = None if np.all(weights == 1.0) else weights
-        return self.made([output for _, output in kept], [join.held.label for join, _ in kept], groups, weight)
+        inputs = [join.inputs for join, _ in kept]
+        return self.made([output for _, output in kept], [join.held.label for join, _ in kept], groups, weight, inputs=inputs)
 
 
 def quality_of(output: Output, truth: Said, score_range: Sequence[float]) -> float | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from daemon.store.columns import Output, digests, numbers, score_matrix, vectors, wrong_rows
+from daemon.store.columns import Output, digests, inputs_of, numbers, score_matrix, vectors, wrong_rows
 from daemon.store.pairing import Pairing, Truth
 from detectors.rhythm import Rhythm
 from detectors.sketches.hits import Hits
@@ -24,7 +24,7 @@ from detectors.types import ColumnKind, Pairs, Reference, digest_of
 from retrain.types import Permanent, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -71,7 +71,8 @@ def labelled_pairs(rows: Iterable[dict[str, Any]], model: ModelSettings) -> Pair
     said = [(row, _output(row, model.task), _truth(row, model.task)) for row in rows]
     kept = [item for item in said if pairing.fits(item[1], item[2])]
     groups = {name: _objects(_text_or_none(_lookup(row, name)) for row, _, _ in kept) for name in model.protected()}
-    return pairing.made([output for _, output, _ in kept], [truth for _, _, truth in kept], groups)
+    inputs = [inputs_of(model.asked(), row["inputs"], row["segments"]) for row, _, _ in kept]
+    return pairing.made([output for _, output, _ in kept], [truth for _, _, truth in kept], groups, inputs=inputs)
 
 
 def _output(row: dict[str, Any], task: str) -> Output:
@@ -213,12 +214,17 @@ def _objects(values: Iterable[object]) -> NDArray[np.object_]:
 
 
 def _digest(columns: dict[str, NDArray[Any]], pairs: Pairs) -> str:
-    parts: list[str | bytes] = []
-    for subject in sorted(columns):
-        values = columns[subject]
-        parts += [subject, values.tobytes() if values.dtype != object else json.dumps(values.tolist())]
-    parts.append(json.dumps([pairs.predicted.tolist(), pairs.label.tolist()]))
+    parts: list[str | bytes] = [*_content(columns), json.dumps([pairs.predicted.tolist(), pairs.label.tolist()]), *_content(pairs.columns)]
     for name in ("scores", "predicted_value", "value", "quality"):
         if (judged := getattr(pairs, name)) is not None:
             parts += [name, judged.tobytes()]
     return digest_of(*parts)
+
+
+def _content(columns: Mapping[str, NDArray[Any]]) -> list[str | bytes]:
+    """Name and values of each column, in the order of the names."""
+    found: list[str | bytes] = []
+    for subject in sorted(columns):
+        values = columns[subject]
+        found += [subject, values.tobytes() if values.dtype != object else json.dumps(values.tolist())]
+    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy.special import ndtri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +84,27 @@ def features(coding: Coding, subjects: Sequence[str], codes: Codes) -> tuple[Flo
         blocks.append(block)
         owners += [j] * block.shape[1]
     return np.concatenate(blocks, axis=1) / np.sqrt(2.0 * len(subjects)), np.array(owners)
+
+
+def normal_features(coding: Coding, subjects: Sequence[str], codes: Codes) -> Floats:
+    """Rows as features of variance 1 a feature, shape (n, features), for models that add columns up.
+
+    A number: its normal score g (the normal quantile of its rank), g^2 and whether it is missing: what a moved mean or spread of a normal
+    column multiplies its density by is the exponential of a sum of these. A category: as in `features`.
+    """
+    blocks = []
+    for j, subject in enumerate(subjects):
+        code = codes[:, j]
+        is_missing = code == _MISSING
+        if subject in coding.names:
+            block = np.zeros((len(code), _PER_NAME))
+            block[np.arange(len(code)), np.where(is_missing, _NAMES_N + 1, code)] = np.sqrt(2.0)
+        else:
+            rank = np.where(is_missing, 0.5, (code + 0.5) / (len(coding.knots[subject]) + 1.0))
+            g = ndtri(rank)
+            block = np.stack([g, np.where(is_missing, 0.0, (g * g - 1.0) / np.sqrt(2.0)), 2.0 * is_missing], axis=1)
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1)
 
 
 class CodedRows:

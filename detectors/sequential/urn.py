@@ -40,14 +40,28 @@ class Knots(NamedTuple):
 def knots_of(values: Floats, most: int = KNOTS_N) -> Knots:
     """At most so many knots of the reference's values, shape (n,), evenly spaced in rank; the outermost are its extremes."""
     n = len(values)
-    seed = np.frombuffer(hashlib.sha256(np.ascontiguousarray(values).tobytes()).digest(), np.uint32)
-    fractions = np.random.default_rng(seed).random(n)  # another order of ties for each reference: one for all were not random
-    order = np.lexsort((fractions, values))
-    at = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
+    order, at, fractions = _ordered(values, most)
     kept = order[at]
     distinct, number = np.unique(values[kept], return_inverse=True)
     gaps = np.diff(np.concatenate([[0], at + 1, [n + 1]])).astype(np.float64)
     return Knots(distinct, number + fractions[kept], gaps)
+
+
+def cells_of_reference(values: Floats, most: int = KNOTS_N) -> Cells:
+    """Cell of each value that `knots_of` was given, shape (n,); as many in each as its `gaps` say (of the last, one less)."""
+    order, at, _ = _ordered(values, most)
+    cells = np.empty(len(values), dtype=np.int64)
+    cells[order] = np.searchsorted(at, np.arange(len(values)), side="left")
+    return cells
+
+
+def _ordered(values: Floats, most: int) -> tuple[Cells, Cells, Floats]:
+    """(rows in ascending order, places of the knots in it, random fraction of each row that orders ties)."""
+    n = len(values)
+    seed = np.frombuffer(hashlib.sha256(np.ascontiguousarray(values).tobytes()).digest(), np.uint32)
+    fractions = np.random.default_rng(seed).random(n)  # another order of ties for each reference: one for all were not random
+    at = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
+    return np.lexsort((fractions, values)), at, fractions
 
 
 def cells_of(values: Floats, keys: Floats, new: Floats, uniforms: Floats) -> Cells:

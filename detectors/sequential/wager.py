@@ -46,14 +46,19 @@ def share_of_delta(delta: float, learnt_n: int) -> float:
     return 6.0 * delta / (math.pi**2 * learnt_n**2)
 
 
-def wager(wealth: Wealth, found: Hits, n: int, *, alpha: float) -> Wealth:
-    """A pane's n rows, which the witness has not seen: M <- (M + 1) bet for each of the 18.
+def log_hit_bets(found: Hits, n: int) -> Floats:
+    """Logarithm of each of the 18 bets on a pane's n rows, which the witness has not seen, shape (18,).
 
     A bet: the rows are hit more often than the exact upper bound m from half B: (q/m)^hits ((1-q)/(1-m))^misses at three q.
     """
     is_open = (found.bound < 1.0)[:, None]  # a bound of 1 leaves nothing to bet on
     bound = np.where(is_open, found.bound[:, None], 0.5)
-    log_bets = np.where(is_open, log_raise(n, found.hits[:, None], bound, bound + _STAKES * (1.0 - bound)), 0.0).ravel()
+    return np.where(is_open, log_raise(n, found.hits[:, None], bound, bound + _STAKES * (1.0 - bound)), 0.0).ravel()
+
+
+def wager(wealth: Wealth, found: Hits, n: int, *, alpha: float) -> Wealth:
+    """A pane's n rows: M <- (M + 1) bet for each of the 18 `log_hit_bets`."""
+    log_bets = log_hit_bets(found, n)
     log_m = restart(wealth.log_m, log_bets, alpha=alpha)
     sums = np.concatenate([found.hits, n * found.expected, n * found.bound])
     recent = add_sums(wealth.recent, n, sums, log10_e=log10_mean(log_m), alpha=alpha)

@@ -27,7 +27,7 @@ def proven(name: str) -> Detector:
     rates = {EDetectorValue: RUN_ALPHA, EValue: EVER_ALPHA, PValue: LOOK_ALPHA}
     changes: dict[str, float] = {}
     if hasattr(detector, "alpha"):
-        changes["alpha"] = rates.get(detector.evidence, LOOK_ALPHA)
+        changes["alpha"] = RUN_ALPHA if detector.kind is Kind.EXPLAINS else rates.get(detector.evidence, LOOK_ALPHA)
     if hasattr(detector, "delta"):
         changes["delta"] = DELTA
     found: Detector = dataclasses.replace(detector, **changes)
@@ -93,12 +93,12 @@ def places(name: str) -> list[World]:
     """Worlds that change anything for the detector; the number of rows a pane means nothing to one look."""
     detector = proven(name)
     rows = records(detector, 60, seed=0)
-    return [w for w in WORLDS if w.applies(detector, rows) and (detector.kind is Kind.ALARMS or w.name != "volume")]
+    return [w for w in WORLDS if w.applies(detector, rows) and (detector.kind is not Kind.INFORMS or w.name != "volume")]
 
 
 def nominal(name: str) -> float:
     """What the interval claims: 1 - alpha of a detector with a level at one look or for ever, .95 for the figures of an e-detector."""
     detector: Any = proven(name)
-    if detector.evidence is EDetectorValue or not hasattr(detector, "alpha"):
+    if detector.evidence is EDetectorValue or detector.kind is Kind.EXPLAINS or not hasattr(detector, "alpha"):
         return 0.95
     return float(1.0 - detector.alpha)

@@ -34,10 +34,11 @@ class Row:
 def alarms(name: str, what: str, found: Trials) -> Row:
     """What the detector promises about false alarms."""
     kind = registry.detector_class(name).evidence
+    explains = registry.detector_class(name).kind is Kind.EXPLAINS  # of an unmoved world they promise what e-detectors do
     alarm = np.array([row["alarm"] for row in found])
     runs = np.array([row["panes"] for row in found], dtype=np.float64) if "panes" in found[0] else alarm
     n = len(found)
-    if kind is EDetectorValue:
+    if kind is EDetectorValue or explains:
         return _run_lengths(name, what, alarm, runs)
     if kind in {EValue, PValue}:
         alpha = EVER_ALPHA if kind is EValue else LOOK_ALPHA
@@ -79,4 +80,4 @@ def every(found: Trials) -> Trials:
 
 
 def is_sequential(name: str) -> bool:
-    return bool(registry.detector_class(name).kind is Kind.ALARMS)
+    return bool(registry.detector_class(name).kind is not Kind.INFORMS)

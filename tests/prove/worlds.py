@@ -56,6 +56,7 @@ def together(a: Records, b: Records) -> Records:
         predicted=np.concatenate([a.pairs.predicted, b.pairs.predicted]),
         label=np.concatenate([a.pairs.label, b.pairs.label]),
         groups={by: np.concatenate([values, b.pairs.groups[by]]) for by, values in a.pairs.groups.items()},
+        columns={subject: np.concatenate([values, b.pairs.columns[subject]]) for subject, values in a.pairs.columns.items()},
         **{x: None if getattr(a.pairs, x) is None else np.concatenate([getattr(a.pairs, x), getattr(b.pairs, x)]) for x in optional},
     )
     wrong = None if a.wrong is None or b.wrong is None else np.concatenate([a.wrong, b.wrong])

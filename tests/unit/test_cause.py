@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.decide.cause import ALPHA, Harm, Labelled, Shift, diagnose, labels_needed
+from daemon.decide.cause import ALPHA, Harm, Shift, diagnose, labels_needed
 from daemon.decide.classes import compare
+from daemon.decide.explained import Explained, explained
+from daemon.decide.labelled import Labelled
 from detectors.sequential.interval import share_sequence
 from detectors.sketches.confusion import Confusion
-from detectors.types import Pairs
+from detectors.types import Outcome, Pairs, Score, Verdict
 
 
 def subjects(**kinds: str) -> dict[str, dict[str, Any]]:
@@ -115,3 +117,59 @@ def test_a_label_shift_moves_the_shares_and_not_the_answers_within_a_class(now: 
 def test_moved_shares_explain_nothing_where_answers_within_a_class_changed() -> None:
     classes = compare(answered(1000, 1000), Confusion().add(answered(400, 1600, a_right=0.5)))
     assert diagnose(DRIFT, Labelled(n=1000, errors_n=20, limit=0.1), priors_moved=True, classes=classes).shift is Shift.COVARIATE
+
+
+def told(outcome: Outcome, *, high: float = 0.02, n: int = 300, name: str = "conformal_given_inputs") -> Verdict:
+    """One of the detectors that explain."""
+    return Verdict(
+        detector=name,
+        subject="s",
+        outcome=outcome,
+        evidence=Score(distance=3.0, limit=2.0),
+        value=0.0,
+        low=-0.1,
+        high=high,
+        n=n,
+        because=name,
+    )
+
+
+def latest(labels: Verdict, classes: Outcome) -> dict[str, Verdict]:
+    return {labels.detector: labels, "conformal_given_classes": told(classes, name="conformal_given_classes")}
+
+
+SINCE = Labelled(n=400, errors_n=120, limit=0.15)
+BOTH = subjects(input_age="drift", risk="risk")
+
+
+def test_harm_with_moved_inputs_is_concept_where_neither_weights_nor_shares_explain_it_and_stays_so() -> None:
+    causes = explained(latest(told(Outcome.ALARM), Outcome.ALARM), labelled=SINCE, tolerance=0.05)
+    found = diagnose(BOTH, SINCE, explained=causes)
+    assert (found.harm, found.shift) == (Harm.HARMFUL, Shift.CONCEPT)
+    assert "conformal_given_inputs; conformal_given_classes" in found.because
+    later = explained(latest(told(Outcome.OK), Outcome.OK), labelled=SINCE, tolerance=0.05, before=causes.concept)
+    assert later == causes
+    assert diagnose(BOTH, SINCE, explained=causes, priors_moved=True).shift is Shift.CONCEPT
+    assert diagnose(subjects(input_age="drift", input_x="quality"), SINCE, explained=causes).shift is Shift.DAMAGE
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "shift"),
+    [
+        (told(Outcome.ALARM), Outcome.OK, Shift.UNKNOWN),
+        (told(Outcome.OK), Outcome.ALARM, Shift.COVARIATE),
+        (told(Outcome.OK, high=0.09), Outcome.ALARM, Shift.COVARIATE),  # less than half of the rise of .20
+        (told(Outcome.OK, high=0.11), Outcome.ALARM, Shift.UNKNOWN),
+        (told(Outcome.OK, n=500), Outcome.ALARM, Shift.UNKNOWN),  # figures from before the opening
+        (told(Outcome.INSUFFICIENT), Outcome.ALARM, Shift.UNKNOWN),
+    ],
+)
+def test_inputs_are_the_cause_where_they_surely_explain_most_of_the_rise(labels: Verdict, classes: Outcome, shift: Shift) -> None:
+    causes = explained(latest(labels, classes), labelled=SINCE, tolerance=0.05)
+    found = diagnose(BOTH, SINCE, explained=causes)
+    assert (found.harm, found.shift) == (Harm.HARMFUL, shift), found.because
+    assert labels.because in found.because
+
+
+def test_without_the_detectors_that_explain_nothing_is_said_of_concept() -> None:
+    assert explained({}, labelled=SINCE, tolerance=0.05) == Explained()

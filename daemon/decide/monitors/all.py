@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daemon.decide.monitors.causes import causes
 from daemon.decide.monitors.drift import drift
 from daemon.decide.monitors.estimates import estimates
 from daemon.decide.monitors.fairness import fairness
@@ -27,6 +28,7 @@ def groups(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None 
         Group(name="drift", detectors=drift(model, known), days=wanted.own_days("drift")),
         Group(name="performance", detectors=judged, days=wanted.own_days("performance")),
         Group(name="fairness", detectors=fairness(model), alpha=wanted.fairness.alpha if wanted.fairness else None),
+        Group(name="cause", detectors=causes(model, has_bound=has_bound)),
         Group(name="quality", detectors=quality(model, known), days=wanted.own_days("quality")),
     ]
 

@@ -1,0 +1,115 @@
+"""How much more often production has rows like those of a reference: weights that stay 1 until a classifier has proven that inputs moved.
+
+Until then a conformal rank is exact; from then on it is as good as the weights. The proof is an e-detector of its own: half its stake on a
+classifier's hits, as in `row_bets`, half on what the caller bets on (ranks of the inputs' own score, which need no learning).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detectors.sequential.bets import is_reached, log10_mean, restart
+from detectors.sequential.kernel_witness import bounded_hits
+from detectors.sequential.logistic import LinearWitness, apart, learn_linear, logits
+from detectors.sequential.row_bets import latest_rows
+from detectors.sequential.wager import LEAST_N, log_hit_bets, no_wealth, share_of_delta
+from detectors.sequential.witness import POOLS_N
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from detectors.sequential.error_table import ErrorTable
+
+    Floats = NDArray[np.float64]
+    Codes = NDArray[np.uint8]
+
+_MOST_WEIGHT = 20.0
+_REST = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reweighting:
+    """The weights of half B, and what they are learnt from."""
+
+    weight: Floats
+    """Of each row of half B, shape (n,)."""
+    pool: Codes
+    """At most 512 production rows that the present classifier learnt from, and those since."""
+    fresh: Codes
+    coefficients: Floats
+    """Of the two classifiers (see `LinearWitness`), shape (pools, features + 1)."""
+    cuts: Floats
+    log_m: Floats
+    learnt_n: int = 0
+    is_open: bool = False
+    """Whether inputs are proven to have moved, so that the weights are in use."""
+    moving_n: int = 0
+    """Rows since the evidence that they moved last rested: probably those since they did."""
+    since_n: int = 0
+    """Rows since the weights are in use."""
+    renewed_n: int = 0
+    """`since_n` when the weights were last so much better known that what was bet on the old ones is void: doubled, or 512 rows more."""
+
+
+def no_weights(table: ErrorTable) -> Reweighting:
+    """All 1."""
+    none = table.learn[:0]
+    nothing = np.empty((0, 0))
+    weight = np.ones(len(table.hold))
+    return Reweighting(weight=weight, pool=none, fresh=none, coefficients=nothing, cuts=nothing, log_m=no_wealth().log_m)
+
+
+def relearnt(state: Reweighting, table: ErrorTable) -> Reweighting:
+    """Before a pane: learn anew from what came since, where that is worth it."""
+    if len(state.fresh) < LEAST_N:
+        return state
+    pool = latest_rows(state.pool, state.fresh)
+    learn, now = table.features(table.learn), table.features(pool)
+    state = replace(state, pool=pool, fresh=pool[:0], learnt_n=state.learnt_n + 1)
+    if state.is_open:
+        is_better = state.since_n - state.renewed_n >= min(POOLS_N[-1], max(LEAST_N, state.renewed_n))
+        return replace(state, weight=_weight(table, learn, now), renewed_n=state.since_n if is_better else state.renewed_n)
+    witness = learn_linear(learn, now)
+    return replace(state, coefficients=witness.coefficients, cuts=witness.cuts)
+
+
+def watched(state: Reweighting, table: ErrorTable, rows: Floats, log10_own: float, *, alpha: float, delta: float) -> Reweighting:
+    """Have inputs moved? Rows of a pane, shape (n, features), which nothing has learnt from; `log10_own`: the caller's evidence.
+
+    `is_open` from when the mean of both e-detectors is 1/alpha: while nothing moves, after a mean of at least (1 - delta)/alpha panes.
+    """
+    if state.learnt_n:
+        witness = LinearWitness(state.coefficients, state.cuts)
+        hold = table.features(table.hold)
+        found = bounded_hits(witness, hold, rows, share_of_delta(delta, state.learnt_n))
+        state = replace(state, log_m=restart(state.log_m, log_hit_bets(found, len(rows)), alpha=alpha))
+    log10_e = log10_mean(np.array([log10_mean(state.log_m), log10_own]) * np.log(10.0))
+    moving_n = 0 if log10_e <= -_REST * np.log10(alpha) else state.moving_n + len(rows)
+    return replace(state, is_open=is_reached(log10_e, alpha), moving_n=moving_n)
+
+
+def taken(state: Reweighting, codes: Codes) -> Reweighting:
+    """A pane's rows, to be learnt from later."""
+    since_n = state.since_n + len(codes) if state.is_open else 0
+    return replace(state, fresh=latest_rows(state.fresh, codes), since_n=since_n)
+
+
+def opened(state: Reweighting, table: ErrorTable, codes: Codes) -> Reweighting:
+    """The first weights: from the rows that probably moved, those of the pane that gave the proof the last of them."""
+    pool = latest_rows(state.pool, state.fresh, codes)[-max(LEAST_N, state.moving_n) :]
+    weight = _weight(table, table.features(table.learn), table.features(pool))
+    return replace(state, weight=weight, pool=pool, fresh=pool[:0], coefficients=np.empty((0, 0)), cuts=np.empty((0, 0)))
+
+
+def effective_n(weight: Floats) -> float:
+    """(sum w)^2 / sum w^2: so many equally weighted rows know as much."""
+    return float(weight.sum() ** 2 / (weight @ weight))
+
+
+def _weight(table: ErrorTable, learn: Floats, now: Floats) -> Floats:
+    """Density ratio of half B's rows by the classifier, at most 20."""
+    logit = logits(apart(learn, now), table.features(table.hold))
+    return np.asarray(np.exp(np.minimum(logit, np.log(_MOST_WEIGHT))), dtype=np.float64)
