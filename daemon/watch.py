@@ -14,6 +14,8 @@ from daemon.store import codec, states
 from daemon.store.reference import load_reference
 from detectors.fairness.groups import group_figures, named_groups, named_intersections
 from detectors.fairness.intersection import AND
+from detectors.rhythm import Rhythm
+from detectors.rhythm_window import during
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.counts import Counts
 from detectors.types import Kind, digest_of
@@ -97,7 +99,18 @@ class Watch:
         """One-look detectors see the window; they have no state. Of embeddings it has those of the encoder that made the reference's."""
         own = {subject: window.sketches[e.sketches] for subject, e in self.embedded.items() if e.sketches in window.sketches}
         window = replace(window, sketches={**window.sketches, **own}) if own else window
+        self._turn_to(window)
         return [v for d in self.detectors if d.kind is Kind.INFORMS if (v := self._step(d, window)) is not None]
+
+    def _turn_to(self, window: Window) -> None:
+        """With a rhythm, statistics of columns compare the window with the reference rows of its own hours."""
+        rhythm, drift = self.model.reference.rhythm, self.model.monitors.drift
+        if rhythm is Rhythm.NONE or drift is None:
+            return
+        reference = during(self.reference, rhythm, window.start.timestamp(), window.end.timestamp())
+        for d in self.detectors:
+            if d.name in drift.statistics and d.subject not in self.waiting:
+                self.states[d.name, d.subject] = d.start(reference)
 
     def groups(self, window: Window) -> list[GroupFigure]:
         """Rates of the protected columns' groups; named are those of the reference only (a closed set)."""

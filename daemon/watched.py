@@ -22,7 +22,7 @@ from daemon.watched_knob import alpha_of, knob_table, promise
 from daemon.watched_rhythm import as_data as rhythm_data
 from daemon.watched_rhythm import in_words, look_for_rhythm
 from daemon.watched_soon import heading, in_lines
-from daemon.watched_traffic import Traffic, soon_of
+from daemon.watched_traffic import Traffic, hours_in_words, soon_of
 from detectors.rhythm import Rhythm
 from detectors.types import Kind
 
@@ -81,7 +81,7 @@ def as_data(model: ModelSettings, traffic: Traffic) -> dict[str, Any]:
         "alarms": [{"detector": d.name, "subject": d.subject, "alpha": alpha_of(d), "evidence": d.evidence.__name__} for d in alarming],
         "informs": [{"detector": d.name, "subject": d.subject} for d in detectors if d.kind is Kind.INFORMS],
         "seen_within_a_day": None if soon is None else [asdict(one) for one in soon[1]],
-        "mind": notes(model),
+        "mind": [*hours_in_words(model, traffic), *notes(model)],
         **(rhythm_data(look_for_rhythm(model, recorded)) if recorded is not None else {}),
     }
 
@@ -105,7 +105,7 @@ def _show(to: Console, model: ModelSettings, traffic: Traffic) -> None:
         "explains": [f"{name}: {', '.join(on)}" for name, on in _subjects(explaining).items()]
         or ["nothing: no labelled bound rows of classes"],
         "costs": [f"{name}: {cost}" for name, cost in costs.items()],
-        "mind": notes(model),
+        "mind": [*hours_in_words(model, traffic), *notes(model)],
     }
     for title, lines in sections.items():
         to.print(f"  [bold]{title}[/bold]", highlight=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from daemon.store.reference import load_bound, load_reference
 from daemon.watched_soon import Day, soon_seen
-from detectors.rhythm import HOUR_S
+from detectors.rhythm import HOUR_S, Rhythm, hours_of
 from detectors.sketches.records import AT
 from detectors.sketches.summary import summarise
 from detectors.types import ColumnKind, Pairs, Reference
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from detectors.types import Detector
 
 _WEEK_H = 168
+_FEW_ROWS = 20
+"""Of an hour; fewer let nothing but a large shift be seen in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,22 @@ def soon_of(model: ModelSettings, alarming: Iterable[Detector], traffic: Traffic
         labels = recorded.labels_per_day
     day = Day(records_n=per_day * model.sample_ratio, labels_n=None if labels is None else labels * model.sample_ratio)
     return day, soon_seen(alarming, standing_reference(model, recorded, per_day), day)
+
+
+def hours_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
+    """With a rhythm: hours of which the reference has no or few rows, where that is known beforehand. `Permanent(BAD_DATA)` likewise."""
+    rhythm, recorded = model.reference.rhythm, traffic.recorded.get(model.name)
+    if rhythm is Rhythm.NONE or (model.reference.path is None and recorded is None):
+        return []
+    ats = standing_reference(model, recorded, recorded.per_day if recorded is not None else 0.0).columns[AT]
+    hours = hours_of(ats, rhythm)
+    if (hours < 0).all():
+        return [f"The rows of {model.reference.path} have no time (`at`), and reference.rhythm is set: no number or category is watched."]
+    rows = np.bincount(hours[hours >= 0], minlength=rhythm.hours_n)
+    none, few = int((rows == 0).sum()), int(((rows > 0) & (rows < _FEW_ROWS)).sum())
+    of = f"of {rhythm.hours_n} hours ({rhythm.value.replace('_', ' ')})"
+    told = [f"{none} {of} have no reference row: numbers and categories are not watched in them."] if none else []
+    return told + ([f"{few} {of} have fewer than {_FEW_ROWS} reference rows: little is seen in them."] if few else [])
 
 
 def standing_reference(model: ModelSettings, recorded: Recorded | None, per_day: float) -> Reference:

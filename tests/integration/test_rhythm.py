@@ -34,7 +34,12 @@ def config(reference: dict[str, Any]) -> dict[str, Any]:
         "task": "tabular-regression",
         "columns": {"amount": "numeric", "channel": "category", "calm": "numeric"},
         "reference": reference,
-        "monitors": {"pane_s": HOUR_S, "drift": {"mean_days_between_false_alarms": 20, "together": False}, "quality": None},
+        "monitors": {
+            "pane_s": HOUR_S,
+            "window_s": 4 * HOUR_S,
+            "drift": {"mean_days_between_false_alarms": 20, "together": False},
+            "quality": None,
+        },
     }
 
 
@@ -57,20 +62,27 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def alarms(folder: Path, recording: Path, reference: dict[str, Any]) -> list[tuple[str, float]]:
-    """(subject, day in the recording) of each alarm, in order."""
+def replayed(folder: Path, recording: Path, reference: dict[str, Any]) -> dict[str, Any]:
     settings = Settings.model_validate({"data_dir": folder / "data", "models": [config(reference)]})
-    summary = replay(settings, recording, None, folder / "out")
+    return replay(settings, recording, None, folder / "out")
+
+
+def alarms(summary: dict[str, Any]) -> list[tuple[str, float]]:
+    """(subject, day in the recording) of each alarm, in order."""
     at = [(a["subject"], datetime.fromisoformat(a["at"]).timestamp()) for a in summary["alarms"]]
     return [(subject, (when - START) / 86_400) for subject, when in at]
 
 
 def test_without_the_rhythm_every_morning_alarms_and_with_it_only_the_shift_does(tmp_path: Path, recording: Path) -> None:
-    without = alarms(tmp_path / "without", recording, {"learn_days": LEARN_DAYS})
-    assert {subject for subject, day in without if day < SHIFT_DAY} == {"input.amount", "input.channel"}
-    found = alarms(tmp_path / "with", recording, {**RHYTHM, "learn_days": LEARN_DAYS})
+    without = replayed(tmp_path / "without", recording, {"learn_days": LEARN_DAYS})
+    assert {subject for subject, day in alarms(without) if day < SHIFT_DAY} == {"input.amount", "input.channel"}
+    by_hour = replayed(tmp_path / "with", recording, {**RHYTHM, "learn_days": LEARN_DAYS})
+    found = alarms(by_hour)
     assert [subject for subject, _ in found] == ["input.amount"]
     assert SHIFT_DAY < found[0][1] < SHIFT_DAY + 0.5
+    last = [{v["detector"]: v["value"] for v in s["verdicts"] if v["subject"] == "input.channel"} for s in (without, by_hour)]
+    assert last[0]["total_variation"] > 0.15, "by night the app is used less than in the reference of all hours"
+    assert last[1]["total_variation"] < 0.15, "and as much as in that of the night"
 
 
 def checked(tmp_path: Path, *arguments: str) -> str:

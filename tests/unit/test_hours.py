@@ -18,8 +18,10 @@ from daemon.store import codec
 from daemon.store.reference import load_reference
 from detectors.registry import build
 from detectors.rhythm import Rhythm, hours_of, rows_by_hour
+from detectors.rhythm_window import during
 from detectors.sketches.records import AT
-from detectors.types import Increment, Outcome, Pairs, Reference
+from detectors.sketches.summary import summarise
+from detectors.types import ColumnKind, Increment, Outcome, Pairs, Reference
 
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 PER_HOUR = 40
@@ -161,3 +163,21 @@ def test_a_pane_longer_than_an_hour_has_no_hour(tmp_path: Path) -> None:
     )
     with pytest.raises(SettingsError, match=r"monitors.pane_s = 7200\.0: must be at most an hour"):
         load_settings(file)
+
+
+def test_a_window_is_compared_with_the_rows_of_its_own_hours_in_its_proportions() -> None:
+    hours = np.repeat(np.arange(48), 20)
+    ats = MONDAY.timestamp() + 3600.0 * hours
+    columns: dict[str, Any] = {"input.x": 1.0 * (hours % 24), AT: ats, "input.text.embedding": np.ones((7, 2), dtype=np.float32)}
+    kinds = {"input.x": ColumnKind.NUMERIC}
+    whole = Reference(columns=columns, kinds=kinds, sketches=summarise(columns, kinds), bound=Pairs.empty(), digest="d")
+    part = during(whole, Rhythm.HOUR_OF_DAY, at(days=9, hours=8, minutes=45), at(days=9, hours=9, minutes=45))
+    found = np.bincount(part.columns["input.x"].astype(int), minlength=24)
+    assert (found[8], found[9], found.sum()) == (13, 40, 53)  # a third of the forty
+    assert (part.sketches["input.x"]["moments"].n, len(part.columns[AT]), len(part.columns["input.text.embedding"])) == (53, 53, 7)
+    day = during(whole, Rhythm.HOUR_OF_DAY, at(days=9), at(days=10))
+    assert len(day.columns["input.x"]) == len(hours)
+    week = during(whole, Rhythm.HOUR_OF_WEEK, at(days=1, hours=8), at(days=1, hours=9))
+    assert set(week.columns[AT].tolist()) == {at(days=1, hours=8)}
+    assert len(during(whole, Rhythm.HOUR_OF_WEEK, at(days=3), at(days=4)).columns["input.x"]) == 0
+    assert during(whole, Rhythm.NONE, at(), at(hours=1)) is whole

@@ -122,3 +122,23 @@ def test_a_rhythm_leaves_out_the_classifier_of_columns_and_names_who_knows_no_ho
     shown = io.StringIO()
     show_watched(settings(tmp_path, reference={"rhythm": "hour_of_day"}), tmp_path, Console(file=shown, width=200))
     assert "text_witness (input.text) know no rhythm" in shown.getvalue()
+
+
+def shown(found: Settings) -> str:
+    to = io.StringIO()
+    show_watched(found, Path("retuned.yaml"), Console(file=to, width=200))
+    return " ".join(to.getvalue().split())  # lines are wrapped
+
+
+def test_hours_that_the_reference_lacks_are_told_before_anything_runs(tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    found = settings(tmp_path, reference={"kind": "file", "path": file, "rhythm": "hour_of_day"})
+    assert "have no time (`at`), and reference.rhythm is set: no number or category is watched" in shown(found)
+    hours = np.repeat(np.arange(24), [30] * 20 + [5] * 3 + [0])
+    rows = [{"text": "words", "amount": 1.0, "band": "old", "at": 3600.0 * int(h)} for h in hours]
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    told = shown(found)
+    assert "1 of 24 hours (hour of day) have no reference row: numbers and categories are not watched in them" in told
+    assert "3 of 24 hours (hour of day) have fewer than 20 reference rows" in told
+    pq.write_table(pa.Table.from_pylist([{**row, "at": 3600.0 * (i % 24)} for i, row in enumerate(rows)]), file)
+    assert "hour of day" not in shown(found)
