@@ -125,6 +125,21 @@ SIGHT = (
         links=_MODEL,
     ),
     Alert(
+        name="RetunedTextsNotEmbedded",
+        severity=Severity.TICKET,
+        lasts="15m",
+        expr=f"""
+        sum {_OF} (rate(retuned_texts_total{{outcome=~"late|unavailable|overload"}}[30m]))
+        / (sum {_OF} (rate(retuned_texts_total{{outcome!~"sampled_out|no_text"}}[30m])) > 0) > 0.5
+        """,
+        summary="{{ $labels.model }}: {{ $value | humanizePercentage }} of the sampled texts are not embedded",
+        says=(
+            "Its encoder is down, too slow, or lost again and again. What the texts mean is not watched meanwhile; everything else is. "
+            "The service's health has the reason."
+        ),
+        links={"health_url": "/healthz"},
+    ),
+    Alert(
         name="RetunedNoTraffic",
         severity=Severity.TICKET,
         lasts="15m",

@@ -146,6 +146,13 @@ _JOINS = Says(
     empty="no label since the start",
     unit="reqps",
 )
+_TEXTS = Says(
+    title="Texts that the service embeds",
+    shows="Stored records a second by what became of their texts, where a column has an encoder; what sampling leaves out is not shown.",
+    do="late or unavailable: the encoder is slow or down, /healthz says why; see the runbook RetunedTextsNotEmbedded.",
+    empty="no column has an encoder",
+    unit="reqps",
+)
 
 
 def _capture() -> list[Any]:
@@ -161,4 +168,5 @@ def _capture() -> list[Any]:
             Query(expr=f"sum(rate(retuned_read_labels_total{RATE}))", name="labels read"),
         ),
         series(_JOINS, Query(expr=f"sum by (state) (rate(retuned_label_joins_total{RATE}))", name="{{state}}")),
+        series(_TEXTS, Query(expr=f'sum by (outcome) (rate(retuned_texts_total{{outcome!="sampled_out"}}{RATE}))', name="{{outcome}}")),
     ]

@@ -168,7 +168,7 @@ def disk() -> list[Any]:
 
 _MEMORY = Says(
     title="Memory",
-    shows="Resident memory of the service, and what its spool holds on disk that no committed pane has.",
+    shows="Resident memory of the service and of the processes that embed, and what its spool holds on disk that no committed pane has.",
     do="Memory that grows without end is a bug: report it with this picture. It is bounded by open panes and references.",
     empty="the process figures are missing: see docs/grafana.md",
     unit="bytes",
@@ -190,6 +190,7 @@ def process() -> list[Any]:
             _MEMORY,
             Query(expr=f"process_resident_memory_bytes {both}", name="resident"),
             Query(expr="max(retuned_spool_backlog_bytes)", name="spool backlog"),
+            Query(expr="max by (model, subject) (retuned_encoder_resident_bytes)", name="encoder: {{model}} {{subject}}"),
             bottom=0.0,
         ),
         series(_CPU, Query(expr=f"rate(process_cpu_seconds_total{RATE}) {both}", name="cores"), bottom=0.0),

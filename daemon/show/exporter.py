@@ -17,6 +17,7 @@ from daemon.show.metrics import METRICS, MetricType
 from daemon.store import delays
 from daemon.store.champions import Move, Stranger
 from daemon.store.embed.encoder import State as EncoderState
+from daemon.store.embed.panes import Told
 from daemon.store.judgements import Judged
 from daemon.store.outbox import Sent, What
 from daemon.store.retention import Why
@@ -86,7 +87,7 @@ def samples(snapshot: Snapshot) -> Iterator[Sample]:
     yield from _health(snapshot.health)
     yield from _counted("", snapshot.unassigned)
     for model in snapshot.models:
-        yield from _traffic(model)
+        yield from _traffic(model, snapshot.health)
         yield from _decisions(model)
         yield from _champion(model)
         yield from _incidents(model, snapshot.at)
@@ -117,8 +118,10 @@ def _figure(model: str, verdict: VerdictView) -> Iterator[Sample]:
         yield "evidence_distance_ratio", on, evidence.distance
 
 
-def _traffic(model: ModelView) -> Iterator[Sample]:
+def _traffic(model: ModelView, health: Health) -> Iterator[Sample]:
     yield from _counted(model.name, model.counters)
+    if any(encoder.model == model.name for encoder in health.encoders):
+        yield from _closed(model, "texts", "texts", Told)
     if model.window is not None:
         yield "window_seen_records", (model.name,), model.window.n_seen
         yield "window_sampled_records", (model.name,), model.window.n
@@ -134,8 +137,6 @@ def _counted(model: str, counters: Mapping[str, Mapping[str, int]]) -> Iterator[
             yield f"read_{name}_total", (model,), counters["accepted"][name]
     for state, n in counters.get("joins", {}).items():
         yield "label_joins_total", (model, state), n
-    for told, n in counters.get("texts", {}).items():
-        yield "texts_total", (model, told), n
     if delays.COUNTER in counters:
         yield "label_delay_seconds", (model,), delays.cumulated(counters[delays.COUNTER])
 

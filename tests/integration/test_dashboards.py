@@ -44,6 +44,9 @@ RIGHTLY_EMPTY = {
     "rules: RetunedNotificationFailing": "no target is set",
     "rules: RetunedPerformanceDegradedSlow": "what happens is abrupt: the fast one speaks",
     "rules: RetunedDataQuality": "the data of the scene are sound",
+    "rules: RetunedTextsNotEmbedded": "no column of the scene has an encoder",
+    "service: Texts that the service embeds: {{outcome}}": "as above",
+    "service: Memory: encoder: {{model}} {{subject}}": "as above",
     "rules: RetunedBlind": "verdicts and labels come",
     "rules: RetunedNoTraffic": "records come",
     "rules: RetunedRunFailed": "no run ends in the scene",
@@ -66,11 +69,9 @@ BY_CHANCE = {
 """Owner of an expression that may have a sample in the scene or not -> why."""
 
 USED_ELSEWHERE = {
-    "retuned_texts_total": "for models with an encoder: docs/embeddings.md has the queries",
-    "retuned_encoder_state": "as above",
+    "retuned_encoder_state": "for models with an encoder: docs/embeddings.md has the queries",
     "retuned_encoder_losses_total": "as above",
     "retuned_encoder_cpu_seconds_total": "as above",
-    "retuned_encoder_resident_bytes": "as above",
     "retuned_encoder_texts_per_second": "as above",
     "retuned_incident_harm_state": "a word on the incident's own page; for an own alert on harm proven by labels",
     "retuned_incident_shift_state": "a word on the incident's own page; for an own route by kind of shift",
