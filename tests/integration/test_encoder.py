@@ -113,6 +113,17 @@ def test_code_in_the_folder_is_never_run_and_weights_that_do_not_fit_are_told(ti
         Encoder(wanted(str(folder)))
 
 
+def test_a_hub_id_is_looked_for_in_the_local_cache_only(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = tmp_path / "models--somebody--tiny"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(tiny, cached / "snapshots" / ("0" * 40))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    found = Encoder(wanted("somebody/tiny"))
+    assert found.fingerprint == Encoder(wanted(str(tiny))).fingerprint
+    np.testing.assert_array_equal(found.encode(TEXTS), Encoder(wanted(str(tiny))).encode(TEXTS))
+
+
 def test_memory_is_bounded() -> None:
     assert "within 256 MiB" in refused(EncoderSettings(model=MINILM, memory_bytes=2**28))
 

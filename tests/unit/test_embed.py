@@ -247,6 +247,16 @@ def test_a_pane_gets_the_vectors_of_its_sample_and_every_record_is_told_of_once(
     assert set(many.vectors) <= {*sorted([*held.keys, key_of("l0")])[:16]}
 
 
+def test_what_the_model_writes_is_embedded_too() -> None:
+    settings = ModelSettings.model_validate({"name": "m", "task": "text-generation", "output_encoder": {"model": "e"}})
+    encoders = Encoders([settings])
+    held = buffer("asked")
+    (found,) = Embeddings([settings], encoders, is_patient=True).of("m", 0, [held], may_wait=True) or ()
+    encoders.close()
+    assert found.subject == "output.text.embedding"
+    np.testing.assert_array_equal(found.vectors[held.keys[0]], vector_of("said"))
+
+
 def test_the_same_pane_is_the_same_again_after_a_kill(panes: Callable[..., Panes]) -> None:
     texts = [f"t{i}" for i in range(100)]
     first, again = (panes(most_n=32).ready(7, buffer(*texts)) for _ in range(2))
