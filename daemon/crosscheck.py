@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.settings_monitors import LOSSES
 from detectors.rhythm import HOUR_S, Rhythm
-from detectors.types import ColumnKind
+from detectors.types import ColumnKind, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,7 +74,22 @@ def findings(settings: Settings) -> list[Finding]:
         rules = (_labels, _reference, _times, _columns, _performance, _fairness, _retrain)
         for part in (rule(model) for rule in rules):
             found += [Finding((*at, *f.path), f.value, f.rule, f.remedy) for f in part]
+        if not found:  # only what is sound otherwise can be built
+            found += [Finding((*at, *f.path), f.value, f.rule, f.remedy) for f in _alphas(model)]
     return found
+
+
+def _alphas(model: ModelSettings) -> Iterator[Finding]:
+    """Each names a monitor that the model can have."""
+    if not model.monitors.alphas:
+        return
+    from daemon.decide.monitors.all import groups  # noqa: PLC0415 (settings without it need no detectors to be checked)
+
+    built = [d for group in groups(model, has_bound=True) for d in group.detectors if d.kind is Kind.ALARMS]
+    known = sorted({name for d in built for name in (d.name, f"{d.name}:{d.subject}")})
+    for name in model.monitors.alphas:
+        if name not in known:
+            yield Finding(("monitors", "alphas", name), name, "must be a monitor of this model that alarms", _near(name, known, "monitors"))
 
 
 def _names(settings: Settings) -> Iterator[Finding]:

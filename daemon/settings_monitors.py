@@ -166,6 +166,10 @@ class Monitors(Part):
     mean_days_between_false_alarms: Positive = 90.0
     """Of everything that alarms for this model together: the one knob. 90 = at most four false alarms a year on average. It is spread over
     groups, columns and detectors, and `retuned check` shows what each got. A group's own figure takes the place of its share."""
+    alphas: dict[str, Ratio] = {}
+    """Of single monitors, for experts: "detector" (all of its monitors) or "detector:subject" ("conformal_numeric:input.age") -> the alpha
+    of each. What alarms by a mean run length: one false alarm in 1/alpha panes on average; `risk` and fairness: the chance of one ever in
+    an epoch. It takes the place of the monitor's share; the others keep theirs."""
     drift: DriftSettings | None = DriftSettings()
     performance: PerformanceSettings | None = PerformanceSettings()
     fairness: FairnessSettings | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from daemon.decide.monitors.all import groups
-from daemon.decide.monitors.rates import promised_days, spread
+from daemon.decide.monitors.rates import own_alpha, promised_days, spread
 from detectors.types import EDetectorValue, EValue
 
 if TYPE_CHECKING:
@@ -25,15 +25,16 @@ def knob_table(model: ModelSettings, *, has_bound: bool) -> Table:
         "group", "detector", "how many", "alpha each", "false alarms of each", box=None, header_style="bold", padding=(0, 2, 0, 2)
     )
     found = groups(model, has_bound=has_bound)
-    built = iter(spread(found, days=monitors.mean_days_between_false_alarms, pane_s=monitors.pane_s))
+    built = iter(spread(found, days=monitors.mean_days_between_false_alarms, pane_s=monitors.pane_s, alphas=monitors.alphas))
     for group in found:
-        kinds: dict[str, list[Detector]] = {}
+        kinds: dict[tuple[str, float], list[Detector]] = {}
         for detector in (next(built) for _ in group.detectors):
             if detector.evidence in {EDetectorValue, EValue}:
-                kinds.setdefault(detector.name, []).append(detector)
-        own = " (set by hand)" if (group.days or group.alpha) is not None else ""
-        for name, some in kinds.items():
-            table.add_row(group.name + own, name, str(len(some)), f"{alpha_of(some[0]):.2g}", alarm_rate(some[0], monitors.pane_s))
+                kinds.setdefault((detector.name, alpha_of(detector)), []).append(detector)
+        for (name, alpha), some in kinds.items():
+            is_own = (group.days or group.alpha or own_alpha(some[0], monitors.alphas)) is not None
+            own = " (set by hand)" if is_own else ""
+            table.add_row(group.name + own, name, str(len(some)), f"{alpha:.2g}", alarm_rate(some[0], monitors.pane_s))
     return table
 
 
@@ -43,7 +44,7 @@ def promise(detectors: list[Detector], model: ModelSettings) -> str:
     once = sum(alpha_of(d) for d in detectors if d.evidence is EValue)
     if math.isinf(held):
         return f"Nothing alarms by a mean run length; P(ever a false alarm in an epoch): at most {once:.3g}."
-    short = ", not the model's own figure: a group's own days or alpha says otherwise" if held < wanted * (1 - 1e-9) else ""
+    short = ", not the model's own figure: what is set by hand says otherwise" if held < wanted * (1 - 1e-9) else ""
     counted = f"; e-processes, at most once an epoch, with probability {once:.3g}, are in it" if once else ""
     return f"All that alarms together: one false alarm in at least {held:.3g} days on average{short}{counted}."
 

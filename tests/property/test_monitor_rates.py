@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.rates import DELTAS, E_PROCESSES, Group, promised_days, spread
 from daemon.settings import ModelSettings
+from daemon.watched_knob import knob_table, promise
 from detectors.registry import build
 from detectors.types import EDetectorValue, EValue, Kind
 
@@ -64,6 +67,17 @@ def test_groups_weigh_the_same_and_so_do_the_detectors_of_one(sizes: list[tuple[
             assert sum(shares) == pytest.approx(E_PROCESSES)
 
 
+@given(sizes=counts, wanted=days, own=st.floats(1e-9, 0.4))
+def test_a_monitors_own_alpha_is_kept_and_changes_no_other(sizes: list[tuple[int, int]], wanted: float, own: float) -> None:
+    before = spread(_groups(sizes), days=wanted, pane_s=PANE_S)
+    names = {"conformal_numeric:input.x0_0": own, "risk": own / 2.0}
+    after = spread(_groups(sizes), days=wanted, pane_s=PANE_S, alphas=names)
+    for old, new in zip(before, after, strict=True):
+        mine = names.get(f"{new.name}:{new.subject}", names.get(new.name))
+        assert new == old if mine is None else new.alpha == mine  # type: ignore[attr-defined]  # those built here have one
+        assert mine is None or getattr(new, "delta", 0.0) <= (mine / 2.0 if new.evidence is EValue else 0.01)
+
+
 @given(sizes=counts, fewer=days, more=days)
 def test_more_days_never_make_an_alpha_larger(sizes: list[tuple[int, int]], fewer: float, more: float) -> None:
     low, high = sorted((fewer, more))
@@ -113,3 +127,16 @@ def test_half_the_days_are_twice_the_rate_in_every_group() -> None:
     pairs = [(a, b) for a, b in zip(usual, often, strict=True) if a.evidence is EDetectorValue]
     assert len(pairs) > 8
     assert all(b.alpha == pytest.approx(2 * a.alpha) for a, b in pairs)  # type: ignore[attr-defined]
+
+
+def test_check_shows_which_alphas_were_set_by_hand_and_what_became_of_the_whole() -> None:
+    model = _model(alphas={"conformal_numeric:input.age": 1e-3, "f1_floor": 2e-5})
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(knob_table(model, has_bound=True))
+    rows = [" ".join(line.split()) for line in console.export_text().splitlines()]
+    assert "drift (set by hand) conformal_numeric 1 0.001 one in 1 days" in rows
+    assert any(row.startswith("performance (set by hand) f1_floor 2 2e-05 one in 35 days") for row in rows)
+    assert any(row.startswith("drift conformal_category") for row in rows)
+    found = monitors(model, has_bound=True)
+    assert promised_days(found, pane_s=PANE_S) < 0.7
+    assert "set by hand says otherwise" in promise(found, model)

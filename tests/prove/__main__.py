@@ -8,7 +8,7 @@ import sys
 import time
 
 from detectors import registry
-from tests.prove.page import write
+from tests.prove.page import renew, write
 from tests.prove.run import FULL, SHORT, rows, run
 from tests.prove.worlds import WORLDS
 
@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="a few trials of each")
     parser.add_argument("--minutes", type=float, default=110.0, help="stop after so long; a further run goes on")
     parser.add_argument("--seconds", type=float, default=FULL.most_s, help="CPU seconds of a detector in one world; more add to them")
+    parser.add_argument("--write", action="store_true", help="with --only: their part of docs/validity.md; without it the whole is written")
     asked = parser.parse_args()
     begun = time.time()
     names = asked.only or registry.names()
@@ -35,6 +36,8 @@ def main() -> int:
         print(f"{'BROKEN ' if row in broken else ''}{row.detector} | {row.what} | {row.claim} | {row.figure} | limit {row.limit} | {row.n}")
     if not asked.only and not asked.short:
         write(found, is_whole=is_whole)
+    if asked.only and asked.write:
+        renew(found, asked.only)
     say(f"{len(found)} judgements, {len(broken)} broken{'' if is_whole else '; not all was tried: run it again'}")
     return 1 if broken else 0
 

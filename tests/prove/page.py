@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from detectors import registry
@@ -28,6 +28,7 @@ An e-process (alpha = {EVER_ALPHA:g}): share of streams that ever cross. A one-l
 that it rejects. An interval: share that holds the truth, which is read from samples of 20,000; of a sequential detector at the end of
 the stream, and at every look where the evidence holds for ever. "Limit" is what the figure must keep to, with room for chance: a valid
 detector misses it with a probability of at most {math.exp(LOG_FLAKE):.0e} (mean runs: if they spread no more than an exponential)."""
+_INSIDE, _OUTSIDE_HEAD = "## Inside the assumptions", "## Outside the assumptions"
 _OUTSIDE = {w.name for w in WORLDS if not w.is_inside}
 _REMEDIES = {remedy.name for remedy in REMEDIES}
 
@@ -47,9 +48,9 @@ def write(rows: list[Row], *, is_whole: bool) -> None:
     ]
     if broken:
         parts += ["## Claims that do not hold", _table(broken)]
-    parts += ["## Inside the assumptions", *_by_detector(inside)]
+    parts += [_INSIDE, *_by_detector(inside, registry.names())]
     parts += [
-        "## Outside the assumptions",
+        _OUTSIDE_HEAD,
         "Nothing is promised here. Rows in another order keep their distribution, so every alarm is a false one.",
         _table(outside),
         "### What remedies restore",
@@ -69,13 +70,35 @@ def write(rows: list[Row], *, is_whole: bool) -> None:
     PAGE.write_text("\n\n".join(parts) + "\n")
 
 
+def renew(rows: list[Row], names: Collection[str]) -> None:
+    """The sections and rows of some detectors alone: what was tried of the others stays as it is."""
+    head, _, body = PAGE.read_text().partition(f"\n\n{_INSIDE}\n\n")
+    inside, _, rest = body.partition(f"\n\n{_OUTSIDE_HEAD}\n\n")
+    fresh = "\n\n".join(_by_detector([r for r in rows if r.what not in _OUTSIDE | _REMEDIES], names))
+    sections = {section.partition("\n")[0]: section for part in (inside, fresh) for section in part.removeprefix("### ").split("\n\n### ")}
+    inside = "\n\n".join(f"### {sections[name]}" for name in sorted(sections) if name in registry.names())
+    outside, _, remedied = rest.partition("### What remedies restore")
+    outside, remedied = (_renewed(text, rows, names, of) for text, of in ((outside, _OUTSIDE), (remedied, _REMEDIES)))
+    PAGE.write_text(f"{head}\n\n{_INSIDE}\n\n{inside}\n\n{_OUTSIDE_HEAD}\n\n{outside}### What remedies restore{remedied}")
+
+
+def _renewed(text: str, rows: list[Row], names: Collection[str], of: Collection[str]) -> str:
+    """The first table of a text with other rows of some detectors, in their order."""
+    lines = text.split("\n")
+    start = next(i for i, line in enumerate(lines) if line.startswith("|---")) + 1
+    end = next(i for i in range(start, len(lines) + 1) if i == len(lines) or not lines[i].startswith("| "))
+    kept = [line for line in lines[start:end] if line.split(" | ")[0].removeprefix("| ") not in names]
+    kept += _table([r for r in rows if r.what in of]).split("\n")[2:]
+    return "\n".join([*lines[:start], *sorted(kept, key=lambda line: line.split(" | ")[0]), *lines[end:]])
+
+
 def _worlds() -> str:
     lines = [f"| {w.name} | {w.says} | {'inside' if w.is_inside else 'outside'} |" for w in WORLDS]
     return "| world | rows | assumptions |\n|---|---|---|\n" + "\n".join(lines)
 
 
-def _by_detector(rows: list[Row]) -> Iterable[str]:
-    for name in registry.names():
+def _by_detector(rows: list[Row], names: Iterable[str]) -> Iterable[str]:
+    for name in names:
         mine = [r for r in rows if r.detector == name]
         cls = registry.detector_class(name)
         yield f"### {name}\n\nGuarantee: {cls.guarantee}. Assumption: {cls.assumption}."

@@ -180,6 +180,7 @@ _SEX = "    labels: [a, b]\n    columns: {sex: {kind: category, protected: true}
             "models[0].monitors.drift.columns[0]",
             "did you mean 'text'?",
         ),
+        ("    monitors: {alphas: {text_witnes: 0.001}}\n", "models[0].monitors.alphas.text_witnes", "a monitor of this model that alarms"),
         (
             _SEX + "    monitors: {fairness: {by: [sex], metrics: [error_difference]}}\n",
             "models[0].monitors.fairness.metrics",

@@ -36,4 +36,5 @@ def groups(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None 
 def monitors(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None = None) -> list[Detector]:
     """Every detector of a model, each with its share of the model's rate of false alarms."""
     found = groups(model, has_bound=has_bound, seen=seen)
-    return spread(found, days=model.monitors.mean_days_between_false_alarms, pane_s=model.monitors.pane_s)
+    wanted = model.monitors
+    return spread(found, days=wanted.mean_days_between_false_alarms, pane_s=wanted.pane_s, alphas=wanted.alphas)

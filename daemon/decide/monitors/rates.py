@@ -12,12 +12,13 @@ docs/decisions/0015 says how an e-process, which errs at most once an epoch, is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from detectors.types import EDetectorValue, EValue, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from detectors.types import Detector
 
@@ -27,6 +28,7 @@ DELTAS = 0.1
 """Most of all detectors of a model together; the alphas make up for it."""
 E_PROCESSES = 0.02
 """Of all e-processes of a model together: P(ever a false alarm in an epoch) of those whose alpha nobody set."""
+_NONE: Mapping[str, float] = MappingProxyType({})
 _MOST = 0.5
 _DAY_S = 86_400.0
 
@@ -48,11 +50,12 @@ def alpha_per_pane(*, days: float | None, pane_s: float, n: int) -> float:
     return DELTA if days is None else min(_MOST, pane_s / (days * _DAY_S * max(1, n)))
 
 
-def spread(groups: Sequence[Group], *, days: float, pane_s: float) -> list[Detector]:
+def spread(groups: Sequence[Group], *, days: float, pane_s: float, alphas: Mapping[str, float] = _NONE) -> list[Detector]:
     """Every detector with its alpha and delta, in the order given. Without figures set by hand `promised_days` of them is at least `days`.
 
     Groups share the model's rate equally, so that a group with many columns silences no other; detectors share their group's. A group's own
-    `days` or `alpha` is the expert's: it takes nothing from the others, and `promised_days` says what became of the whole.
+    `days` or `alpha`, and that of a single monitor in `alphas` ("detector" or "detector:subject"), are the expert's: they take nothing from
+    the others and give them nothing, and `promised_days` says what became of the whole.
     """
     e_processes = {g.name: _by_evidence(g, EValue) for g in groups}
     e_detectors = {g.name: _by_evidence(g, EDetectorValue) for g in groups}
@@ -66,8 +69,15 @@ def spread(groups: Sequence[Group], *, days: float, pane_s: float) -> list[Detec
     for g in groups:
         own = rate / max(1, running_n) if g.days is None else pane_s / (g.days * _DAY_S)
         each = {EDetectorValue: own / max(1, len(e_detectors[g.name])), EValue: betting.get(g.name, 0.0) / max(1, len(e_processes[g.name]))}
-        spreading += [_with_rates(d, min(_MOST, each[d.evidence]), delta) if _is_ours(d) else d for d in g.detectors]
+        spreading += [
+            _with_rates(d, min(_MOST, own_alpha(d, alphas) or each[d.evidence]), delta) if _is_ours(d) else d for d in g.detectors
+        ]
     return spreading
+
+
+def own_alpha(detector: Detector, alphas: Mapping[str, float]) -> float | None:
+    """What an expert set for one monitor: by its subject, or for all of the detector; None = its share."""
+    return alphas.get(f"{detector.name}:{detector.subject}", alphas.get(detector.name))
 
 
 def promised_days(detectors: Sequence[Detector], *, pane_s: float) -> float:
