@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon.settings_monitors import LOSSES
-from detectors.rhythm import HOUR_S, Rhythm
+from detectors.rhythm import Rhythm
 from detectors.types import ColumnKind, Kind
 
 if TYPE_CHECKING:
@@ -142,9 +142,10 @@ def _times(model: ModelSettings) -> Iterator[Finding]:
         yield Finding(
             ("monitors", "window_s"), m.window_s, f"must be at least pane_s ({m.pane_s:g})", "make the window longer, or panes shorter"
         )
-    if model.reference.rhythm is not Rhythm.NONE and m.pane_s > HOUR_S:
-        remedy = f"reference.rhythm: {model.reference.rhythm.value} tells hours apart: make panes shorter"
-        yield Finding(("monitors", "pane_s"), m.pane_s, f"must be at most an hour ({HOUR_S:g})", remedy)
+    rhythm = model.reference.rhythm
+    if rhythm is not Rhythm.NONE and m.pane_s > rhythm.hour_s:
+        remedy = f"reference.rhythm: {rhythm.value} tells such times apart: make panes shorter"
+        yield Finding(("monitors", "pane_s"), m.pane_s, f"must be at most {rhythm.hour_s:g}", remedy)
     if m.lateness_s > m.label_horizon_s:
         remedy = "ids are remembered for label_horizon_s: an older record could be counted twice"
         yield Finding(("monitors", "lateness_s"), m.lateness_s, f"must be at most label_horizon_s ({m.label_horizon_s:g})", remedy)

@@ -73,8 +73,9 @@ class ReferenceSettings(Part):
     max_n: int = Field(default=20_000, ge=100)
     """Rows kept of a larger reference (a uniform sample): bounds memory."""
     rhythm: Rhythm = Rhythm.NONE
-    """none | hour_of_day | hour_of_week (UTC). With one, columns are compared with the reference rows of their own hour: where traffic has
-    a rhythm, without it every morning is an alarm. `retuned check --records` finds and proposes it. Rows need a time (`at`)."""
+    """none | hour_of_day | quarter_hour_of_day | hour_of_week (UTC). With one, columns are compared with the reference rows of their own
+    hour: where traffic has a rhythm, without it every morning is an alarm. `retuned check --records` finds and proposes it. Rows need a
+    time (`at`)."""
 
 
 class KeepSettings(Part):

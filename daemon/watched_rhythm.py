@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 ROWS_AN_HOUR = 50
 """Reference rows that an hour of the rhythm should have: a moved mean of half a standard deviation is then soon seen in it."""
-_CYCLES_DAYS = {Rhythm.HOUR_OF_DAY: 7, Rhythm.HOUR_OF_WEEK: 28}
+_CYCLES_DAYS = {Rhythm.HOUR_OF_DAY: 7, Rhythm.QUARTER_HOUR_OF_DAY: 7, Rhythm.HOUR_OF_WEEK: 28}
 """An hour that is in the reference once is not yet known: seven days, four weeks."""
+_MOST_WITHIN = 5.0
+"""Evidence (natural logarithm) that a third of an hour brings by what lies between its middle and its ends: an alarm takes about 14."""
 _SEED = 20_261_129
 _NAMED_N = 12
 
@@ -47,13 +49,14 @@ def look_for_rhythm(model: ModelSettings, traffic: Recorded) -> Found:
     subjects = model.subjects()
     scores = {s: score for s, v in traffic.columns.items() if s in subjects and (score := scores_of(v, subjects[s])) is not None}
     found = periodicities(scores, traffic.ats, np.random.default_rng(_SEED))
-    helped = [f.rhythm for f in found if f.is_found and subjects[f.subject] in BY_HOUR]
+    helped = [f for f in found if f.is_found and subjects[f.subject] in BY_HOUR]
     return Found(traffic=traffic, all=found, proposal=_proposal(model, traffic, helped))
 
 
-def _proposal(model: ModelSettings, traffic: Recorded, found: list[Rhythm]) -> dict[str, Any] | None:
-    wanted = Rhythm.HOUR_OF_WEEK if Rhythm.HOUR_OF_WEEK in found else Rhythm.HOUR_OF_DAY if found else Rhythm.NONE
-    if wanted is Rhythm.NONE or model.reference.rhythm in {wanted, Rhythm.HOUR_OF_WEEK}:
+def _proposal(model: ModelSettings, traffic: Recorded, found: list[Periodicity]) -> dict[str, Any] | None:
+    wanted, held = _wanted(model, traffic, found), model.reference.rhythm
+    enough = {Rhythm.HOUR_OF_DAY: set(Rhythm) - {Rhythm.NONE}, Rhythm.QUARTER_HOUR_OF_DAY: {wanted}, Rhythm.HOUR_OF_WEEK: {wanted}}
+    if wanted is Rhythm.NONE or held in enough[wanted]:
         return None
     n = ROWS_AN_HOUR * wanted.hours_n
     days = max(_CYCLES_DAYS[wanted], math.ceil(n / max(1e-9, traffic.per_day * model.sample_ratio)))
@@ -61,6 +64,23 @@ def _proposal(model: ModelSettings, traffic: Recorded, found: list[Rhythm]) -> d
     if model.reference.kind == "learn":
         proposal |= {"learn_days": max(days, math.ceil(model.reference.learn_days)), "learn_n": max(n, model.reference.learn_n)}
     return proposal | ({"max_n": n} if model.reference.max_n < n else {})
+
+
+def _wanted(model: ModelSettings, traffic: Recorded, found: list[Periodicity]) -> Rhythm:
+    if any(f.rhythm is Rhythm.HOUR_OF_WEEK for f in found):
+        return Rhythm.HOUR_OF_WEEK
+    if not found:
+        return Rhythm.NONE
+    return Rhythm.QUARTER_HOUR_OF_DAY if _is_steep(model, traffic, found) else Rhythm.HOUR_OF_DAY
+
+
+def _is_steep(model: ModelSettings, traffic: Recorded, found: list[Periodicity]) -> bool:
+    """Whether so much changes within an hour, at so many records, that this may alarm by itself.
+
+    m records that are d standard deviations off bring m d^2 / 2; taken is a third of an hour, two thirds of the way to its end.
+    """
+    n, steepest = traffic.per_day * model.sample_ratio / 24.0, max(f.steepness for f in found)
+    return n / 3.0 * (2.0 / 3.0 * steepest) ** 2 / 2.0 >= _MOST_WITHIN
 
 
 def in_words(model: ModelSettings, found: Found) -> list[str]:
@@ -108,11 +128,15 @@ def _advice(model: ModelSettings, found: Found) -> list[str]:
         return []
     wanted = Rhythm(found.proposal["rhythm"])
     n, days = ROWS_AN_HOUR * wanted.hours_n, _CYCLES_DAYS[wanted]
-    least = f"at least {days} days and {n:,} rows ({ROWS_AN_HOUR} for each of {wanted.hours_n} hours, UTC)"
-    why = (
-        f"Without it numbers and categories named above alarm falsely at some hours. The reference needs {least}, each with its `at`; set:"
-    )
-    return [why, "reference:", *(f"  {key}: {value}" for key, value in found.proposal.items())]
+    least = f"at least {days} days and {n:,} rows ({ROWS_AN_HOUR} for each {wanted.name_of_hour}, UTC)"
+    why = f"Without it numbers and categories named above alarm falsely at some hours. The reference needs {least}, each with its `at`."
+    lines = [why, "Set this, and see by `retuned replay` whether it is quiet then:", "reference:"]
+    lines += [f"  {key}: {value}" for key, value in found.proposal.items()]
+    if wanted is Rhythm.HOUR_OF_WEEK and _is_steep(model, found.traffic, found.found):
+        lines.append(
+            "At so many records the change within one hour may alarm by itself: a smaller sample_ratio helps, or quarter_hour_of_day."
+        )
+    return lines
 
 
 def as_data(found: Found) -> dict[str, Any]:

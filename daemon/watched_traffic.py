@@ -60,7 +60,7 @@ def hours_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
         return [f"The rows of {model.reference.path} have no time (`at`), and reference.rhythm is set: no number or category is watched."]
     rows = np.bincount(hours[hours >= 0], minlength=rhythm.hours_n)
     none, few = int((rows == 0).sum()), int(((rows > 0) & (rows < _FEW_ROWS)).sum())
-    of = f"of {rhythm.hours_n} hours ({rhythm.value.replace('_', ' ')})"
+    of = f"of {rhythm.hours_n} ({rhythm.name_of_hour})"
     told = [f"{none} {of} have no reference row: numbers and categories are not watched in them."] if none else []
     return told + ([f"{few} {of} have fewer than {_FEW_ROWS} reference rows: little is seen in them."] if few else [])
 

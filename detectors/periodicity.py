@@ -49,6 +49,8 @@ class Periodicity:
     """What that score is: "its rank", "whether it is web"."""
     p: float
     """Family-wise: of all columns together."""
+    steepness: float
+    """How far the score's mean moves from the middle of an hour of the day to its end, at most, in its standard deviations at one time."""
 
     @property
     def is_found(self) -> bool:
@@ -80,7 +82,7 @@ def periodicities(scores: Mapping[str, Scores], ats: Floats, rng: np.random.Gene
     for rhythm, statistic, of in ((Rhythm.HOUR_OF_DAY, _daily, days), (Rhythm.HOUR_OF_WEEK, _weekly, _whole(days, ats))):
         n = int((of.counts.sum(axis=1) > 0).sum())
         if n >= LEAST_DAYS[rhythm]:
-            found += _judged(rhythm, scores, statistic(of, rng) / totals, n * _DAY_H / rhythm.hours_n)
+            found += _judged(rhythm, scores, statistic(of, rng) / totals, n * _DAY_H / rhythm.hours_n, _steepness(days))
     return sorted(found, key=lambda f: (f.p, -f.explained_ratio))
 
 
@@ -145,7 +147,14 @@ def _all(statistic: Callable[[NDArray[np.int64]], Floats], actual: NDArray[np.in
     return np.stack([statistic(actual), *(statistic(draw()) for _ in range(_TURNS_N))])
 
 
-def _judged(rhythm: Rhythm, scores: Mapping[str, Scores], found: Floats, cycles: float) -> list[Periodicity]:
+def _steepness(days: _Days) -> Floats:
+    """A quarter of what lies between the hour before and the hour after, shape (scores,)."""
+    means = days.sums.sum(axis=0) / np.maximum(days.counts.sum(axis=0), 1.0)[:, None]
+    slopes = np.abs(np.roll(means, -1, axis=0) - np.roll(means, 1, axis=0)) / 4.0
+    return np.asarray(slopes.max(axis=0), dtype=np.float64)
+
+
+def _judged(rhythm: Rhythm, scores: Mapping[str, Scores], found: Floats, cycles: float, steepness: Floats) -> list[Periodicity]:
     """Each column's statistic is the sum over its scores, in standard deviations of the turns; p by the largest of all columns.
 
     Days in disorder still carry one part in `cycles` of a true rhythm: what is explained beyond them is that much too small.
@@ -162,5 +171,6 @@ def _judged(rhythm: Rhythm, scores: Mapping[str, Scores], found: Floats, cycles:
         best = int(np.argmax(own))
         p = float((largest >= z[0, i]).mean())
         explained = float(np.clip(own[best], 0.0, 1.0))
-        judged.append(Periodicity(subject=subject, rhythm=rhythm, explained_ratio=explained, of=score.names[best], p=p))
+        steep = float(steepness[edges[i] + best] / np.sqrt(max(0.05, 1.0 - explained)))
+        judged.append(Periodicity(subject=subject, rhythm=rhythm, explained_ratio=explained, of=score.names[best], p=p, steepness=steep))
     return judged

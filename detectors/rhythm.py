@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HOUR_S, _DAY_H, _WEEK_H = 3600.0, 24, 168
 _THURSDAY_H = 3 * _DAY_H
-"""The first hour of 1970 as an hour of its week, which begins on Monday."""
+"""The first hour of 1970 as an hour of its week, which begins on Monday: 0 in any day."""
 CELLS_N = 4096
 """Of all hours together: what bounds the state of a detector that keeps cells for each of them."""
 
@@ -39,24 +39,37 @@ class Rhythm(StrEnum):
     """All."""
     HOUR_OF_DAY = "hour_of_day"
     """Those of one hour of the day."""
+    QUARTER_HOUR_OF_DAY = "quarter_hour_of_day"
+    """Those of one quarter of an hour of the day: where an hour brings so many records that its beginning differs from its end."""
     HOUR_OF_WEEK = "hour_of_week"
     """Those of one hour of the week."""
 
     @property
     def hours_n(self) -> int:
-        """How many hours are told apart."""
-        return {Rhythm.NONE: 1, Rhythm.HOUR_OF_DAY: _DAY_H, Rhythm.HOUR_OF_WEEK: _WEEK_H}[self]
+        """How many hours (quarters of them) are told apart."""
+        quarters = Rhythm.QUARTER_HOUR_OF_DAY
+        return {Rhythm.NONE: 1, Rhythm.HOUR_OF_DAY: _DAY_H, quarters: 4 * _DAY_H, Rhythm.HOUR_OF_WEEK: _WEEK_H}[self]
+
+    @property
+    def hour_s(self) -> float:
+        """How long one of them is."""
+        return HOUR_S / 4.0 if self is Rhythm.QUARTER_HOUR_OF_DAY else HOUR_S
+
+    @property
+    def name_of_hour(self) -> str:
+        """In a sentence: "hour of the day"."""
+        return self.value.replace("_", " ").replace(" of ", " of the ")
 
     @property
     def words(self) -> str:
         """As a sentence goes on: "at the same hour of the day"."""
-        return "" if self is Rhythm.NONE else f"at the same {self.value.replace('_', ' ').replace(' of ', ' of the ')}"
+        return "" if self is Rhythm.NONE else f"at the same {self.name_of_hour}"
 
 
 def hours_of(ats: Floats, rhythm: Rhythm) -> Rows:
     """Hour of each time (seconds since the epoch), shape (n,): 0 is the first after midnight, of a week on Monday. NaN: -1."""
     is_known = np.isfinite(ats)
-    hours = np.floor(np.where(is_known, ats, 0.0) / HOUR_S).astype(np.int64) + _THURSDAY_H
+    hours = np.floor(np.where(is_known, ats, 0.0) / rhythm.hour_s).astype(np.int64) + (_THURSDAY_H if rhythm is Rhythm.HOUR_OF_WEEK else 0)
     return np.where(is_known, hours % rhythm.hours_n, -1)
 
 

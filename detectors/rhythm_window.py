@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detectors.rhythm import HOUR_S, Rhythm, hours_of
+from detectors.rhythm import Rhythm, hours_of
 from detectors.sketches.records import AT
 from detectors.sketches.summary import summarise
 
@@ -26,8 +26,9 @@ def during(reference: Reference, rhythm: Rhythm, start: float, end: float) -> Re
     ats = reference.columns.get(AT)
     if rhythm is Rhythm.NONE or ats is None:
         return reference
-    edges = HOUR_S * np.arange(int(start // HOUR_S), int(-(-end // HOUR_S)), dtype=np.float64)  # the hours that it touches
-    covered = np.minimum(end, edges + HOUR_S) - np.maximum(start, edges)
+    hour_s = rhythm.hour_s
+    edges = hour_s * np.arange(int(start // hour_s), int(-(-end // hour_s)), dtype=np.float64)  # of the hours that it touches
+    covered = np.minimum(end, edges + hour_s) - np.maximum(start, edges)
     parts = np.bincount(hours_of(edges, rhythm), covered, minlength=rhythm.hours_n)
     hours = hours_of(ats, rhythm)
     kept = [_evenly(np.flatnonzero(hours == hour), part / parts.max()) for hour, part in enumerate(parts.tolist()) if part > 0.0]

@@ -12,11 +12,13 @@ import yaml
 from typer.testing import CliRunner
 
 from daemon.cli import app
+from daemon.recorded import Recorded
 from daemon.replay import _ledger, _Player, _silent, replay
 from daemon.replay_read import Recording
 from daemon.settings import Settings
 from daemon.store import rows
 from daemon.store.ledger import Ledger
+from daemon.watched_rhythm import look_for_rhythm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,3 +158,18 @@ def test_check_of_a_recording_that_is_none_says_so(tmp_path: Path) -> None:
         assert (shown.exit_code, says in shown.stderr) == (1, True), shown.output
     both = CliRunner().invoke(app, ["check", str(file), "--records", str(file), "--ledger"])
     assert both.exit_code == 2
+
+
+def test_a_steep_rhythm_of_much_traffic_is_told_apart_by_quarters_of_hours(tmp_path: Path) -> None:
+    """The same records, as if a hundred times as many had come."""
+    rng = np.random.default_rng(4)
+    ats = START + np.sort(rng.random(8000)) * 7 * 86_400
+    columns = {"input.amount": 1.4 * np.sin(2.0 * np.pi * ats / 86_400) + rng.normal(size=len(ats))}
+    (model,) = Settings.model_validate({"data_dir": tmp_path, "models": [config({})]}).models
+    proposed = []
+    for n in (8000, 800_000):
+        traffic = Recorded(n=n, labels_n=0, first_at=ats[0], last_at=ats[-1], version="1", versions_n=1, columns=columns, ats=ats)
+        found = look_for_rhythm(model, traffic)
+        assert found.found[0].steepness == pytest.approx(1.4 * 2 * np.pi / 48, rel=0.4)  # the largest of 24, each .04 off
+        proposed.append((found.proposal or {})["rhythm"])
+    assert proposed == ["hour_of_day", "quarter_hour_of_day"]

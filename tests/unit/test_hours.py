@@ -42,7 +42,7 @@ def at(**passed: float) -> float:
     ],
 )
 def test_an_hour_is_known_by_its_number_from_midnight_or_monday(when: float, day: int, week: int) -> None:
-    assert [hours_of(np.array([when]), r).tolist() for r in Rhythm] == [[0], [day], [week]]
+    assert [hours_of(np.array([when]), r).item() for r in (Rhythm.NONE, Rhythm.HOUR_OF_DAY, Rhythm.HOUR_OF_WEEK)] == [0, day, week]
     assert hours_of(np.array([np.nan]), Rhythm.HOUR_OF_DAY).tolist() == [-1]
 
 
@@ -150,7 +150,7 @@ def test_a_rhythm_is_part_of_the_references_identity_and_no_rhythm_leaves_it_as_
         (tmp_path / name).rename(tmp_path / f"{name}.parquet")
     digests = {(n, r): load_reference(model(rhythm=r), tmp_path / f"{n}.parquet", None).digest for n in "ab" for r in Rhythm}
     assert digests["a", Rhythm.NONE] == digests["b", Rhythm.NONE]
-    assert len(set(digests.values())) == 5
+    assert len(set(digests.values())) == 7
     pq.write_table(pa.Table.from_pylist([{"x": 1.0, "at": "noon"}] * 5), tmp_path / "c.parquet")
     assert np.isnan(load_reference(model(), tmp_path / "c.parquet", None).columns[AT]).all()
 
@@ -161,7 +161,7 @@ def test_a_pane_longer_than_an_hour_has_no_hour(tmp_path: Path) -> None:
         "models:\n  - name: m\n    task: tabular-regression\n    reference: {rhythm: hour_of_day}\n"
         "    monitors: {pane_s: 7200, window_s: 7200}\n"
     )
-    with pytest.raises(SettingsError, match=r"monitors.pane_s = 7200\.0: must be at most an hour"):
+    with pytest.raises(SettingsError, match=r"monitors.pane_s = 7200\.0: must be at most 3600"):
         load_settings(file)
 
 
@@ -181,3 +181,18 @@ def test_a_window_is_compared_with_the_rows_of_its_own_hours_in_its_proportions(
     assert set(week.columns[AT].tolist()) == {at(days=1, hours=8)}
     assert len(during(whole, Rhythm.HOUR_OF_WEEK, at(days=3), at(days=4)).columns["input.x"]) == 0
     assert during(whole, Rhythm.NONE, at(), at(hours=1)) is whole
+
+
+def test_a_quarter_of_an_hour_is_told_from_the_next_and_panes_must_fit_into_it(tmp_path: Path) -> None:
+    quarters = Rhythm.QUARTER_HOUR_OF_DAY
+    times = [at(), at(minutes=14.9), at(minutes=15), at(hours=23, minutes=59), at(days=3, hours=1)]
+    assert hours_of(np.array(times), quarters).tolist() == [0, 0, 1, 95, 4]
+    ats = MONDAY.timestamp() + 900.0 * np.arange(96)
+    columns = {"input.x": np.arange(96.0), AT: ats}
+    whole = Reference(columns=columns, kinds={"input.x": ColumnKind.NUMERIC}, sketches={}, bound=Pairs.empty(), digest="d")
+    assert during(whole, quarters, at(hours=1), at(hours=2)).columns["input.x"].tolist() == [4.0, 5.0, 6.0, 7.0]
+    file = tmp_path / "retuned.yaml"
+    reference = "reference: {rhythm: quarter_hour_of_day}"
+    file.write_text(f"models:\n  - name: m\n    task: tabular-regression\n    {reference}\n    monitors: {{pane_s: 1800}}\n")
+    with pytest.raises(SettingsError, match=r"monitors.pane_s = 1800\.0: must be at most 900"):
+        load_settings(file)
