@@ -197,7 +197,7 @@ def _pipeline(
     return Replay(
         settings=settings,
         ledger=ledger,
-        intake=Intake(settings, ledger, feed, settings.data_dir, Embeddings(settings.models, encoders, is_patient=True)),
+        intake=Intake(settings, ledger, feed, settings.data_dir, Embeddings(settings.models, encoders, salt=_SALT, is_patient=True)),
         judge=Judge(settings, Windows(), References(encoders, settings.data_dir, is_patient=True)),
         runs=cast("Any", listed),  # stand-ins with the methods that the pipeline calls
         outbox=cast("Any", Undelivered(ledger)),

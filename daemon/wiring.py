@@ -94,7 +94,7 @@ def build(settings: Settings) -> Wired:
         included=partial(included, salt=salts["sampling"]),
     )
     encoders = Encoders(settings.models)
-    intake = Intake(settings, ledger, feed, data_dir, Embeddings(settings.models, encoders))
+    intake = Intake(settings, ledger, feed, data_dir, Embeddings(settings.models, encoders, salt=salts["sampling"]))
     names = frozenset(m.name for m in settings.models)
     disk = Disk(data_dir, settings.disk)
     port = IngestPort(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 T, PANE_S, PER_PANE, MOST_N = 1_800_000_000.0, 10.0, 30, 16
-SUBJECT = "input.text.embedding"
+SUBJECT, SALT = "input.text.embedding", b"salt"
 REIGNS = {name: Reign("1", 0.0) for name in ("m", "other")}
 
 
@@ -64,7 +65,7 @@ class World:
             parse_labels=parse_labels,
             included=lambda *_: True,
         )
-        self.intake = Intake(self.settings, self.ledger, feed, folder, Embeddings(self.settings.models, self.encoders))
+        self.intake = Intake(self.settings, self.ledger, feed, folder, Embeddings(self.settings.models, self.encoders, salt=SALT))
 
     def tick(self, now: float) -> list[ClosedPane]:
         self.intake.pull(now)
@@ -137,7 +138,7 @@ def test_panes_wait_in_their_order_while_other_models_go_on_and_then_hold_their_
     assert sum(len(part) for made in Fake.made for part in made.asked) == 3 * MOST_N  # each asked for once, the later ones ahead
     for pane in found:
         (part,) = pane.parts
-        chosen = sorted(part.keys)[:MOST_N]
+        chosen = sorted(part.keys, key=lambda key: blake2b(key, key=SALT, digest_size=8, person=b"embed").digest())[:MOST_N]
         wanted = [vector_of(f"text of {n}") for n, key in zip(names(int(pane.start - T) // 10), part.keys, strict=True) if key in chosen]
         np.testing.assert_array_equal(pane.increment.columns[SUBJECT], np.stack(wanted))  # in the order in which the records came
         assert (pane.increment.n, len(pane.increment.columns["input.text"])) == (PER_PANE, PER_PANE)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-SUBJECT = "input.text.embedding"
+SUBJECT, SALT = "input.text.embedding", b"salt"
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -77,21 +77,22 @@ def buffer(*texts: str | None, prefix: str = "r") -> Buffer:
 # -- the sample
 
 
-def test_a_sample_is_of_the_smallest_hashes_whatever_the_texts_and_however_the_records_came() -> None:
+def test_a_sample_is_the_same_whatever_the_texts_and_however_the_records_came_and_another_with_another_salt() -> None:
     held = buffer(*(f"text {i}" for i in range(300)))
-    found = sample([held], 20)
-    assert [key for key, _ in found] == sorted(held.keys)[:20]
+    found = sample([held], 20, SALT)
     turned = Buffer(Mark(0, 0), records=held.records[::-1], keys=held.keys[::-1])
-    assert sample([turned], 20) == found
-    assert sample([turned], 40)[:20] == found  # a smaller share is part of a larger one
-    assert len(sample([held], 1000)) == 300
+    assert sample([turned], 20, SALT) == found
+    assert [key for key, _ in sample([buffer(*(["other"] * 300))], 20, SALT)] == [key for key, _ in found]
+    assert sample([turned], 40, SALT)[:20] == found  # a smaller share is part of a larger one
+    assert len({key for key, _ in found} & {key for key, _ in sample([held], 20, b"another")}) < 10
+    assert len(sample([held], 1000, SALT)) == 300
 
 
 def test_every_record_is_in_the_sample_equally_often() -> None:
     n = Counter[int]()
     for stream in range(400):
         held = buffer(*(str(i) for i in range(20)), prefix=f"{stream}-")
-        n.update(held.keys.index(key) for key, _ in sample([held], 5))
+        n.update(held.keys.index(key) for key, _ in sample([held], 5, SALT))
     assert sum(n.values()) == 2000
     assert sum((k - 100) ** 2 / 100 * 20 / 15 for k in (n[i] for i in range(20))) < 50.8  # chi-square with 19 degrees: P < 1e-4
 
@@ -215,7 +216,7 @@ class Panes:
     def __post_init__(self) -> None:
         self.encoders = Encoders([self.settings])
         self.encoder = self.encoders.of["m", SUBJECT]
-        self.embeddings = Embeddings([self.settings], self.encoders, clock=self.clock)
+        self.embeddings = Embeddings([self.settings], self.encoders, salt=SALT, clock=self.clock)
 
     def ready(self, index: int, *buffers: Buffer) -> Any:
         found = wait_for(lambda: self.embeddings.of("m", index, buffers, may_wait=True), seconds=20, message="the vectors")
@@ -244,14 +245,14 @@ def test_a_pane_gets_the_vectors_of_its_sample_and_every_record_is_told_of_once(
     many = panes(most_n=16).ready(0, held, buffer("late", prefix="l"))
     assert many.told.total() == 33
     assert many.told["sampled_out"] == 17
-    assert set(many.vectors) <= {*sorted([*held.keys, key_of("l0")])[:16]}
+    assert set(many.vectors) <= {key for key, _ in sample([held, buffer("late", prefix="l")], 16, SALT)}
 
 
 def test_what_the_model_writes_is_embedded_too() -> None:
     settings = ModelSettings.model_validate({"name": "m", "task": "text-generation", "output_encoder": {"model": "e"}})
     encoders = Encoders([settings])
     held = buffer("asked")
-    (found,) = Embeddings([settings], encoders, is_patient=True).of("m", 0, [held], may_wait=True) or ()
+    (found,) = Embeddings([settings], encoders, salt=SALT, is_patient=True).of("m", 0, [held], may_wait=True) or ()
     encoders.close()
     assert found.subject == "output.text.embedding"
     np.testing.assert_array_equal(found.vectors[held.keys[0]], vector_of("said"))
@@ -276,6 +277,30 @@ def test_a_pane_waits_for_its_vectors_up_to_a_bound_and_is_then_closed_without_t
     assert found is not None
     assert (found[0].told[Told.LATE], found[0].told.total(), found[0].vectors) == (2, 3, {})
     Fake.gate.set()
+
+
+def test_an_encoder_that_hangs_holds_up_a_model_once_until_it_gives_a_sign_of_life(panes: Callable[..., Panes]) -> None:
+    one = panes(wait_s=30)
+    one.ready(0, buffer("a"))
+    Fake.gate.clear()
+    assert one.embeddings.of("m", 1, [buffer("b")], may_wait=True) is None
+    wait_for(lambda: ["b"] in Fake.made[-1].asked, message="the process at work")
+    one.clock.now = 30.0
+    assert one.ready(1, buffer("b")).told == {"late": 1}
+    (next_one,) = one.embeddings.of("m", 2, [buffer("c")], may_wait=True) or ()
+    assert next_one.told == {"late": 1}  # at once
+    signs_n = one.encoder.signs_n
+    Fake.gate.set()
+    wait_for(lambda: one.encoder.signs_n > signs_n, message="an answer")
+    assert one.ready(3, buffer("d")).told == {"embedded": 1}
+
+
+def test_a_process_without_texts_is_ended_and_the_next_text_starts_another(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_encoder, "IDLE_S", 0.05)
+    done(encoder.submit(["a"], Priority.PANE))
+    wait_for(lambda: encoder.state is State.IDLE and encoder.pid is None, message="the end of the process")
+    done(encoder.submit(["b"], Priority.PANE))
+    assert (len(Fake.made), encoder.lost_n) == (2, 0)
 
 
 def test_nothing_waits_when_memory_is_full_or_the_encoder_is_down(panes: Callable[..., Panes], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +336,7 @@ def test_a_replay_waits_and_says_what_is_wrong_with_an_encoder() -> None:
     settings = model()
     encoders = Encoders([settings])
     try:
-        patient = Embeddings([settings], encoders, is_patient=True)
+        patient = Embeddings([settings], encoders, salt=SALT, is_patient=True)
         (found,) = patient.of("m", 0, [buffer("a", "b")], may_wait=True) or ()
         assert found.told == {"embedded": 2}
         Fake.errors = [EOFError("it died")] * 2

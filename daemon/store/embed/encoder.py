@@ -90,6 +90,8 @@ class Encoder:
         """Why it is down, or was last."""
         self.lost_n = 0
         """Processes that died, hung or could not be started."""
+        self.signs_n = 0
+        """Starts, answers and jobs taken up so far: signs of life."""
         self.rss_bytes = 0
         self.cpu_s = 0.0
         self.texts_per_s = 0.0
@@ -173,6 +175,7 @@ class Encoder:
         self.texts_per_s = hello.texts_per_s
         self.hello = self.hello or hello
         self._is_starting = self._is_down = False
+        self.signs_n += 1
         log.info("encoder.ready", encoder=self.settings.model, pid=self._process.pid, texts_per_s=round(hello.texts_per_s, 1))
 
     def _serve(self, job: Job | None) -> None:
@@ -199,6 +202,7 @@ class Encoder:
         self._failures = 0
 
     def _measure(self, texts_per_s: float, answer: Answer) -> None:
+        self.signs_n += 1
         self.texts_per_s += _FORGETTING * (texts_per_s - self.texts_per_s)
         self.cpu_s += answer.cpu_s
         self.rss_bytes = answer.rss_bytes
@@ -236,6 +240,7 @@ class Encoder:
                 _, _, job = self._jobs.get(timeout=seconds) if seconds != 0.0 else self._jobs.get_nowait()
             except queue.Empty:
                 return None
+            self.signs_n += 1
             if not job.is_cancelled:
                 return job
         return None

@@ -81,18 +81,20 @@ class _Asked:
 
 
 class Embeddings:
-    """Used by the ticking thread only. `is_patient`: waits for every vector, and an encoder that fails is an error (a replay)."""
+    """Used by the ticking thread only. `salt`: of the choice of records; `is_patient` (a replay): waits; a failing encoder is an error."""
 
     def __init__(
         self,
         models: Sequence[ModelSettings],
         encoders: Encoders,
         *,
+        salt: bytes,
         is_patient: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._models = {model.name: model for model in models if model.encoders()}
-        self._encoders, self._is_patient, self._clock = encoders, is_patient, clock
+        self._encoders, self._salt, self._is_patient, self._clock = encoders, salt, is_patient, clock
+        self._signs_n: dict[str, int] = {}  # subject of a pane that was late -> its encoder's signs of life by then
         self._asked: dict[tuple[str, int], tuple[float, list[_Asked]]] = {}
 
     def of(self, model: str, index: int, buffers: Sequence[Buffer], *, may_wait: bool) -> tuple[Embedded, ...] | None:
@@ -111,7 +113,11 @@ class Embeddings:
             return None
         del self._asked[model, index]
         n = sum(len(buffer.keys) for buffer in buffers)
-        return tuple(_taken(one, n) for one in asked)
+        found = tuple(_taken(one, n) for one in asked)
+        for one, taken in zip(asked, found, strict=True):
+            if taken.told[Told.LATE.value]:
+                self._signs_n[one.subject] = one.encoder.signs_n
+        return found
 
     def ask(self, model: str, index: int, buffers: Sequence[Buffer]) -> None:
         """Send the pane's sample to the encoders, unless that was done or enough of the model's panes are on their way."""
@@ -135,7 +141,7 @@ class Embeddings:
         encoder, pane_s = self._encoders.of[model, subject], self._models[model].monitors.pane_s
         wanted, speed = encoder.settings, 0.0 if self._is_patient else encoder.texts_per_s
         most_n = affordable(wanted.most_n, texts_per_s=speed, pane_s=pane_s, columns_n=encoder.columns_n)
-        found = [(key, text_of(record, subject.removesuffix(SUFFIX))) for key, record in sample(buffers, most_n)]
+        found = [(key, text_of(record, subject.removesuffix(SUFFIX))) for key, record in sample(buffers, most_n, self._salt)]
         keys, texts = [key for key, text in found if text is not None], [text for _, text in found if text is not None]
         job, refused = None, None
         if encoder.state is State.DOWN and not self._is_patient:
@@ -146,7 +152,8 @@ class Embeddings:
         return _Asked(subject=subject, encoder=encoder, keys=keys, missing_n=len(found) - len(keys), job=job, refused=refused)
 
     def _is_waiting(self, one: _Asked, waited_s: float) -> bool:
-        if one.job is None or one.job.done.is_set():
+        """Not for an encoder that has given no sign of life since a pane was late: one that hangs holds up a model once."""
+        if one.job is None or one.job.done.is_set() or self._signs_n.get(one.subject) == one.encoder.signs_n:
             return False
         return waited_s < one.encoder.settings.wait_s and one.encoder.state is not State.DOWN
 
