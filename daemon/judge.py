@@ -184,7 +184,7 @@ class Judge:
         said_of_shares = latest["label_shift"].evidence if "label_shift" in latest else None
         moved = isinstance(said_of_shares, PValue) and said_of_shares.p <= _SURE_P
         labelled, wanted = Labelled(n=n, errors_n=errors_n, limit=limit), watch.model.monitors.performance
-        tolerance = wanted.tolerance if wanted is not None else 0.0
+        tolerance, likely = wanted.tolerance if wanted is not None else 0.0, latest.get("likely_errors")
         causes = explained(latest, labelled=labelled, tolerance=tolerance, before=before.get("concept"))
         found = cause.diagnose(
             kept.subjects,
@@ -193,6 +193,7 @@ class Judge:
             priors_moved=moved,
             classes=self._classes.get(watch.model.name),
             explained=causes,
+            likely=likely.because if likely is not None and likely.outcome is Outcome.ALARM else None,
         )
         said = {"harm": found.harm.value, "shift": found.shift.value, "because": found.because, "n": n, "errors_n": errors_n}
         said |= {"concept": causes.concept} if causes.concept is not None else {}

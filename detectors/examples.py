@@ -80,8 +80,9 @@ def records(detector: Detector, n: int, *, seed: int, is_shifted: bool = False) 
     elif Eats.TABLE in detector.eats:
         columns = _table(detector, n, rng, is_shifted=is_shifted)
     pairs = _pairs(detector, n, rng, is_shifted=is_shifted)
-    if Eats.PAIRS in detector.eats and columns:
+    if Eats.SCORES in detector.eats and columns:
         pairs = replace(pairs, columns=columns)
+        columns = {**columns, "output.label": pairs.predicted}
     if pairs.scores is not None:
         columns = {**columns, "output.scores": pairs.scores}
     return Records(columns=columns, pairs=pairs, n=n)
@@ -138,6 +139,9 @@ def _pairs(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: 
     if Eats.VALUES in detector.eats or Eats.QUALITY in detector.eats:
         return _judged(detector, groups, rng, is_shifted=is_shifted)
     is_unsure = _is_moved(detector, n, rng, is_shifted=is_shifted)
+    if Eats.TABLE in detector.eats and Eats.PAIRS not in detector.eats:  # what it goes by: where the model is unsure it is wrong
+        is_unsure |= rng.random(n) < 0.15  # noqa: PLR2004
+        predicted = np.where(rng.random(n) < np.where(is_unsure, 0.25, 0.95), label, 1 - label)
     sure = np.where(is_unsure, 0.5, 0.8) + 0.2 * rng.random(n)  # calibrated while nine of ten are right
     scores = np.where(np.arange(2) == predicted[:, None], sure[:, None], 1.0 - sure[:, None]) if Eats.SCORES in detector.eats else None
     return Pairs(predicted=names[predicted], label=names[label], groups=groups, scores=scores)

@@ -72,7 +72,12 @@ def compose(model: str, payload: Mapping[str, Any], url: str) -> Text:
     return Text(title=f"{model}: {words}", body="\n".join(lines).strip(), tone=tone)
 
 
-_HARM = {"harmful": "It does harm", "benign": "It does no harm", "unknown": "Whether it does harm is not known yet"}
+_HARM = {
+    "harmful": "It does harm",
+    "benign": "It does no harm",
+    "likely": "It likely does harm",
+    "unknown": "Whether it does harm is not known yet",
+}
 
 
 def _diagnosis(said: Mapping[str, str] | None) -> list[str]:

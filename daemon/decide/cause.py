@@ -1,4 +1,4 @@
-"""What an incident means: harmful, benign or unknown, by which kind of shift, with the evidence in words. Pure.
+"""What an incident means: harmful, benign, likely harmful or unknown, by which kind of shift, with the evidence in words. Pure.
 
 Harm is judged by labels of records since the incident opened, never by drift alone: a drift alarm says that traffic differs, and most
 differences do a model no harm. Benign needs proof as harm does: the upper end of a confidence sequence of the loss below what the source
@@ -35,6 +35,8 @@ class Harm(StrEnum):
     """An alarm about loss or performance is part of the incident."""
     BENIGN = "benign"
     """Traffic drifted, and labels since then prove that the loss is still within its bound."""
+    LIKELY = "likely"
+    """Neither is proven; records of the kind that the model is wrong about came more often, so that it likely does harm."""
     UNKNOWN = "unknown"
     """Neither is proven."""
 
@@ -70,14 +72,18 @@ def diagnose(
     priors_moved: bool = False,
     classes: Classes | None = None,
     explained: Explained = _NOTHING_EXPLAINED,
+    likely: str | None = None,
 ) -> Diagnosis:
     """What is said.
 
     `subjects`: as the incident holds them. `quiet_n`: drift monitors of inputs that have data and nothing to say. `priors_moved`: says
     `label_shift`. `classes`: shares, and answers within each, by labels. `explained`: what weighted martingales say of labelled records.
+    `likely`: what speaks for harm without labels.
     """
     kinds = {s["kind"] for s in subjects.values()}
     harm, why = _harm(kinds, labelled)
+    if harm is Harm.UNKNOWN and likely is not None:
+        harm, why = Harm.LIKELY, f"{likely} (no proof: labels have yet to say so; {why})"
     shares = _by_shares(classes, priors_moved=priors_moved and bool(_inputs(subjects)) and explained.concept is None)
     if shares and AlarmKind.QUALITY not in kinds:
         shift, what = Shift.LABEL, shares

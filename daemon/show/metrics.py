@@ -128,7 +128,12 @@ METRICS: tuple[Metric, ...] = (
     _gauge("incident_subjects", "Subjects that have alarmed in the open incident, by detector; absent without one.", "model", "detector"),
     _gauge("open_incidents", "Incidents open now (0 or 1 a model).", "model"),
     _gauge("incident_opened_timestamp_seconds", "When the open incident was opened; no sample without one.", "model"),
-    _gauge("incident_harm_state", "1 for what labels say of the open incident: harmful, benign or unknown.", "model", "harm"),
+    _gauge(
+        "incident_harm_state",
+        "1 for what is said of the open incident: harmful or benign by labels, likely (harmful) without them, or unknown.",
+        "model",
+        "harm",
+    ),
     _gauge(
         "incident_shift_state",
         "1 for the kind of shift of the open incident: covariate, concept, label, damage, unknown.",

@@ -13,14 +13,22 @@ from daemon.replay import replay
 from tests.integration import test_replay as recorded
 
 
-def _replayed(
+def _replayed(folder: Path, monkeypatch: pytest.MonkeyPatch, **world: Any) -> dict[str, Any]:
+    """What became of `_recorded`."""
+    config, records, labels = _recorded(folder, monkeypatch, **world)
+    summary = replay(recorded.retraining(config), records, labels, folder / "out")
+    assert json.loads((folder / "out" / "summary.json").read_text())["incidents"] == summary["incidents"]
+    return summary
+
+
+def _recorded(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
     wrong_after: float = 0.05,
     drifts: bool = True,
     wrong_if_high: float | None = None,
-) -> dict[str, Any]:
+) -> tuple[Path, Path, Path]:
     """3,000 records, from 1,500 on with other inputs (or not) and another error rate; a label for each five minutes later.
 
     `wrong_if_high`: how often the model is wrong about amounts above 1.2, at any time (one in nine before the shift, three in five after).
@@ -42,10 +50,7 @@ def _replayed(
             yield {**record, "inputs": asked}, {**label, "label": truth}
 
     monkeypatch.setattr(recorded, "rows", rows)
-    config, records, labels = recorded.recorded(folder, shift=1500)
-    summary = replay(recorded.retraining(config), records, labels, folder / "out")
-    assert json.loads((folder / "out" / "summary.json").read_text())["incidents"] == summary["incidents"]
-    return summary
+    return recorded.recorded(folder, shift=1500)
 
 
 def test_a_shift_that_does_no_harm_is_told_as_benign_and_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,3 +87,16 @@ def test_inputs_that_move_to_where_the_model_was_wrong_before_are_told_as_a_cova
 def test_a_model_that_is_wrong_about_the_same_inputs_is_told_as_a_shift_of_concept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (incident, *_) = _replayed(tmp_path, monkeypatch, wrong_after=0.45, drifts=False)["incidents"]
     assert (incident["diagnosis"]["harm"], incident["diagnosis"]["shift"]) == ("harmful", "concept")
+
+
+def test_inputs_that_move_to_where_the_model_was_wrong_before_are_likely_harmful_before_a_label_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, records, labels = _recorded(tmp_path, monkeypatch, wrong_if_high=0.8)
+    late = [line for line in labels.read_text().splitlines() if int(json.loads(line)["id"].partition("-")[2]) < 1500]
+    labels.write_text("\n".join(late) + "\n")
+    (incident, *_) = replay(recorded.retraining(config), records, labels, tmp_path / "out")["incidents"]
+    said = incident["diagnosis"]
+    assert said["harm"] == "likely", said
+    assert "if it still does, it is wrong in at least" in said["because"]
+    assert not incident["harmful"]

@@ -68,7 +68,10 @@ def _is_number(values: NDArray[Any]) -> bool:
 
 
 def _map_columns(rows: Records, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Records:
-    return dataclasses.replace(rows, columns={s: v if v.dtype.kind == "i" else change(v) for s, v in rows.columns.items()})
+    """Of records and of labelled pairs; what an answer's scores are belongs to the model."""
+    kept = {s: v if v.dtype.kind == "i" or (s.startswith("output.") and rows.pairs.columns) else change(v) for s, v in rows.columns.items()}
+    pairs = dataclasses.replace(rows.pairs, columns={s: change(v) for s, v in rows.pairs.columns.items()})
+    return dataclasses.replace(rows, columns=kept, pairs=pairs)
 
 
 def _tied(rows: Records, _: Rng) -> Records:
@@ -83,7 +86,7 @@ def _holed(rows: Records, rng: Rng) -> Records:
         found[is_gone] = None if values.dtype == object else np.nan
         return found
 
-    return dataclasses.replace(rows, columns=_map_columns(rows, change).columns) if rows.columns else rows
+    return _map_columns(rows, change) if rows.columns else rows
 
 
 def _unbalanced(rows: Records, rng: Rng) -> Records:

@@ -173,3 +173,11 @@ def test_inputs_are_the_cause_where_they_surely_explain_most_of_the_rise(labels:
 
 def test_without_the_detectors_that_explain_nothing_is_said_of_concept() -> None:
     assert explained({}, labelled=SINCE, tolerance=0.05) == Explained()
+
+
+def test_without_proof_either_way_more_likely_errors_make_harm_likely() -> None:
+    found = diagnose(DRIFT, Labelled(**BOUND), likely="60% of the records are of a kind")
+    assert found.harm is Harm.LIKELY
+    assert "60% of the records are of a kind (no proof" in found.because
+    assert diagnose(DRIFT, Labelled(n=400, errors_n=20, **BOUND), likely="x").harm is Harm.BENIGN
+    assert diagnose(BOTH, SINCE, likely="x").harm is Harm.HARMFUL

@@ -28,7 +28,7 @@ def groups(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None 
         Group(name="drift", detectors=drift(model, known), days=wanted.own_days("drift")),
         Group(name="performance", detectors=judged, days=wanted.own_days("performance")),
         Group(name="fairness", detectors=fairness(model), alpha=wanted.fairness.alpha if wanted.fairness else None),
-        Group(name="cause", detectors=causes(model, has_bound=has_bound)),
+        Group(name="cause", detectors=causes(model, has_bound=has_bound, has_scores=has_scores)),
         Group(name="quality", detectors=quality(model, known), days=wanted.own_days("quality")),
     ]
 

@@ -44,7 +44,7 @@ _KINDS = {
     AlarmKind.QUALITY: "its data come damaged",
     AlarmKind.CALIBRATION: "its confidence no longer says how often it is right",
 }
-_HARM = {"harmful": "Harmful", "benign": "Benign", "unknown": "Not known to be harmful"}
+_HARM = {"harmful": "Harmful", "benign": "Benign", "likely": "Likely harmful", "unknown": "Not known to be harmful"}
 _SHIFTS = {
     "covariate": "a shift of the inputs",
     "concept": "a shift of what is right",
