@@ -86,9 +86,10 @@ def _number(d: Any, state: NumericState, day: Day) -> Soon:  # noqa: ANN401
 
 def _category(d: Any, state: CategoryState, day: Day) -> Soon:  # noqa: ANN401
     """Of the most frequent value."""
-    if not state.reference_n:
+    counted = sum(cells.reference_n for cells in state.hours)
+    if not counted:
         return _unknown(d, "no reference row is known")
-    shares = np.sum([cells.reference_n * cells.shares for cells in state.hours if cells.reference_n], axis=0) / state.reference_n
+    shares = np.sum([cells.reference_n * cells.shares for cells in state.hours if cells.reference_n], axis=0) / counted
     cell = int(np.argmax(shares))
     hours = _hours([cells.reference_n for cells in state.hours], day.records_n)
     risen = smallest_share(alpha=alpha_of(d), share=float(shares[cell]), bets_n=share_bets_n(len(state.watched)), hours=hours)

@@ -9,7 +9,7 @@ import numpy as np
 
 from daemon.store.reference import load_bound, load_reference
 from daemon.watched_soon import Day, soon_seen
-from detectors.rhythm import HOUR_S, Rhythm, hours_of
+from detectors.rhythm import HOUR_S, LEAST_ROWS, Rhythm, hours_of
 from detectors.sketches.records import AT
 from detectors.sketches.summary import summarise
 from detectors.types import ColumnKind, Pairs, Reference
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from detectors.types import Detector
 
 _WEEK_H = 168
-_FEW_ROWS = 20
-"""Of an hour; fewer let nothing but a large shift be seen in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +48,7 @@ def soon_of(model: ModelSettings, alarming: Iterable[Detector], traffic: Traffic
 
 
 def hours_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
-    """With a rhythm: hours of which the reference has no or few rows, where that is known beforehand. `Permanent(BAD_DATA)` likewise."""
+    """With a rhythm: how many hours have hardly a reference row, where that is known beforehand. `Permanent(BAD_DATA)` likewise."""
     rhythm, recorded = model.reference.rhythm, traffic.recorded.get(model.name)
     if rhythm is Rhythm.NONE or (model.reference.path is None and recorded is None):
         return []
@@ -59,10 +57,10 @@ def hours_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
     if (hours < 0).all():
         return [f"The rows of {model.reference.path} have no time (`at`), and reference.rhythm is set: no number or category is watched."]
     rows = np.bincount(hours[hours >= 0], minlength=rhythm.hours_n)
-    none, few = int((rows == 0).sum()), int(((rows > 0) & (rows < _FEW_ROWS)).sum())
+    few = int((rows < LEAST_ROWS).sum())
     of = f"of {rhythm.hours_n} ({rhythm.name_of_hour})"
-    told = [f"{none} {of} have no reference row: numbers and categories are not watched in them."] if none else []
-    return told + ([f"{few} {of} have fewer than {_FEW_ROWS} reference rows: little is seen in them."] if few else [])
+    says = f"{few} {of} have fewer than {LEAST_ROWS} reference rows: they are compared with their own first records"
+    return [f"{says}, and a change from before these is not seen."] if few else []
 
 
 def standing_reference(model: ModelSettings, recorded: Recorded | None, per_day: float) -> Reference:

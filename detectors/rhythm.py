@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 HOUR_S, _DAY_H, _WEEK_H = 3600.0, 24, 168
 _THURSDAY_H = 3 * _DAY_H
 """The first hour of 1970 as an hour of its week, which begins on Monday: 0 in any day."""
+LEAST_ROWS = 20
+"""Reference rows of an hour; one with fewer is compared with its own records since the epoch began."""
 CELLS_N = 4096
 """Of all hours together: what bounds the state of a detector that keeps cells for each of them."""
 
@@ -95,7 +97,7 @@ def increment_by_hour(data: Increment, n: int, rhythm: Rhythm) -> Iterator[tuple
 
 def why_not_yet(reference_n: int, rhythm: Rhythm) -> str:
     """Why a column has no verdict: a sentence."""
-    if not reference_n:
-        timed = "" if rhythm is Rhythm.NONE else " with a time (`at`), which a rhythm needs"
-        return f"the reference has no values of this column{timed}"
-    return "no production values yet" if rhythm is Rhythm.NONE else f"no production values yet {rhythm.words} as reference rows"
+    if reference_n:
+        return "no production values yet"
+    timed = "" if rhythm is Rhythm.NONE else " with a time (`at`), which a rhythm needs"
+    return f"the reference has no values of this column{timed}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detectors.rhythm import CELLS_N, Rhythm, rows_by_hour
+from detectors.rhythm import CELLS_N, LEAST_ROWS, Rhythm, rows_by_hour
 from detectors.sequential.interval import lower_share, upper_share
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class CategoryCells:
     """Lower bound of each watched share, from the two thirds alone."""
     high: Floats
     reference_n: int
+    """0 = the urn began empty: the hour is compared with its own records since the epoch began, as in `number_cells`."""
 
 
 _NO_CELLS = np.empty(0)
@@ -61,11 +62,20 @@ def cells_by_hour(
     cells = cells_of(kept, values)
     named = np.bincount(cells[naming], minlength=len(kept) + 2)[watched]
     overall = (named + 1.0) / (naming.sum() + 1.0)
-    rows_of = {hour: rows for hour, rows in rows_by_hour(columns, len(values), rhythm) if len(rows)}
-    found = [_NONE] * rhythm.hours_n
-    for hour, rows in rows_of.items():
+    known = {hour: rows for hour, rows in rows_by_hour(columns, len(values), rhythm) if len(rows)}
+    thick = {hour: rows for hour, rows in known.items() if rhythm is Rhythm.NONE or len(rows) >= LEAST_ROWS}
+    empty = CategoryCells(
+        shares=np.bincount(cells, minlength=len(kept) + 2) / max(1, len(cells)),
+        weights=np.zeros(len(kept) + 2),
+        chances=np.minimum(overall, 0.999),
+        low=np.zeros(len(watched)),
+        high=np.ones(len(watched)),
+        reference_n=0,
+    )
+    found = [empty if len(thick) < rhythm.hours_n and known else _NONE] * rhythm.hours_n
+    for hour, rows in thick.items():
         own, counted = cells[rows[naming[rows]]], cells[rows[~naming[rows]]]
-        n, each = max(1, len(counted)), delta / (2.0 * len(watched) * len(rows_of))
+        n, each = max(1, len(counted)), delta / (2.0 * len(watched) * len(thick))
         counts = np.bincount(counted, minlength=len(kept) + 2).astype(np.float64)
         drawn = np.bincount(own, minlength=len(kept) + 2)[watched] + _DRAWN_N * overall
         found[hour] = CategoryCells(

@@ -50,7 +50,7 @@ class ConformalCategory:
     A third of the reference names and orders the cells, the rest is counted: then the urn is exact. Half of the exact bets are on ranks,
     half say that one of at most 16 cells is more (less) frequent. The quarter bets the same against exact bounds of each share from the
     reference, so that a change that nobody acts on stays in alarm. A step is a pane with records: M <- (M + 1) prod(bets), alarm when the
-    weighted mean reaches 1/alpha. With a rhythm all of it is among records of the same hour; hours without a reference row are left out.
+    weighted mean reaches 1/alpha. With a rhythm all of it is among records of the same hour; one without rows learns from its own.
     """
 
     column: str
@@ -95,7 +95,7 @@ class ConformalCategory:
             categories=categories,
             watched=watched,
             hours=hours,
-            reference_n=sum(cells.reference_n for cells in hours),
+            reference_n=len(values) if any(len(cells.weights) for cells in hours) else 0,
             log_m=np.full(bets_n, NOTHING),
             recent=no_sums(4 * len(watched)),
             purse=full_purse(bets_n),
@@ -107,7 +107,7 @@ class ConformalCategory:
         at, uniforms = cells_of(state.categories, values), rank_uniforms(data.start, state.step_n, len(values))
         hours, found = list(state.hours), []
         for hour, rows in increment_by_hour(data, len(values), self.rhythm):
-            if len(rows) and hours[hour].reference_n:
+            if len(rows) and len(hours[hour].weights):
                 hours[hour], seen = _seen(hours[hour], state.watched, at[rows], uniforms[:, rows])
                 found.append(seen)
         if found:
@@ -174,7 +174,8 @@ def _seen(cells: CategoryCells, watched: NDArray[np.int64], at: NDArray[np.int64
     exact = urn_hits(cells.weights, at, for_share, watched, cells.chances)
     hits = np.bincount(at, minlength=len(cells.shares))[watched].astype(np.float64)
     log_shares = np.concatenate([log_share_bets(exact, n, cells.chances, cells.chances), log_share_bets(hits, n, cells.low, cells.high)])
-    sums = np.concatenate([hits, n * cells.shares[watched], n * cells.low, n * cells.high])
+    before = cells.shares if cells.reference_n else (cells.weights + cells.shares) / (cells.weights.sum() + 1.0)
+    sums = np.concatenate([hits, n * before[watched], n * cells.low, n * cells.high])
     return replace(cells, weights=weights), _Seen(ranks, log_shares, sums)
 
 

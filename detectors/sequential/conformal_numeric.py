@@ -48,7 +48,7 @@ class ConformalNumeric:
     Exact ranks among reference and past (`urn`) are quick and need no radius; but a change that nobody acts on becomes their past. So a
     quarter of the stake is on ranks in the reference alone, less its radius: what is beyond that stays in alarm. A step is a pane that has
     records: M <- (M + 1) prod(bets) for each of 39 and 19 bets (location, spread, tails), alarm when their weighted mean reaches 1/alpha.
-    With a rhythm ranks are among the records of the same hour; hours of which the reference has no row are left out.
+    With a rhythm ranks are among the records of the same hour; an hour with hardly a reference row is compared with its own records.
     """
 
     column: str
@@ -88,7 +88,7 @@ class ConformalNumeric:
         """The reference's cells; without values of the column every verdict is INSUFFICIENT."""
         values = _ordered(reference.columns.get(self.column, np.empty(0)))
         hours = cells_by_hour(values, reference.columns, self.rhythm, self.delta)
-        return NumericState(hours=hours, reference_n=sum(cells.reference_n for cells in hours))
+        return NumericState(hours=hours, reference_n=len(values) if any(len(cells.weights) for cells in hours) else 0)
 
     def step(self, state: NumericState, data: Increment) -> tuple[NumericState, Verdict]:
         """One closed pane; one without records of the column is no step."""
@@ -97,11 +97,11 @@ class ConformalNumeric:
         hours, exact, log_fixed, sums = list(state.hours), [], np.zeros(BETS_N), np.zeros(BINS_N + 1)
         for hour, rows in increment_by_hour(data, len(values), self.rhythm):
             cells = hours[hour]
-            if not cells.reference_n or not len(rows):
+            if not len(cells.weights) or not len(rows):
                 continue
             hours[hour], ranks, fixed = ranked(cells, values[rows], uniforms[:, rows])
             exact.append(ranks)
-            log_fixed = log_fixed + log_rank_bets(fixed, cells.radius)
+            log_fixed = log_fixed if cells.own else log_fixed + log_rank_bets(fixed, cells.radius)
             sums += np.append(rank_counts(fixed), len(rows) * cells.radius)
         if exact:
             state = self._bet(replace(state, hours=tuple(hours)), np.concatenate(exact), log_fixed, sums)

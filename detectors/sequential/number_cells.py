@@ -1,4 +1,8 @@
-"""The cells that numbers fall into, for each hour of a rhythm: an urn (see `urn`) and the reference's own radius."""
+"""The cells that numbers fall into, for each hour of a rhythm: an urn (see `urn`) and the reference's own radius.
+
+An hour with hardly a reference row gets cells by the rows of all hours, and an empty urn: its ranks are among its own records since the
+epoch began. That is as exact (cells that were fixed beforehand), and sees what changes from then on.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detectors.rhythm import CELLS_N, Rhythm, rows_by_hour
+from detectors.rhythm import CELLS_N, LEAST_ROWS, Rhythm, rows_by_hour
 from detectors.sequential.ranks import reference_radius
 from detectors.sequential.urn import KNOTS_N, cells_of, fixed_ranks, knots_of, urn_ranks
 
@@ -32,6 +36,8 @@ class NumberCells:
     """The same with all that came since."""
     reference_n: int
     radius: float
+    own: float = 0.0
+    """1 = the urn began empty: a record counts among its own (see `urn`), and there is no reference to bet against."""
 
 
 _NONE = NumberCells(values=np.empty(0), keys=np.empty(0), gaps=np.empty(0), weights=np.empty(0), reference_n=0, radius=1.0)
@@ -39,18 +45,25 @@ _NONE = NumberCells(values=np.empty(0), keys=np.empty(0), gaps=np.empty(0), weig
 
 def cells_by_hour(values: Floats, columns: Mapping[str, NDArray[Any]], rhythm: Rhythm, delta: float) -> tuple[NumberCells, ...]:
     """Of the reference's values, shape (n,); its `columns` say when. All radii hold together with probability 1 - delta."""
-    found = [_NONE] * rhythm.hours_n
-    rows_of = {hour: rows for hour, rows in rows_by_hour(columns, len(values), rhythm) if len(rows)}
-    for hour, rows in rows_of.items():
-        n, knots = len(rows), knots_of(values[rows], min(KNOTS_N, CELLS_N // rhythm.hours_n))
-        radius = min(1.0, reference_radius(n, delta / len(rows_of)) + 1.0 / n)
+    most = min(KNOTS_N, CELLS_N // rhythm.hours_n)
+    known = {hour: rows for hour, rows in rows_by_hour(columns, len(values), rhythm) if len(rows)}
+    thick = {hour: rows for hour, rows in known.items() if rhythm is Rhythm.NONE or len(rows) >= LEAST_ROWS}
+    found = [_empty(values, most) if len(thick) < rhythm.hours_n and known else _NONE] * rhythm.hours_n
+    for hour, rows in thick.items():
+        n, knots = len(rows), knots_of(values[rows], most)
+        radius = min(1.0, reference_radius(n, delta / len(thick)) + 1.0 / n)
         found[hour] = NumberCells(**knots._asdict(), weights=knots.gaps, reference_n=n, radius=radius)
     return tuple(found)
 
 
+def _empty(values: Floats, most: int) -> NumberCells:
+    knots = knots_of(values, most)
+    return NumberCells(**knots._asdict(), weights=np.zeros(len(knots.gaps)), reference_n=0, radius=1.0, own=1.0)
+
+
 def ranked(cells: NumberCells, values: Floats, uniforms: Floats) -> tuple[NumberCells, Floats, Floats]:
-    """(the cells after these values; their exact ranks; their ranks in the reference alone); uniforms of shape (2, n)."""
+    """(the cells after these values; their exact ranks; their ranks in the reference alone, if it has any); uniforms of shape (2, n)."""
     for_rank, for_tie = uniforms
     at = cells_of(cells.values, cells.keys, values, for_tie)
-    exact, weights = urn_ranks(cells.weights, at, for_rank)
-    return replace(cells, weights=weights), exact, fixed_ranks(cells.gaps, at, for_rank)
+    exact, weights = urn_ranks(cells.weights, at, for_rank, own=cells.own)
+    return replace(cells, weights=weights), exact, exact if cells.own else fixed_ranks(cells.gaps, at, for_rank)

@@ -12,7 +12,7 @@ from scipy import stats
 from detectors.column_scores import scores_of
 from detectors.periodicity import ALPHA, Periodicity, periodicities
 from detectors.registry import build
-from detectors.rhythm import Rhythm
+from detectors.rhythm import LEAST_ROWS, Rhythm
 from detectors.sequential.number_cells import cells_by_hour, ranked
 from detectors.sketches.records import AT
 from detectors.types import ColumnKind, Increment, Pairs, Reference
@@ -25,10 +25,12 @@ START = datetime(2026, 11, 23, tzinfo=UTC)
 BY_HOUR = "season, by hour of day"
 
 
-def test_ranks_within_the_hour_are_uniform_and_know_nothing_of_those_before_whatever_the_hours_are_like() -> None:
+@pytest.mark.parametrize("rows_n", [LEAST_ROWS, 3])
+def test_ranks_within_the_hour_are_uniform_and_know_nothing_of_those_before_whatever_the_hours_are_like(rows_n: int) -> None:
+    """With 3 rows an hour they are among its own records alone."""
     rng, rows = np.random.default_rng(1), []
     for _ in range(300):  # a fresh reference for each
-        hours = np.repeat(np.arange(24), 4)
+        hours = np.repeat(np.arange(24), rows_n)
         reference = hours**2 + rng.integers(0, 3, len(hours)) * 1.0  # heavy ties, every hour elsewhere
         cells = cells_by_hour(reference, {AT: 3600.0 * hours}, Rhythm.HOUR_OF_DAY, 0.01)
         news = [(h, h**2 + rng.integers(0, 3, 1) * 1.0) for h in (3, 4, 3, 17, 3, 4)]

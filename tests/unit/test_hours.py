@@ -97,20 +97,26 @@ def test_a_record_is_compared_with_its_own_hour_even_in_a_pane_of_another(kind: 
 
 
 @pytest.mark.parametrize("kind", ["conformal_numeric", "conformal_category"])
-def test_hours_that_the_reference_lacks_are_left_out_and_rows_without_a_time_are_no_reference(kind: str) -> None:
+def test_an_hour_that_the_reference_lacks_learns_from_its_own_records_and_sees_what_changes_from_then_on(kind: str) -> None:
+    rng = np.random.default_rng(2)
+    detector: Any = build(kind, column="input.x", alpha=0.001, rhythm=Rhythm.HOUR_OF_DAY)
+    state = detector.start(reference(kind, rng, hours_n=3))
+    for day in range(6):  # unlike anything in the reference, and the same every day
+        quiet = pane(world(kind, np.full(50, 13), rng), None, MONDAY + timedelta(days=day, hours=13))
+        state, verdict = detector.step(state, quiet)
+        assert verdict.outcome is Outcome.OK, f"day {day}: {verdict.because}"
+    for day in range(6, 12):
+        moved = pane(world(kind, np.full(50, 0), rng), None, MONDAY + timedelta(days=day, hours=13))
+        state, verdict = detector.step(state, moved)
+    assert verdict.outcome is Outcome.ALARM
+
+
+@pytest.mark.parametrize("kind", ["conformal_numeric", "conformal_category"])
+def test_rows_without_a_time_are_no_reference_of_a_rhythm(kind: str) -> None:
     rng = np.random.default_rng(2)
     detector: Any = build(kind, column="input.x", alpha=0.01, rhythm=Rhythm.HOUR_OF_WEEK)
-    known = reference(kind, rng, hours_n=3)
-    state = detector.start(known)
-    elsewhere = pane(world(kind, np.full(50, 99), rng), None, MONDAY + timedelta(days=4))
-    after, verdict = detector.step(state, elsewhere)
-    assert (verdict.outcome, after.step_n) == (Outcome.INSUFFICIENT, 0)
-    assert "no production values yet at the same hour of the week" in verdict.because
-    here = pane(world(kind, np.full(50, 2), rng), None, MONDAY + timedelta(days=7, hours=2))
-    after, verdict = detector.step(after, here)
-    assert (verdict.outcome, verdict.n) == (Outcome.OK, 50)
-    timeless = replace(known, columns={"input.x": known.columns["input.x"]})
-    _, verdict = detector.step(detector.start(timeless), here)
+    timeless = replace(reference(kind, rng), columns={"input.x": reference(kind, rng).columns["input.x"]})
+    _, verdict = detector.step(detector.start(timeless), pane(world(kind, np.full(50, 2), rng), None, MONDAY))
     assert (verdict.outcome, "with a time (`at`)" in verdict.because) == (Outcome.INSUFFICIENT, True)
 
 
