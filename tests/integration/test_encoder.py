@@ -74,7 +74,7 @@ def test_a_process_that_hangs_or_is_killed_says_so(monkeypatch: pytest.MonkeyPat
         found.hello()
     os.kill(found.pid, signal.SIGKILL)
     monkeypatch.setattr(of_process, "LOAD_S", 30.0)
-    with pytest.raises(EOFError, match=r"signal 9 \(SIGKILL\)"):
+    with pytest.raises(EOFError, match=r"signal 9 \(SIGKILL"):
         found.hello()
     found.close()
     hangs = EncoderProcess(EncoderSettings(model=MINILM))
@@ -125,7 +125,12 @@ def test_a_hub_id_is_looked_for_in_the_local_cache_only(tiny: Path, tmp_path: Pa
 
 
 def test_memory_is_bounded() -> None:
-    assert "within 256 MiB" in refused(EncoderSettings(model=MINILM, memory_bytes=2**28))
+    little = EncoderSettings(model=MINILM).model_copy(update={"memory_bytes": 2**26})  # less than settings allow: torch alone needs more
+    try:
+        said = refused(little)
+    except EOFError as e:  # an allocation failed where nothing can be said any more
+        said = str(e)
+    assert "within 64 MiB" in said or "memory_bytes is too little" in said
 
 
 @pytest.mark.parametrize(

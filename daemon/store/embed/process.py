@@ -25,6 +25,10 @@ LOAD_S = 180.0
 ANSWER_S = 120.0
 """Of one request; the service asks for few texts at once."""
 _END_S = 2.0
+_MEMORY: dict[int, str] = {
+    signal.SIGABRT: "; so it ends where memory_bytes is too little",
+    signal.SIGKILL: "; so the kernel ends it where the machine's memory runs out",
+}
 
 
 class EncoderProcess:
@@ -78,9 +82,9 @@ class EncoderProcess:
             code = self._child.wait(_END_S)
         except subprocess.TimeoutExpired:
             return "the process closed its pipe"
-        return (
-            f"the process was ended by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"the process ended with code {code}"
-        )
+        if code >= 0:
+            return f"the process ended with code {code}"
+        return f"the process was ended by signal {-code} ({signal.Signals(-code).name}{_MEMORY.get(-code, '')})"
 
     def kill(self) -> None:
         """At once; from any thread."""
