@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from detectors.types import Detector
 
 _WIDTH = 140
+_INFORMING = {Kind.INFORMS, Kind.ESTIMATES}
 """Where the output is no terminal."""
 
 
@@ -79,7 +80,7 @@ def as_data(model: ModelSettings, traffic: Traffic) -> dict[str, Any]:
         "pane_s": pane_s,
         "promised_days": promised if math.isfinite(promised) else None,
         "alarms": [{"detector": d.name, "subject": d.subject, "alpha": alpha_of(d), "evidence": d.evidence.__name__} for d in alarming],
-        "informs": [{"detector": d.name, "subject": d.subject} for d in detectors if d.kind is Kind.INFORMS],
+        "informs": [{"detector": d.name, "subject": d.subject} for d in detectors if d.kind in _INFORMING],
         "seen_within_a_day": None if soon is None else [asdict(one) for one in soon[1]],
         "mind": [*hours_in_words(model, traffic), *notes(model)],
         **(rhythm_data(look_for_rhythm(model, recorded)) if recorded is not None else {}),
@@ -89,7 +90,7 @@ def as_data(model: ModelSettings, traffic: Traffic) -> dict[str, Any]:
 def _show(to: Console, model: ModelSettings, traffic: Traffic) -> None:
     found = monitors(model, has_bound=model.reference.bound is not None)
     alarming = [d for d in found if d.kind is Kind.ALARMS]
-    informing = [d for d in found if d.kind is Kind.INFORMS]
+    informing = [d for d in found if d.kind in _INFORMING]
     explaining = [d for d in found if d.kind is Kind.EXPLAINS]
     to.print(f"\n[bold]{escape(model.name)}[/bold] ({model.task}), a pane of {model.monitors.pane_s:g} s", highlight=False)
     to.print(Padding(promise(alarming, model), (0, 0, 0, 2), expand=False), highlight=False)

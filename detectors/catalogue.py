@@ -20,7 +20,7 @@ that **informs** looks at a window once, and the policy never acts on it. One th
 incident's diagnosis reads it. [validity.md](validity.md) says what the promises did when they
 were tried.
 """
-_ORDER = (Kind.ALARMS, Kind.EXPLAINS, Kind.INFORMS)
+_ORDER = (Kind.ALARMS, Kind.EXPLAINS, Kind.ESTIMATES, Kind.INFORMS)
 _EVIDENCE = {
     "PValue": "p-value (valid at one look)",
     "EValue": "e-value (valid at any look)",
@@ -92,7 +92,7 @@ def as_data(found: Iterable[Entry]) -> list[dict[str, Any]]:
 def as_markdown(found: Sequence[Entry]) -> str:
     """A table of all, and a section for each."""
     parts = [_HEAD]
-    for kind, title in zip(_ORDER, ("These alarm", "These explain", "These inform"), strict=True):
+    for kind, title in zip(_ORDER, ("These alarm", "These explain", "These estimate", "These inform"), strict=True):
         chosen = [entry for entry in found if entry.kind is kind]
         rows = [f"| [{e.name}](#{e.name}) | {', '.join(e.eats)} | {_EVIDENCE[e.evidence]} | {_cell(e.guarantee)} |" for e in chosen]
         parts.append("\n".join([f"## {title}\n", "| detector | input | evidence | guarantee |", "|---|---|---|---|", *rows, ""]))

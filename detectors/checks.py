@@ -43,6 +43,7 @@ _EVIDENCE: dict[Kind, tuple[type[Any], ...]] = {
     Kind.INFORMS: (PValue, Score),
     Kind.ALARMS: (EValue, EDetectorValue),
     Kind.EXPLAINS: (Score,),
+    Kind.ESTIMATES: (Score,),
 }
 
 

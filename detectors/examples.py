@@ -56,7 +56,7 @@ def built(cls: type[Any]) -> tuple[Detector, Reference]:
 def reference_of(detector: Detector, rows: Records) -> Reference:
     """A reference of these rows."""
     read = next((_KINDS[x] for x in sorted(detector.eats) if x in _KINDS), ColumnKind.NUMERIC)
-    own = {subject: values for subject, values in rows.columns.items() if subject not in {CONTENT, "output.scores"}}
+    own = {subject: values for subject, values in rows.columns.items() if subject not in {CONTENT, "output.scores", "output.label"}}
     kinds = {c: ColumnKind.CATEGORY if Eats.TABLE in detector.eats and v.dtype == object else read for c, v in own.items()}
     bare = Reference(columns=rows.columns, kinds=kinds, sketches={}, bound=rows.pairs, digest="example")
     return replace(bare, sketches=_sketches(rows, bare))
@@ -84,7 +84,7 @@ def records(detector: Detector, n: int, *, seed: int, is_shifted: bool = False) 
         pairs = replace(pairs, columns=columns)
         columns = {**columns, "output.label": pairs.predicted}
     if pairs.scores is not None:
-        columns = {**columns, "output.scores": pairs.scores}
+        columns = {**columns, "output.scores": pairs.scores, "output.label": pairs.predicted}
     return Records(columns=columns, pairs=pairs, n=n)
 
 
@@ -101,8 +101,9 @@ def _table(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: 
 
 
 def _is_moved(detector: Detector, n: int, rng: np.random.Generator, *, is_shifted: bool) -> NDArray[np.bool_]:
-    """Which rows' inputs are of the shifted world, shape (n,); half for a detector that explains: others must be left to compare with."""
-    return rng.random(n) < 0.5 if is_shifted and detector.kind is Kind.EXPLAINS else np.full(n, is_shifted)  # noqa: PLR2004
+    """Which rows' inputs are of the shifted world, shape (n,); half for one that weighs rows: others must be left to compare with."""
+    is_weighing = detector.kind in {Kind.EXPLAINS, Kind.ESTIMATES}
+    return rng.random(n) < 0.5 if is_shifted and is_weighing else np.full(n, is_shifted)  # noqa: PLR2004
 
 
 def _column(detector: Detector) -> str:

@@ -292,7 +292,7 @@ def digest_of(*parts: str | bytes) -> str:
 
 
 class Kind(StrEnum):
-    """Which of the three contracts a detector keeps."""
+    """Which of the four contracts a detector keeps; only one of them wakes anybody."""
 
     INFORMS = "informs"
     """One look at a `Window`; PValue or Score evidence; the policy never acts on it."""
@@ -301,6 +301,8 @@ class Kind(StrEnum):
     EXPLAINS = "explains"
     """A fold over `Increment`s for the diagnosis of an incident: it wakes nobody. Score evidence: log10 of a wealth whose rate of false
     words is kept only while what it estimates on the way is right."""
+    ESTIMATES = "estimates"
+    """A fold over `Increment`s that speaks of the latest records as of one look; Score evidence. For what needs rows, not sketches."""
 
 
 class Eats(StrEnum):

@@ -93,7 +93,7 @@ def places(name: str) -> list[World]:
     """Worlds that change anything for the detector; the number of rows a pane means nothing to one look."""
     detector = proven(name)
     rows = records(detector, 60, seed=0)
-    return [w for w in WORLDS if w.applies(detector, rows) and (detector.kind is not Kind.INFORMS or w.name != "volume")]
+    return [w for w in WORLDS if w.applies(detector, rows) and (detector.kind in {Kind.ALARMS, Kind.EXPLAINS} or w.name != "volume")]
 
 
 def nominal(name: str) -> float:

@@ -80,4 +80,4 @@ def every(found: Trials) -> Trials:
 
 
 def is_sequential(name: str) -> bool:
-    return bool(registry.detector_class(name).kind is not Kind.INFORMS)
+    return bool(registry.detector_class(name).kind in {Kind.ALARMS, Kind.EXPLAINS})

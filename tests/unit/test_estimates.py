@@ -10,7 +10,6 @@ import pytest
 
 from detectors.performance.calibration import Calibration, calibrate, isotonic, score_counts
 from detectors.performance.confidence import Metric, estimate
-from detectors.performance.domain_weights import density_ratio, effective_n
 from detectors.performance.estimated import Estimated
 from detectors.performance.label_plan import inclusion, label_plan
 from detectors.performance.prediction_powered import powered_mean, powered_ratio, until_contradicted
@@ -95,29 +94,6 @@ def test_no_record_gives_no_figure() -> None:
     calibration = calibrate(np.empty((0, 2)), np.empty(0, dtype=np.int64))
     assert estimate(np.zeros((2, 2, BINS_N)), calibration, "accuracy") is None
     assert calibration.n == 0.0
-
-
-def test_weights_undo_a_covariate_shift() -> None:
-    """The score is wrong where x is high; production is mostly there. Unweighted calibration misses it, weights do not."""
-    rng = np.random.default_rng(4)
-
-    def rows(n: int, high: float) -> tuple[Floats, Floats, NDArray[np.int64]]:
-        x = (rng.random(n) < high).astype(float)
-        p = np.where(x > 0, 0.6, 0.95)
-        score = np.full(n, 0.9)
-        return np.column_stack([x, rng.normal(size=n)]), np.column_stack([1 - score, score]), (rng.random(n) < p).astype(int)
-
-    x, scores, truth = rows(1500, 0.2)
-    x_now, scores_now, truth_now = rows(1500, 0.8)
-    counts = score_counts(scores_now, np.ones(1500, dtype=int))
-    weight = density_ratio(x, x_now, seed=0)
-    plain, weighted = estimate(counts, calibrate(scores, truth), "accuracy"), estimate(counts, calibrate(scores, truth, weight), "accuracy")
-    assert plain is not None
-    assert weighted is not None
-    assert abs(plain.value - truth_now.mean()) > 0.15
-    assert abs(weighted.value - truth_now.mean()) < 0.05
-    assert weighted.n == pytest.approx(effective_n(weight))
-    assert effective_n(weight) < 1000
 
 
 def _ppi_world(rng: np.random.Generator, n: int = 80, many: int = 4000) -> tuple[Floats, Floats, Floats]:

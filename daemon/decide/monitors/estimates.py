@@ -9,6 +9,7 @@ from detectors.sketches.judged import MOST_CLASSES
 
 if TYPE_CHECKING:
     from daemon.settings import ModelSettings
+    from detectors.performance.confidence import Metric
     from detectors.types import Detector
 
 
@@ -17,12 +18,17 @@ def estimates(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> lis
     wanted, labels = model.monitors.performance, tuple(model.labels)
     if wanted is None or not wanted.estimate or not (has_bound and has_scores and 1 < len(labels) <= MOST_CLASSES):
         return []
-    found = [build("cbpe", labels=labels, **_held(model, "accuracy")), build("ppi", labels=labels, minimum=_minimum(model, "accuracy"))]
-    for label in labels:
-        found.append(build("cbpe", label=label, labels=labels, **_held(model, "f1")))
-        found.append(build("label_shift", label=label, labels=labels))
     ranked = labels[-1:] if len(labels) == 2 else labels  # noqa: PLR2004 (of two, one says all)
-    return found + [build("cbpe", label=label, labels=labels, **_held(model, "roc_auc")) for label in ranked]
+    figures: list[tuple[Metric, str | None]] = [
+        ("accuracy", None),
+        *(("f1", label) for label in labels),
+        *(("roc_auc", label) for label in ranked),
+    ]
+    found = [build("cbpe", labels=labels, label=label, **_held(model, metric)) for metric, label in figures]
+    if columns := tuple(model.asked()):  # without any, it says what `cbpe` says
+        found += [build("pape", labels=labels, label=label, columns=columns, **_held(model, metric)) for metric, label in figures]
+    found += [build(name, labels=labels, label=label) for name in ("label_shift", "label_shift_scores") for label in labels]
+    return [*found, build("ppi", labels=labels, minimum=_minimum(model, "accuracy"))]
 
 
 def _held(model: ModelSettings, metric: str) -> dict[str, Any]:

@@ -13,9 +13,10 @@ import numpy as np
 
 from detectors.performance.calibration import Calibration, calibrate, score_counts
 from detectors.performance.confidence import LEAST_N, Metric, estimate
-from detectors.performance.domain_weights import density_ratio
 from detectors.performance.estimated import Estimated
 from detectors.performance.prediction_powered import powered_mean, powered_ratio, until_contradicted
+from detectors.performance.reweighted import density_ratio
+from detectors.sequential.table import coding_of, encode, normal_features
 from tests.bench.environments import python_of
 from tests.bench.estimates.sets import CHUNKS_N, SETS, Part, folder, load
 
@@ -79,10 +80,11 @@ def _realised(chunk: Part, metric: Metric) -> float:
 
 def _weighted(reference: Part, chunk: Part, i: int) -> Calibration:
     """The calibrator of PAPE: labelled rows count as often as the chunk has rows like them."""
-    rng = np.random.default_rng([SEED, i])
-    before, now = (p.take(rng.permutation(len(p.truth))) for p in (reference, chunk))
-    both = [np.column_stack([p.features, p.scores]) for p in (before, now)]
-    return calibrate(before.scores, before.truth, density_ratio(*both, seed=i))
+    before = reference.take(np.random.default_rng([SEED, i]).permutation(len(reference.truth)))
+    columns = [{str(j): x for j, x in enumerate(np.column_stack([p.features, p.scores]).T)} for p in (before, chunk)]
+    coding, subjects = coding_of(columns[0]), tuple(columns[0])
+    rows = [normal_features(coding, subjects, encode(coding, subjects, each, len(each["0"]))) for each in columns]
+    return calibrate(before.scores, before.truth, density_ratio(*rows))
 
 
 def _estimate(chunk: Part, calibration: Calibration, metric: Metric) -> Estimated:
