@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from detectors.sequential.interval import upper_share
-from detectors.sequential.witness import CUTS, POOLS_N, WITNESSES_N, Hits, RowWitness, ridge
+from detectors.sequential.witness import CUTS, POOLS_N, WITNESSES_N, Hits, ridge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +50,7 @@ def learn_witness(learn: Floats, pool: Floats) -> KernelWitness:
     return KernelWitness(known, weights, np.stack(cuts))
 
 
-def bounded_hits(witness: RowWitness, hold: Floats, new: Floats, delta: float) -> Hits:
+def bounded_hits(witness: KernelWitness, hold: Floats, new: Floats, delta: float) -> Hits:
     """On half B and on new rows; all six bounds hold together with 1 - delta."""
     held = witness.hits(hold)
     return Hits(witness.hits(new), held / len(hold), upper_share(held, len(hold), delta / WITNESSES_N))

@@ -44,7 +44,7 @@ def logits(coefficients: Floats, rows: Floats) -> Floats:
 
 
 class LinearWitness(NamedTuple):
-    """Two classifiers of half A of a reference against the last 128 and 512 production rows; a `witness.RowWitness`."""
+    """Two classifiers of half A of a reference against the last 128 and 512 production rows."""
 
     coefficients: Floats
     """Shape (pools, features + 1)."""

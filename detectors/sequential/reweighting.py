@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detectors.sequential.bets import is_reached, log10_mean, restart
-from detectors.sequential.kernel_witness import bounded_hits
+from detectors.sequential.interval import upper_share
 from detectors.sequential.logistic import LinearWitness, apart, learn_linear, logits
 from detectors.sequential.row_bets import latest_rows
 from detectors.sequential.wager import LEAST_N, log_hit_bets, no_wealth, share_of_delta
-from detectors.sequential.witness import POOLS_N
+from detectors.sequential.witness import POOLS_N, WITNESSES_N, Hits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +42,8 @@ class Reweighting:
     coefficients: Floats
     """Of the two classifiers (see `LinearWitness`), shape (pools, features + 1)."""
     cuts: Floats
+    held: Floats
+    """How many rows of half B each classifier and cut hits, shape (WITNESSES_N,)."""
     log_m: Floats
     learnt_n: int = 0
     is_open: bool = False
@@ -58,8 +60,8 @@ def no_weights(table: ErrorTable) -> Reweighting:
     """All 1."""
     none = table.learn[:0]
     nothing = np.empty((0, 0))
-    weight = np.ones(len(table.hold))
-    return Reweighting(weight=weight, pool=none, fresh=none, coefficients=nothing, cuts=nothing, log_m=no_wealth().log_m)
+    weight, log_m = np.ones(len(table.hold)), no_wealth().log_m
+    return Reweighting(weight=weight, pool=none, fresh=none, coefficients=nothing, cuts=nothing, held=np.empty(0), log_m=log_m)
 
 
 def relearnt(state: Reweighting, table: ErrorTable) -> Reweighting:
@@ -73,18 +75,19 @@ def relearnt(state: Reweighting, table: ErrorTable) -> Reweighting:
         is_better = state.since_n - state.renewed_n >= min(POOLS_N[-1], max(LEAST_N, state.renewed_n))
         return replace(state, weight=_weight(table, learn, now), renewed_n=state.since_n if is_better else state.renewed_n)
     witness = learn_linear(learn, now)
-    return replace(state, coefficients=witness.coefficients, cuts=witness.cuts)
+    held = witness.hits(table.features(table.hold))
+    return replace(state, coefficients=witness.coefficients, cuts=witness.cuts, held=held)
 
 
-def watched(state: Reweighting, table: ErrorTable, rows: Floats, log10_own: float, *, alpha: float, delta: float) -> Reweighting:
+def watched(state: Reweighting, rows: Floats, log10_own: float, *, alpha: float, delta: float) -> Reweighting:
     """Have inputs moved? Rows of a pane, shape (n, features), which nothing has learnt from; `log10_own`: the caller's evidence.
 
     `is_open` from when the mean of both e-detectors is 1/alpha: while nothing moves, after a mean of at least (1 - delta)/alpha panes.
     """
     if state.learnt_n:
-        witness = LinearWitness(state.coefficients, state.cuts)
-        hold = table.features(table.hold)
-        found = bounded_hits(witness, hold, rows, share_of_delta(delta, state.learnt_n))
+        hits, hold_n = LinearWitness(state.coefficients, state.cuts).hits(rows), len(state.weight)
+        bound = upper_share(state.held, hold_n, share_of_delta(delta, state.learnt_n) / WITNESSES_N)
+        found = Hits(hits, state.held / hold_n, bound)
         state = replace(state, log_m=restart(state.log_m, log_hit_bets(found, len(rows)), alpha=alpha))
     log10_e = log10_mean(np.array([log10_mean(state.log_m), log10_own]) * np.log(10.0))
     moving_n = 0 if log10_e <= -_REST * np.log10(alpha) else state.moving_n + len(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import linalg, sparse
@@ -32,14 +32,6 @@ class Hits(NamedTuple):
     """Share of half B that it hits."""
     bound: Floats
     """Upper bound of the share of the reference's distribution that it hits."""
-
-
-class RowWitness(Protocol):
-    """Learnt on rows of numbers."""
-
-    def hits(self, rows: Floats) -> Floats:
-        """How many rows each witness and cut hits, shape (WITNESSES_N,)."""
-        ...
 
 
 class _Witnesses(NamedTuple):

@@ -84,4 +84,4 @@ def test_a_model_whose_errors_nothing_foretells_gives_no_word() -> None:
     columns = {"input.c": calm.columns["input.c"], "output.label": calm.predicted, "output.scores": scores}
     _, verdict = detector.step(state, Increment(start=_START, end=_START, columns=columns, pairs=Pairs.empty(), n=600))
     assert verdict.outcome is Outcome.INSUFFICIENT
-    assert "the model is wrong in 25% of its answers" in verdict.because
+    assert "the model is wrong in 25% or more" in verdict.because
