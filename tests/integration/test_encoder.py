@@ -67,9 +67,14 @@ def test_the_first_token_is_taken_where_it_is_asked_for(tiny: Path) -> None:
     assert not np.allclose(mean.encode(TEXTS), first.encode(TEXTS))
 
 
-def test_a_process_that_hangs_or_is_killed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_hangs_or_is_killed_says_so_and_it_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(of_process, "LOAD_S", 0.1)
+    for name in ("RETUNED_TOKEN", "RETUNED_NOTIFY_URLS", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN"):
+        monkeypatch.setenv(name, "hidden")
     found = EncoderProcess(EncoderSettings(model=MINILM))
+    environment = Path(f"/proc/{found.pid}/environ").read_bytes()
+    assert b"PATH=" in environment
+    assert b"hidden" not in environment
     with pytest.raises(TimeoutError, match="no answer within"):
         found.hello()
     os.kill(found.pid, signal.SIGKILL)

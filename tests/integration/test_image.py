@@ -201,6 +201,16 @@ def test_without_torch_check_refuses_to_train_beside_the_service_and_says_what_t
     assert done.returncode == 0, done.stderr
 
 
+def test_without_torch_check_refuses_to_embed_texts_and_says_what_to_do(made: Made) -> None:
+    file = made.at("/tmp") / "embed.yaml"
+    column = "{text: {kind: text, encoder: {model: somebody/some-encoder}}}"
+    file.write_text(f"models: [{{name: m, task: text-generation, columns: {column}}}]\n")
+    done = made.run(made.at("/opt/retuned/bin/retuned"), "check", file)
+    assert done.returncode == 2
+    assert "models[0].columns.text.encoder" in done.stderr
+    assert "needs torch, transformers, safetensors, which are not installed here; pip install 'retuned[train]'" in done.stderr
+
+
 _SERVING = """
 data_dir: /var/lib/retuned
 tick_s: 0.2

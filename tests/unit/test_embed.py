@@ -380,6 +380,23 @@ def test_a_reference_is_embedded_once_and_kept_for_the_same_texts_and_encoder(tm
     encoders.close()
 
 
+def test_a_disk_without_room_only_costs_the_next_start_its_time(tmp_path: Path) -> None:
+    (tmp_path / "references").write_text("in the way")
+    encoders = Encoders([model()])
+    assert len(reference_of(References(encoders, tmp_path), [f"t{i}" for i in range(70)]).vectors) == 70
+    encoders.close()
+
+
+def test_references_leave_room_for_panes(encoder: Encoder) -> None:
+    Fake.gate.clear()
+    assert encoder.submit(["at work"], Priority.REFERENCE) is not None
+    wait_for(lambda: Fake.made and Fake.made[0].asked, message="the first job at work")
+    asked = [encoder.submit([str(i)], Priority.REFERENCE) for i in range(of_encoder.MOST_JOBS)]
+    assert sum(job is not None for job in asked) == of_encoder.MOST_JOBS // 2
+    assert encoder.submit(["pane"], Priority.PANE) is not None
+    Fake.gate.set()
+
+
 def test_texts_of_a_reference_that_end_every_process_are_left_out(tmp_path: Path) -> None:
     encoders = Encoders([model()])
     Fake.errors = [EOFError("it died")] * 2

@@ -122,7 +122,12 @@ class Encoder:
         return process.pid if process is not None and process.is_alive else None
 
     def submit(self, texts: Sequence[str], priority: Priority) -> Job | None:
-        """To be embedded, with what is submitted before and no less urgent first; None: too much waits already."""
+        """To be embedded, with what is submitted before and no less urgent first; None: too much waits already.
+
+        References leave half of the room to panes.
+        """
+        if priority is Priority.REFERENCE and self._jobs.qsize() >= MOST_JOBS // 2:
+            return None
         job = Job(list(texts))
         try:
             self._jobs.put_nowait((priority, next(self._numbers), job))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,10 +27,16 @@ LOAD_S = 180.0
 ANSWER_S = 120.0
 """Of one request; the service asks for few texts at once."""
 _END_S = 2.0
+_SECRET = re.compile(r"^RETUNED_|TOKEN|PASS|SECRET|KEY|CREDENTIAL", re.IGNORECASE)
 _MEMORY: dict[int, str] = {
     signal.SIGABRT: "; so it ends where memory_bytes is too little",
     signal.SIGKILL: "; so the kernel ends it where the machine's memory runs out",
 }
+
+
+def _environment() -> dict[str, str]:
+    """Ours without what may be a secret: an encoder needs none."""
+    return {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
 
 
 class EncoderProcess:
@@ -40,7 +48,7 @@ class EncoderProcess:
             command = [sys.executable, "-m", "retrain.encoder", str(theirs.fileno())]
             # a session of its own: a terminal's Ctrl-C is not for it
             self._child = subprocess.Popen(  # noqa: S603 (our own file)
-                command, pass_fds=[theirs.fileno()], start_new_session=True, stdin=subprocess.DEVNULL
+                command, pass_fds=[theirs.fileno()], start_new_session=True, stdin=subprocess.DEVNULL, env=_environment()
             )
         limits = settings.model_dump(include={"model", "pooling", "max_tokens", "batch_n", "memory_bytes"})
         self._pipe.send_bytes(msgspec.msgpack.encode(Wanted(**limits, answer_s=ANSWER_S)))

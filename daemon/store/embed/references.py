@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
 from dataclasses import dataclass, field
@@ -141,14 +142,19 @@ def _spread(texts: list[str]) -> list[str]:
 
 
 def _save(path: Path, vectors: Vectors) -> None:
-    """The whole file or none of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The whole file or none of it; without room on the disk it is made again after a restart."""
     beside = path.with_suffix(".tmp")
-    with beside.open("wb") as out:
-        np.savez(out, vectors=vectors)
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as out:
+            np.savez(out, vectors=vectors)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(path)
+    except OSError as e:
+        log.warning("reference.not_kept", path=path.name, because=str(e))
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def _load(path: Path, n: int, dimensions: int) -> Vectors | None:
