@@ -85,7 +85,7 @@ class Absorb:
         after = self._written(seen, table)
         lost = _lost(before.reference, after.reference, self._model.reference.rhythm)
         if lost and not is_forced:
-            said = f"no record since then is there of {', '.join(lost)}, which would not be watched any more"
+            said = f"no record since then is there of {', '.join(lost)}, which would have no reference any more"
             raise Permanent(Reason.REFUSED, f"{said}: wait, or force it")
         said = f"absorbed by {by}: {because}"
         with self._ledger.begin() as tx:
@@ -230,7 +230,7 @@ def _told(table: pa.Table, incident: StoredIncident, lost: list[str], now: float
     spent_s = now - incident.opened_at
     said = f"{table.num_rows} records of the {_span(spent_s)} since incident {incident.id} opened are the reference now"
     if lost:
-        said += f"; not watched any more: {', '.join(lost)}"
+        said += f"; without a reference now: {', '.join(lost)}"
     return said if spent_s >= _DAY_S else f"{said}; they cover less than a day, so what changes with the hour may alarm"
 
 
