@@ -104,7 +104,7 @@ class FairnessSettings(Part):
     metrics: list[FairnessMetric] = Field(default=["equalized_odds_difference"], min_length=1)
     """Rates of classes by fairlearn's definitions. score_difference: of the means of what is given (the favourable label's probability, the
     number, the judged quality). calibration_difference, of classes with scores: of the share of right answers less the confidence in them.
-    error_difference, of numbers: of the mean absolute errors. Every difference informs and alarms; the ratio (disparate impact) informs."""
+    error_difference, of numbers: of the mean absolute errors. Each informs and alarms."""
     metric: FairnessMetric | None = None
     """The older name for one metric; given, it takes the place of `metrics`."""
     by: list[str] = Field(max_length=5)
@@ -119,7 +119,7 @@ class FairnessSettings(Part):
     maximums: dict[FairnessMetric, Ratio] = {}
     """The same for single metrics, in place of `maximum`."""
     minimum: Ratio = 0.80
-    """Of the ratio: called out of bounds when the upper end of its interval is below this; 0.8 is the four-fifths rule."""
+    """Of the ratio: alarm when the upper end of its confidence sequence is below this; 0.8 is the four-fifths rule."""
     alpha: Ratio | None = None
     """P(ever a false alarm in an epoch), for experts: None = their share of the 0.02 that all e-processes of a model have."""
     min_n: int = Field(default=50, ge=2)

@@ -88,7 +88,7 @@ _GAP = Says(
     title="$gap",
     shows="The largest difference between two groups in the window's labelled records, with its interval (demographic parity ratio: the "
     "smallest rate over the largest, 1 = alike); dashed: the limit. 0.1 = ten points; a score's is in its own unit.",
-    do="It alarms only when the lower end is above the limit for good (the ratio never does). See below which group it is.",
+    do="It alarms only when the lower end is above the limit for good (the ratio: the upper end below). See which group it is.",
     empty="fairness is not watched (`monitors.fairness`), or a group has too few labelled records",
     unit="none",
     width=24,

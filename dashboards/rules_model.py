@@ -14,7 +14,7 @@ _ON = "on (namespace, job, model)"
 _FAST = "risk.*_change|.+_floor|.+_ceiling"
 _SLOW = "risk|risk_value|risk_judged"
 _CALIBRATION = "calibration_change"
-_FAIR = "fairness_(.+_)?gap"
+_FAIR = "fairness_.+"
 _DRIFT = "conformal_.+|text_witness"
 _DAMAGE = "(missing|wrong_type|out_of_range|unseen_category|duplicate_.+)_rise"
 
@@ -83,7 +83,7 @@ HARM = (
         severity=Severity.PAGE,
         expr=f"count {_OF} ({_alarmed(_FAIR)}) > 0",
         summary="{{ $labels.model }} treats groups more unequally than is allowed",
-        says=f"The lower end of the gap's interval is above the limit.{figures(_FAIR)}{since()}",
+        says=f"The interval of the gap is beyond its limit, all of it.{figures(_FAIR)}{since()}",
         links=_INCIDENT,
     ),
     Alert(

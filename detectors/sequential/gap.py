@@ -90,24 +90,24 @@ class Curves:
     """The bets of a pane: made once, for all gaps and all that a group is compared with."""
 
     above: Floats
-    """Logarithm of the e-value against "the mean is at most m", m in each cell and, last, m = 1; (groups, figures, cells + 1)."""
+    """Logarithm of the e-value against "the mean is at most m", m in each cell, then m = 1 as often; (groups, figures, 2 cells)."""
     below: Floats
     """Against "at least m"; (groups, figures, cells)."""
 
 
 def curves(sums: Floats) -> Curves:
     """Of sums, (..., 6)."""
-    return Curves(above=log_above(sums, np.append(EDGES, 1.0)), below=log_below(sums, EDGES))
+    above = log_above(sums, np.append(EDGES, 1.0))
+    return Curves(above=np.concatenate([above, np.repeat(above[..., -1:], CELLS_N - 1, axis=-1)], axis=-1), below=log_below(sums, EDGES))
 
 
 def log_e_gap(above: Floats, below: Floats, steps: int) -> Floats:
-    """Logarithm of the e-value against mean_a - mean_b <= steps / CELLS_N, of the curves of a and b.
+    """Logarithm of the e-value against mean_a - mean_b <= steps / CELLS_N, of the curves of a, (..., 2 cells), and b, (..., cells).
 
     If that is true then mean_b = m and mean_a <= m + gap for some m, and the product of the bets against these two has a mean of at most 1;
     hence so has its least over all m.
     """
-    shifted = above[..., np.minimum(np.arange(CELLS_N) + steps, CELLS_N)]
-    return np.asarray((shifted + below).min(axis=-1), dtype=np.float64)
+    return np.asarray((above[..., steps : steps + CELLS_N] + below).min(axis=-1), dtype=np.float64)
 
 
 def steps_of(gap: float) -> int:
@@ -116,7 +116,12 @@ def steps_of(gap: float) -> int:
 
 
 def _log_e(found: Curves, of: Comparisons, steps: int) -> Floats:
-    return log_e_gap(found.above[of.a, of.figure], found.below[of.b, of.figure], steps)
+    """Of each comparison; a group with all others at once, so that no curve is copied for each of them."""
+    e = np.empty(len(of.a))
+    for a, figure in sorted({*zip(of.a.tolist(), of.figure.tolist(), strict=True)}):
+        rows = (of.a == a) & (of.figure == figure)
+        e[rows] = log_e_gap(found.above[a, figure], found.below[of.b[rows], figure], steps)
+    return e
 
 
 def log10_gap(found: Curves, of: Comparisons, steps: int) -> float:
@@ -136,11 +141,13 @@ def wide_gaps(state: GapState, found: Curves, of: Comparisons, steps: int, alpha
 
 def lower_end(found: Curves, of: Comparisons, alpha: float) -> float:
     """Largest gap that is refuted at alpha, in whole cells (evidence falls as the gap rises); 0 when not even "no gap" is."""
-    low, high, least = -1, CELLS_N, -math.log10(alpha)
+    low, high, least = 0, CELLS_N, -math.log10(alpha)
+    if log10_gap(found, of, 0) < least:
+        return 0.0
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if log10_gap(found, of, middle) >= least else (low, middle)
-    return max(0, low) / CELLS_N
+    return low / CELLS_N
 
 
 def upper_end(state: GapState, found: Curves, alpha: float, min_n: int) -> float:

@@ -24,7 +24,7 @@ tick_s: 10
 models:
   - name: m
     task: {task}
-    columns: {{amount: numeric}}
+    columns: {{amount: numeric, band: {{kind: category, protected: true}}}}
     score_range: [1, 5]
     reference: {{kind: file, path: reference.jsonl, bound: bound.jsonl}}
     monitors:
@@ -34,19 +34,22 @@ models:
       drift: {{columns: [amount], mean_days_between_false_alarms: 1}}
       quality: null
       performance: {{mean_days_between_false_alarms: 1}}
+      fairness: {{by: [band], metrics: [{fair}], maximum: 0.03, alpha: 0.01}}
 """
 Said = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 """(output, label as posted, the same as a row of the bound file has it)."""
 
 
-def number(rng: np.random.Generator, *, worse: bool) -> Said:
+def number(rng: np.random.Generator, *, worse: bool, is_old: bool) -> Said:
+    """Worse: twice as far off for the old."""
     truth = float(rng.normal(50.0, 10.0))
-    return {"value": truth + float(rng.normal(0.0, 6.0 if worse else 2.0))}, {"value": truth}, {"label": truth}
+    off = (16.0 if is_old else 6.0) if worse else 2.0
+    return {"value": truth + float(rng.normal(0.0, off))}, {"value": truth}, {"label": truth}
 
 
-def text(rng: np.random.Generator, *, worse: bool) -> Said:
-    """Half are judged from 1 to 5, half come with the wanted text."""
-    is_good = bool(rng.random() < (0.5 if worse else 0.95))
+def text(rng: np.random.Generator, *, worse: bool, is_old: bool) -> Said:
+    """Half are judged from 1 to 5, half come with the wanted text. Worse: for the old most of all."""
+    is_good = bool(rng.random() < ((0.25 if is_old else 0.75) if worse else 0.95))
     if rng.random() < 0.5:
         score = 4.5 if is_good else 2.0
         return {"text": "An answer."}, {"score": score}, {"judgement": score}
@@ -57,34 +60,37 @@ def text(rng: np.random.Generator, *, worse: bool) -> Said:
 def rows(say: Callable[..., Said], seed: int, n: int) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
     rng = np.random.default_rng(seed)
     for i in range(n):
-        output, label, row = say(rng, worse=i >= SHIFT)
+        is_old = bool(rng.random() < 0.5)
+        output, label, row = say(rng, worse=i >= SHIFT, is_old=is_old)
         at, later = (datetime.fromtimestamp(START + i * EVERY_S + wait, UTC).isoformat() for wait in (0.0, 400.0))
         amount = float(rng.normal(1.5 if i >= SHIFT else 0.0))
         record = {"id": f"{seed}-{i}", "model": "m", "version": "1", "at": at, "inputs": {"amount": amount}, "output": output}
+        record["segments"] = {"band": "old" if is_old else "young"}
         yield record, {"id": f"{seed}-{i}", "model": "m", "at": later, "source": "human", **label}, {**record, **row}
 
 
 @pytest.mark.parametrize(
-    ("task", "say", "floor", "risk", "informs"),
+    ("task", "say", "floor", "risk", "informs", "fair"),
     [
-        ("tabular-regression", number, "value_ceiling", "risk_value_change", {"mae", "rmse", "r2"}),
-        ("text-generation", text, "score_floor", "risk_judged_change", {"score"}),
+        ("tabular-regression", number, "value_ceiling", "risk_value_change", {"mae", "rmse", "r2"}, "error_difference"),
+        ("text-generation", text, "score_floor", "risk_judged_change", {"score"}, "score_difference"),
     ],
 )
 def test_worse_answers_are_noticed_by_their_labels_and_harmful(
-    tmp_path: Path, *, task: str, say: Callable[..., Said], floor: str, risk: str, informs: set[str]
+    tmp_path: Path, *, task: str, say: Callable[..., Said], floor: str, risk: str, informs: set[str], fair: str
 ) -> None:
     before, found = list(rows(say, 1, SHIFT)), list(rows(say, 2, N))
     files = {"reference": [r for r, _, _ in before[:400]], "bound": [b for _, _, b in before[400:]]}
     files |= {"records": [r for r, _, _ in found], "labels": [label for _, label, _ in found]}
     for name, items in files.items():
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
-    (tmp_path / "retuned.yaml").write_text(CONFIG.format(task=task))
+    (tmp_path / "retuned.yaml").write_text(CONFIG.format(task=task, fair=fair))
     settings = load_settings(tmp_path / "retuned.yaml")
     summary = replay(settings, tmp_path / "records.jsonl", tmp_path / "labels.jsonl", tmp_path / "out")
     assert summary["counters"]["m"]["joins"]["joined"] == N
     first = {a["detector"]: a for a in reversed(summary["alarms"])}
-    assert {floor, risk} <= set(first)
+    assert {floor, risk, "fairness_score_gap"} <= set(first)
+    assert first["fairness_score_gap"]["subject"] == f"{fair}[by=band]"
     assert min(a["record_index"] for a in summary["alarms"]) >= SHIFT
     assert first[floor]["record_index"] < SHIFT + 600
     assert [incident["harmful"] for incident in summary["incidents"]] == [True]
@@ -92,3 +98,4 @@ def test_worse_answers_are_noticed_by_their_labels_and_harmful(
     assert informs <= set(latest)
     assert all(latest[name]["n"] > 100 for name in informs)
     assert {latest[name]["outcome"] for name in informs - {"r2", "rmse"}} == {"alarm"}
+    assert latest["score_gap"]["value"] > latest["score_gap"]["limit"] > 0.0

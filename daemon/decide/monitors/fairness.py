@@ -20,12 +20,12 @@ _SCORES = {"tabular-regression": Mean.VALUE, "text-generation": Mean.QUALITY}
 
 
 def fairness(model: ModelSettings) -> list[Detector]:
-    """Each metric by each column and intersection: one that informs and, of a difference, one that alarms."""
+    """Each metric by each column and intersection: one that informs and one that alarms."""
     wanted = model.monitors.fairness
     if wanted is None or (model.task.endswith("classification") and not model.labels):
         return []
     asked = [(metric, by) for by in [*dict.fromkeys(wanted.by), *wanted.crossed()] for metric in wanted.watched()]
-    return [_informing(model, *one) for one in asked] + [_alarming(model, *one) for one in asked if one[0] != _RATIO]
+    return [_informing(model, *one) for one in asked] + [_alarming(model, *one) for one in asked]
 
 
 def _informing(model: ModelSettings, metric: FairnessMetric, by: str) -> Detector:
@@ -41,7 +41,9 @@ def _alarming(model: ModelSettings, metric: FairnessMetric, by: str) -> Detector
     settings = {**_settings(model, metric, by), "most_weight": most_weight(model)}
     if metric in GAPS:
         return build("fairness_gap", metric=metric, **settings)
-    return build("fairness_calibration_gap" if metric == "calibration_difference" else "fairness_score_gap", **settings)
+    return build(
+        {_RATIO: "fairness_ratio", "calibration_difference": "fairness_calibration_gap"}.get(metric, "fairness_score_gap"), **settings
+    )
 
 
 def _settings(model: ModelSettings, metric: FairnessMetric, by: str) -> dict[str, Any]:
