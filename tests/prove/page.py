@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
@@ -79,6 +80,10 @@ def renew(rows: list[Row], names: Collection[str]) -> None:
     inside = "\n\n".join(f"### {sections[name]}" for name in sorted(sections) if name in registry.names())
     outside, _, remedied = rest.partition("### What remedies restore")
     outside, remedied = (_renewed(text, rows, names, of) for text, of in ((outside, _OUTSIDE), (remedied, _REMEDIES)))
+    held = [line.rsplit("| ", 1)[-1] for line in inside.split("\n") if line.endswith(("| yes |", "| NO |"))]
+    kept = sum(line.startswith("yes") for line in held)
+    head = re.sub(r"\d+ of \d+ judgements", f"{kept} of {len(held)} judgements", head)
+    head = re.sub(r"(by `make prove` on [\d-]+)[^;]*;", rf"\1, in parts renewed until {datetime.now(UTC).date()};", head)
     PAGE.write_text(f"{head}\n\n{_INSIDE}\n\n{inside}\n\n{_OUTSIDE_HEAD}\n\n{outside}### What remedies restore{remedied}")
 
 

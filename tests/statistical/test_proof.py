@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from detectors import registry
-from tests.prove import trials
+from tests.prove import page, trials
 from tests.prove.followed import LEARNT, certain, followed
 from tests.prove.limits import LOG_FLAKE, least_mean_run
 from tests.prove.page import PAGE
+from tests.prove.remedies import REMEDIES
 from tests.prove.run import SHORT, Task, tasks, tried
-from tests.prove.verdicts import alarms, coverage, is_sequential
+from tests.prove.verdicts import Row, alarms, coverage, is_sequential
 from tests.prove.worlds import WORLDS, world
 
 
@@ -52,6 +56,21 @@ def test_the_limit_of_mean_runs_is_missed_as_rarely_as_stated(n: int) -> None:
 def test_the_page_of_validity_names_every_detector() -> None:
     text = PAGE.read_text()
     assert [name for name in registry.names() if f"### {name}\n" not in text] == []
+
+
+def test_a_part_of_the_page_is_renewed_and_the_rest_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, copy = PAGE.read_text(), tmp_path / "validity.md"
+    copy.write_text(before)
+    monkeypatch.setattr(page, "PAGE", copy)
+    row = Row("fairness_gap", "independent", "a claim", "7.0", "8.0", 9, is_kept=False)
+    page.renew([row, replace(row, what="bursts"), replace(row, what=REMEDIES[0].name)], ["fairness_gap"])
+    after = copy.read_text()
+    others = [[line for line in text.split("\n")[5:] if "fairness_gap" not in line] for text in (before, after)]
+    assert others[0] == others[1]
+    mine = [line for line in after.split("\n") if line.startswith("| fairness_gap |")]
+    assert [line.rsplit(" | ", 1)[-1] for line in mine] == ["NO |", "- |", "- |"]
+    (counted,) = re.findall(r"(\d+) of (\d+) judgements", after)
+    assert int(counted[0]) == int(counted[1]) - 1
 
 
 def test_worlds_outside_the_assumptions_keep_the_rows_and_change_their_order() -> None:
