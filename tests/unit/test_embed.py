@@ -380,6 +380,17 @@ def test_a_reference_is_embedded_once_and_kept_for_the_same_texts_and_encoder(tm
     encoders.close()
 
 
+def test_a_replay_says_why_its_reference_cannot_be_embedded(tmp_path: Path) -> None:
+    encoders = Encoders([model()])
+    assert isinstance(References(encoders, tmp_path, is_patient=True).of("m", SUBJECT, ["a", "b"]), EmbeddedReference)
+    encoders.close()
+    broken = Encoders([model()])
+    Fake.hellos = [Hello(error="no *.safetensors")] * 100
+    with pytest.raises(Permanent, match=r"input\.text\.embedding: no \*\.safetensors"):
+        References(broken, tmp_path, is_patient=True).of("m", SUBJECT, ["a", "b"])
+    broken.close()
+
+
 def test_a_disk_without_room_only_costs_the_next_start_its_time(tmp_path: Path) -> None:
     (tmp_path / "references").write_text("in the way")
     encoders = Encoders([model()])

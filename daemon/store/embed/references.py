@@ -82,7 +82,9 @@ class References:
         said = self._go_on(model, work, encoder)
         while self._is_patient and work.made is None:
             waits = next((job for job in (work.first, *work.jobs.values()) if job is not None and not job.done.is_set()), None)
-            if encoder.state is State.DOWN or (waits is not None and not waits.done.wait(_PATIENCE_S)):
+            is_late = waits is not None and not waits.done.wait(_PATIENCE_S)
+            is_down = encoder.state is State.DOWN or (waits is not None and bool(waits.failed) and waits.attempts < ATTEMPTS_N)
+            if is_late or is_down:
                 raise Permanent(Reason.NOT_FOUND, f"{subject}: {encoder.because or 'the encoder does not answer'}")
             said = self._go_on(model, work, encoder)
         return work.made or said
