@@ -250,8 +250,10 @@ def test_a_witness_is_learnt_twice_a_pool_and_not_again_while_no_32_texts_have_c
     assert learnt == [250 + 128, 250 + 500, 250 + 128, 250 + 512]  # half the reference with the last 128 and 512 texts, for two pools
 
 
-@pytest.mark.parametrize(("n", "low", "high"), [(100, 0.19910767, 0.36702939), (500, 0.26711739, 0.32098037), (2000, 0.27614394, 0.30277092)])
+@pytest.mark.parametrize(
+    ("n", "low", "high"), [(100, 0.19910767, 0.36702939), (500, 0.26711739, 0.32098037), (2000, 0.27614394, 0.30277092)]
+)
 def test_the_sequence_of_a_mean_agrees_with_confseq(n: int, low: float, high: float) -> None:
-    """Figures of confseq 0.0.11, `predmix_empbern_twosided_cs(x, alpha=0.05)`, on the same values; its first mean is 0 where ours is 1/2."""
+    """Figures of confseq 0.0.11, `predmix_empbern_twosided_cs(x, alpha=0.05)`, on the same values; its first mean is 0, ours 1/2."""
     values = np.random.default_rng(11).beta(2.0, 5.0, 2000)[:n]
     assert MeanSequence(alpha=0.05).add(values).interval() == pytest.approx((low, high), abs=1.0 / n)
