@@ -28,6 +28,8 @@ class World:
     """Shift of the means of a and b, in standard deviations: the model is wrong more often, or less, about the inputs that come now."""
     concept: float = 0.0
     """Share of records for which the right label is turned round."""
+    hidden: bool = False
+    """In reference and stream alike six in ten labels are turned round where b c > 0.5, which no sum over columns foretells; c moves."""
     yes_ratio: float | None = None
     """Share of "yes" among the true labels, drawn by class; None = what the inputs lead to."""
 
@@ -40,10 +42,12 @@ def pairs(rng: np.random.Generator, n: int, world: World) -> Pairs:
 
 
 def _drawn(rng: np.random.Generator, n: int, world: World) -> Pairs:
-    a, b, c = rng.normal(size=(3, n)) + world.inputs * np.array([[1.0], [1.0], [0.0]])
+    a, b, c = rng.normal(size=(3, n)) + world.inputs * np.array([[1.0 - world.hidden], [1.0], [float(world.hidden)]])
     channel = rng.choice(["web", "app", "shop"], n, p=[0.5, 0.3, 0.2])
     logit = 2.5 * a + 0.7 * (b * b - 1.0) + (channel == "shop")
     is_turned = c > np.quantile(rng.normal(size=4000), 1.0 - world.concept) if world.concept else np.zeros(n, dtype=bool)
+    if world.hidden:
+        is_turned |= (b * c > 0.5) & (rng.random(n) < 0.6)
     truth = rng.random(n) < expit(np.where(is_turned, -logit, logit))
     yes = expit(2.5 * a + 0.2)
     names = np.array(LABELS, dtype=object)
@@ -73,8 +77,8 @@ def stream(
     pane_n: int = 50,
 ) -> list[dict[str, Verdict]]:
     """The detectors' verdicts after each pane of the second part, by name."""
-    rng = np.random.default_rng(seed)
-    reference = Reference(columns={}, kinds={}, sketches={}, bound=pairs(rng, reference_n, World()), digest="")
+    rng, calm = np.random.default_rng(seed), World(hidden=world.hidden)
+    reference = Reference(columns={}, kinds={}, sketches={}, bound=pairs(rng, reference_n, calm), digest="")
     columns: dict[str, Any] = {"columns": COLUMNS}
     detectors = [build(n, labels=LABELS, alpha=alpha, **(columns if n != "conformal_given_classes" else {})) for n in DETECTORS]
     states = [d.start(reference) for d in detectors]
@@ -82,7 +86,7 @@ def stream(
     for i in range((before_n + after_n) // pane_n):
         is_after = i * pane_n >= before_n
         at = _START + timedelta(minutes=i)
-        pane = Increment(start=at, end=at, columns={}, pairs=pairs(rng, pane_n, world if is_after else World()))
+        pane = Increment(start=at, end=at, columns={}, pairs=pairs(rng, pane_n, world if is_after else calm))
         stepped = [d.step(state, pane) for d, state in zip(detectors, states, strict=True)]
         states = [state for state, _ in stepped]
         if is_after:
@@ -104,6 +108,7 @@ WORLDS = {
     "nothing moves": World(),
     "inputs": World(inputs=0.7),
     "inputs, far": World(inputs=1.5),
+    "inputs, to where hidden errors are": World(inputs=1.0, hidden=True),
     "concept, 15 %": World(concept=0.15),
     "concept, 30 %": World(concept=0.3),
     "inputs and concept": World(inputs=0.7, concept=0.3),
