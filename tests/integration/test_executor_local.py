@@ -72,6 +72,15 @@ def test_cancel_ends_a_job_and_is_harmless_afterwards(tmp_path: Path) -> None:
     assert executor.poll(handle) == status
 
 
+def test_a_job_can_be_cancelled_as_soon_as_it_is_submitted(tmp_path: Path) -> None:
+    executor = LocalExecutor()
+    for i in range(5):
+        handle = executor.submit(job(tmp_path, "import time; time.sleep(60)", key=f"run-{i}"))
+        assert (tmp_path / f"run-{i}" / "pid.json").exists(), "a cancelling before that would be lost"
+        executor.cancel(handle)
+        assert ended(executor, handle).stopped == "cancelled"
+
+
 def test_a_job_whose_whole_group_was_killed_is_lost_and_starts_again(tmp_path: Path) -> None:
     executor = LocalExecutor()
     first = "import time, os; os.path.exists('again') and os._exit(0)\nopen('up', 'w').close(); time.sleep(60)"

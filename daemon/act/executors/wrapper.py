@@ -18,8 +18,8 @@ from typing import Any
 _stopped: list[str] = []
 
 
-def main(folder: str, lock: int) -> None:
-    """Run the job in `folder` (job.json) and leave exit.json."""
+def main(folder: str, lock: int, started_fd: int) -> None:
+    """Run the job in `folder` (job.json) and leave exit.json; `started_fd` is closed when it can be cancelled."""
     with open(f"{folder}/job.json", encoding="utf-8") as file:  # noqa: PTH123 (pathlib would double the start time)
         job = json.load(file)
     started = time.monotonic()
@@ -30,6 +30,7 @@ def main(folder: str, lock: int) -> None:
     with contextlib.suppress(OSError):
         os.nice(int(job["niceness"]))
     _write(folder, "pid.json", {"pid": os.getpid(), "pgid": os.getpgrp()})
+    os.close(started_fd)
     try:
         child = subprocess.Popen(job["command"], cwd=folder, env=job["env"], stdin=subprocess.DEVNULL, pass_fds=(lock,))  # noqa: S603 (the plan's own command)
         code = _wait(child, deadline=started + float(job["deadline_s"]), grace_s=float(job["grace_s"]))
@@ -67,6 +68,11 @@ def _write(folder: str, name: str, data: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    started, starting = os.pipe()
     if os.fork() == 0:  # the service waits for the parent only: no zombie, and the job is nobody's child
-        main(sys.argv[1], int(sys.argv[2]))
+        os.close(started)
+        main(sys.argv[1], int(sys.argv[2]), starting)
+        os._exit(0)
+    os.close(starting)
+    os.read(started, 1)  # ends with the child's word, or with the child
     os._exit(0)

@@ -17,6 +17,10 @@ EXCLUSIONS: dict[str, str] = {
     "duplicate_id_rise": _FAULT,
     "duplicate_content_rise": _FAULT,
     "embedding_witness": "domain_classifier's bets, which are judged, on vectors; no rival here reads vectors",
+    "fairness_ratio": "fairness_gap's bets, which are judged, on a ratio of the same rates; no rival here alarms on it",
+    **dict.fromkeys(
+        ("fairness_score_gap", "fairness_calibration_gap"), "fairness_gap's bets, which are judged; cases hold classes without scores"
+    ),
     **dict.fromkeys(("risk_judged", "risk_judged_change", "risk_value", "risk_value_change", "score_floor", "value_ceiling"), _NO_WORLD),
     **dict.fromkeys(("auc_floor", "calibration_change", "probability_ceiling"), _NO_WORLD),
 }
