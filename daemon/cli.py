@@ -61,7 +61,7 @@ def demo(
     if labels not in ("true", "shuffled"):
         raise typer.BadParameter(f"must be true or shuffled, got {labels!r}", param_hint="--labels")
     from daemon.demo.run import demo as play  # noqa: PLC0415 (start-up time of every other command)
-    from daemon.demo.stage import Options  # noqa: PLC0415
+    from daemon.demo.stage import Options  # noqa: PLC0415 (as above)
 
     options = Options(
         out=out,
@@ -99,7 +99,7 @@ def check(
     _one_thread()
     settings = settings_of(file or config)
     from daemon.watched import show_watched  # noqa: PLC0415 (start-up time of every other command)
-    from daemon.watched_traffic import Traffic  # noqa: PLC0415
+    from daemon.watched_traffic import Traffic  # noqa: PLC0415 (as above)
 
     with _told():
         found = _recorded(settings, records, labels, from_ledger=from_ledger)
@@ -119,7 +119,7 @@ def _recorded(settings: Settings, records: Path | None, labels: Path | None, *, 
         raise typer.BadParameter("comes with --records", param_hint="--labels")
     if not from_ledger:
         return {}
-    from daemon.wiring import ledger_url  # noqa: PLC0415
+    from daemon.wiring import ledger_url  # noqa: PLC0415 (as above)
 
     return recorded_in_log(settings, ledger_url(settings))
 
@@ -146,8 +146,8 @@ def replay(
     _one_thread()
     settings = settings_of(config)
     from daemon.replay import replay as run  # noqa: PLC0415 (start-up time of every other command)
-    from daemon.replay_show import show_summary, shown_progress  # noqa: PLC0415
-    from retrain.types import Permanent  # noqa: PLC0415
+    from daemon.replay_show import show_summary, shown_progress  # noqa: PLC0415 (as above)
+    from retrain.types import Permanent  # noqa: PLC0415 (as above)
 
     try:
         with shown_progress() as progress:
@@ -167,7 +167,7 @@ def backup(
     """Write all that the service needs to go on elsewhere into one file, while it runs."""
     settings = settings_of(config)
     from daemon.backup import backup as make  # noqa: PLC0415 (start-up time of every other command)
-    from daemon.wiring import ledger_url  # noqa: PLC0415
+    from daemon.wiring import ledger_url  # noqa: PLC0415 (as above)
 
     with _told():
         typer.echo("\n".join(make(settings, config, out, ledger_url=ledger_url(settings)).lines()))
@@ -194,7 +194,7 @@ def _told() -> Iterator[None]:
     """A failure is one sentence and exit code 1."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 (start-up time of `retuned --help`)
 
-    from retrain.types import Permanent  # noqa: PLC0415
+    from retrain.types import Permanent  # noqa: PLC0415 (as above)
 
     try:
         yield

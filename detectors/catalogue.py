@@ -17,8 +17,8 @@ _HEAD = """# Detectors
 Written by `retuned detectors --markdown`; not edited by hand. A plug-in of the entry point group `retuned.detectors` is listed by the same
 command. One that **alarms** is sequential: it sees each record or labelled pair once and its promise survives looking at every pane. One
 that **informs** looks at a window once, and the policy never acts on it. One that **explains** is sequential too, but wakes nobody: an
-incident's diagnosis reads it. [validity.md](validity.md) says what the promises did when they
-were tried.
+incident's diagnosis reads it. One that **estimates** speaks of the latest records and wakes nobody either. [validity.md](validity.md) says
+what the promises did when they were tried.
 """
 _ORDER = (Kind.ALARMS, Kind.EXPLAINS, Kind.ESTIMATES, Kind.INFORMS)
 _EVIDENCE = {
