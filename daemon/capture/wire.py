@@ -41,7 +41,7 @@ Inputs = Annotated[dict[Key, _Input], Meta(max_length=256)]
 Segments = Annotated[dict[Key, _Segment], Meta(max_length=64)]
 Scores = Annotated[dict[Id, Probability], Meta(max_length=1024)]
 _KEY_CHARS, _SCORE_CHARS = range(1, 129), range(1, 257)  # what Key and Id say
-_MOST_INPUTS, _MOST_SEGMENTS = 256, 64  # what Inputs and Segments say
+_MOST_INPUTS, _MOST_SEGMENTS, _MOST_SCORES = 256, 64, 1024  # what Inputs, Segments and Scores say
 
 
 class Output(Struct, frozen=True, gc=False):
@@ -222,9 +222,7 @@ def _reject(index: int, line: bytes, kind: _Kind[T], rules: _Rules) -> Rejected 
 
 def _are_sound_records(records: list[Record]) -> bool:
     outputs = [record.output for record in records]
-    shapes = {(o.label is None, o.text is None, o.value is None, o.scores is None) for o in outputs}
-    scored = set[str]().union(*[o.scores for o in outputs if o.scores is not None])
-    return shapes <= _COMPLETE and all(len(label) in _SCORE_CHARS for label in scored)
+    return {(o.label is None, o.text is None, o.value is None, o.scores is None) for o in outputs} <= _COMPLETE
 
 
 def _quick_records(lines: memoryview) -> list[Record] | None:
@@ -233,17 +231,24 @@ def _quick_records(lines: memoryview) -> list[Record] | None:
 
 
 def _names_of(records: Iterable[Record]) -> Names | None:
-    """Names that inputs and segments use, or None when one of them is too long or empty."""
-    found = [set[str]().union(*[record.inputs for record in records]), set[str]().union(*[record.segments for record in records])]
-    return tuple(map(frozenset, found)) if all(len(name) in _KEY_CHARS for names in found for name in names) else None
+    """Names that inputs, segments and scores use, or None when one of them is too long or empty."""
+    found = (
+        frozenset[str]().union(*[record.inputs for record in records]),
+        frozenset[str]().union(*[record.segments for record in records]),
+        frozenset[str]().union(*[record.output.scores for record in records if record.output.scores is not None]),
+    )
+    are_sound = all(
+        len(name) in chars for names, chars in zip(found, (_KEY_CHARS, _KEY_CHARS, _SCORE_CHARS), strict=True) for name in names
+    )
+    return found if are_sound else None
 
 
 def _named(names: Names) -> Decoder[Any] | None:
-    """A decoder of records with these inputs and segments and no others; None where no struct can have such names, or so many."""
-    if len(names[0]) > _MOST_INPUTS or len(names[1]) > _MOST_SEGMENTS:
+    """A decoder of records with these inputs, segments and scores and no others; None where no struct can have such names, or so many."""
+    if any(len(known) > most_n for known, most_n in zip(names, (_MOST_INPUTS, _MOST_SEGMENTS, _MOST_SCORES), strict=True)):
         return None
-    objects = []
-    for known, value in zip(names, (_Input, _Segment), strict=True):
+    objects: list[Any] = []
+    for known, value in zip(names, (_Input, _Segment, Probability), strict=True):
         fields = {f"n{i}": name for i, name in enumerate(sorted(known))}
         try:
             objects.append(
@@ -253,11 +258,9 @@ def _named(names: Names) -> Decoder[Any] | None:
             )
         except ValueError:  # a quote in a name
             return None
-    own: list[tuple[str, Any] | tuple[str, Any, Any]] = [
-        ("output", _QuickOutput),
-        ("inputs", objects[0], None),
-        ("segments", objects[1], None),
-    ]
+    inputs, segments, scores = objects
+    output = msgspec.defstruct("NamedOutput", [("scores", scores | None, None)], bases=(Output,), frozen=True, gc=False)
+    own: list[tuple[str, Any] | tuple[str, Any, Any]] = [("output", output), ("inputs", inputs, None), ("segments", segments, None)]
     return Decoder(msgspec.defstruct("NamedRecord", own, bases=(Record,), frozen=True, gc=False, forbid_unknown_fields=True))
 
 

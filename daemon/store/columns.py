@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pyarrow as pa
-from msgspec.json import Decoder
 
 from daemon.store.arrow import TooLarge, floats, strings, utf8
+from daemon.store.decoded import Fields, outputs_of
 from detectors.sketches.records import NOT_LOOKED_AT
 from detectors.types import ColumnKind
 
@@ -49,15 +49,6 @@ SLICE_N = 1000
 """Records decoded at once: more leave the processor's cache."""
 _LOOKED_AT_SLICES = 2  # of a pane: contents that come twice are looked for in so many, which bounds the cost
 _LOG_SLICE_N = 8192  # rows of one Arrow array; halved where their texts are too large for it
-
-
-class Output(msgspec.Struct, frozen=True, gc=False):
-    """What of an answer is read."""
-
-    label: str | None = None
-    scores: dict[str, float] | None = None
-    text: str | None = None
-    value: float | None = None
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -106,9 +97,6 @@ _LOGGED: dict[str, Callable[[Any], pa.Array]] = {
     field.name: floats if field.type == pa.float64() else utf8 if field.name in {"inputs", "output", "segments"} else strings
     for field in LOG_SCHEMA
 }
-_OUTPUT = Decoder(Output)
-_OBJECT = Decoder(dict[str, Any])
-_json = msgspec.json.Encoder()
 
 
 class Reader:
@@ -118,7 +106,7 @@ class Reader:
         self._subjects = model.subjects()
         texts = (s for s, kind in self._subjects.items() if kind is ColumnKind.TEXT and not s.startswith("output."))
         self._text = next(texts, None)  # the first one is what a text model is trained on
-        self._decode, self._value = _fields(model.columns)
+        self._fields = Fields(model.columns, [name for name, column in model.columns.items() if column.kind is ColumnKind.NUMERIC])
         self._dimensions = {name: column.dimensions for name, column in model.columns.items() if column.dimensions is not None}
         self._labels = model.labels if model.task.endswith("classification") else []
 
@@ -139,10 +127,11 @@ class Reader:
         )
 
     def _slice(self, inputs: bytes, output: bytes, segments: bytes, *, is_looked_at: bool) -> Frame:
-        rows, outputs = self._decode(inputs), _OUTPUT.decode_lines(output)
+        rows, (outputs, kept) = self._fields.decode(inputs), outputs_of(output)
         label = objects([o.label for o in outputs])
         score = numbers([o.scores.get(o.label) if o.scores and o.label is not None else None for o in outputs])
         watched: dict[str, NDArray[Any]] = {"output.label": label, "output.score": score}
+        whole = self._fields.numbers(rows)
         others: list[Any] = []
         wrong: dict[str, NDArray[np.int64]] = {}
         for subject, kind in self._subjects.items():
@@ -151,18 +140,19 @@ class Reader:
                 if subject not in watched:
                     watched[subject] = _values(kind, [getattr(o, name) for o in outputs])
                 continue
-            found = list(map(self._value[name], rows))
+            if kind is ColumnKind.NUMERIC and name in whole:
+                watched[subject] = whole[name]
+                continue
+            value = self._fields.value[name]
+            found = list(map(value, rows))
+            if kind is not ColumnKind.EMBEDDING and None in found:  # then it may be a segment
+                others = others or self._fields.decode(segments)
+                found = [other if own is None else own for own, other in zip(found, map(value, others), strict=True)]
             watched[subject] = vectors(found, self._dimensions[name]) if kind is ColumnKind.EMBEDDING else _values(kind, found)
-            if kind is not ColumnKind.EMBEDDING and _has_missing(kind, watched[subject]):  # then it may be a segment
-                others = others or self._decode(segments)
-                also = map(self._value[name], others)
-                found = [other if value is None else value for value, other in zip(found, also, strict=True)]
-                watched[subject] = _values(kind, found)
             if (rows_of_wrong := wrong_rows(kind, found, watched[subject])).size:
                 wrong[subject] = rows_of_wrong
-        text = None if self._text is None else watched[self._text]
-        kept, watched = [_json.encode(o) for o in outputs], {s: watched[s] for s in self._subjects}
         scores = score_matrix([o.scores for o in outputs], self._labels)
+        text, watched = None if self._text is None else watched[self._text], {s: watched[s] for s in self._subjects}
         return Frame(
             watched=watched if scores is None else {**watched, "output.scores": scores},
             text=text,
@@ -172,16 +162,6 @@ class Reader:
             wrong=wrong,
             contents=digests(inputs.split(b"\n")) if is_looked_at else np.full(len(kept), NOT_LOOKED_AT),
         )
-
-
-def _fields(names: Iterable[str]) -> tuple[Callable[[bytes], list[Any]], dict[str, Callable[[Any], Any]]]:
-    """(decoder of lines of objects, column -> what takes its value out of one decoded line; None where there is none)."""
-    fields = {f"c{i}": name for i, name in enumerate(names)}
-    try:
-        row = msgspec.defstruct("Row", [(field, Any, None) for field in fields], rename=fields, frozen=True, gc=False)
-    except ValueError:  # a name that no struct can have, with a quote in it
-        return _OBJECT.decode_lines, {name: operator.methodcaller("get", name) for name in fields.values()}
-    return Decoder(row).decode_lines, {name: operator.attrgetter(field) for field, name in fields.items()}
 
 
 def log_table(rows: Rows, frame: Frame, pi: float) -> pa.Table:
@@ -251,11 +231,6 @@ def score_matrix(found: Sequence[Mapping[str, float] | None], labels: Sequence[s
     return np.where(missing & one[:, None], rest[:, None], scores)
 
 
-def output_of(data: msgspec.Raw | str) -> Output:
-    """What was answered."""
-    return _OUTPUT.decode(data)
-
-
 def groups_of(protected: Iterable[str], inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> dict[str, str | None]:
     """Group of one record in each protected column; None = unknown."""
     return {name: _text(_lookup(name, inputs, segments)) for name in protected}
@@ -274,7 +249,7 @@ def asked_columns(kinds: Mapping[str, ColumnKind], rows: Sequence[Mapping[str, A
 def numbers(values: Sequence[object]) -> NDArray[np.float64]:
     """Floats, NaN where there is no finite number; shape (n,)."""
     try:
-        found = np.array(values, dtype=np.float64)  # (n,); None becomes NaN
+        found = np.fromiter(values, np.float64, len(values))  # (n,); None becomes NaN
     except (TypeError, ValueError, OverflowError):
         found = np.array([_number(v) for v in values], dtype=np.float64)
     found[~np.isfinite(found)] = np.nan
@@ -333,10 +308,6 @@ def _joined(parts: Sequence[Mapping[str, NDArray[np.int64]]], sizes: Sequence[in
             found[subject] = np.concatenate([found.get(subject, np.empty(0, dtype=np.int64)), rows + start])
         start += size
     return found
-
-
-def _has_missing(kind: ColumnKind, values: NDArray[Any]) -> bool:
-    return bool(np.isnan(values).any()) if kind is ColumnKind.NUMERIC else None in values.tolist()
 
 
 def _number(value: object) -> float:

@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from daemon.store import keys, tables
 from daemon.store.closed import Join
-from daemon.store.columns import groups_of, inputs_of, output_of
+from daemon.store.columns import groups_of, inputs_of
+from daemon.store.decoded import output_of
 from daemon.store.pending import HeldLabel
 from daemon.store.ports import Mark
 

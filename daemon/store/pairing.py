@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from daemon.settings import ModelSettings
     from daemon.store.closed import Join
-    from daemon.store.columns import Output
+    from daemon.store.decoded import Output
     from daemon.store.ports import Label, Said
 
     Floats = NDArray[np.float64]

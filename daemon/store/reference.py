@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from daemon.store.columns import Output, digests, inputs_of, numbers, score_matrix, vectors, wrong_rows
+from daemon.store.columns import digests, inputs_of, numbers, score_matrix, vectors, wrong_rows
+from daemon.store.decoded import Output
 from daemon.store.pairing import Pairing, Truth
 from detectors.rhythm import Rhythm
 from detectors.sketches.hits import Hits

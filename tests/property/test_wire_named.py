@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import ValidationError
 from msgspec.json import Decoder
 
 from daemon.capture import wire
@@ -22,7 +23,12 @@ _values = (
 _wrong = st.sampled_from([[], {}, {"a": 1}, 2**64])
 _inputs = st.dictionaries(_names, _values, max_size=4) | st.dictionaries(_names, _values | _wrong, max_size=2)
 _segments = st.dictionaries(_names, st.text(min_size=1, max_size=5) | st.none(), max_size=2) | st.just({"band": ""})
-_outputs = st.sampled_from([{"label": "a"}, {"label": "a", "scores": {"a": 0.5}}, {"text": "t"}, {"value": 1.0}, {}, {"scores": {"a": 2}}])
+_shares = st.floats(0.0, 1.0) | st.integers(0, 1)
+_scores = st.dictionaries(_names | st.just("x" * 257), _shares, max_size=3) | st.dictionaries(
+    _names, _shares | _values | _wrong, max_size=2
+)
+_outputs = st.sampled_from([{"label": "a"}, {"text": "t"}, {"value": 1.0}, {}, {"scores": {"a": 2}}, {"label": "a", "unread": 1}])
+_outputs |= st.fixed_dictionaries({"label": st.just("a"), "scores": _scores | st.none()})
 _record = st.fixed_dictionaries({"output": _outputs}, optional={"inputs": _inputs, "segments": _segments, "extra": st.just(1)})
 
 
@@ -57,6 +63,17 @@ def test_known_names_are_decoded_as_fields_and_new_ones_are_learnt_a_bounded_num
         learnt.append(found.decode_lines(memoryview(body))[1])
     assert learnt == [True] * 32 + [False] * 28
     assert found.decode_lines(memoryview(bodies[0]))[1]
+
+
+def test_classes_with_scores_are_fields_too_and_are_held_to_the_same_rules() -> None:
+    found = ByNames(Decoder(wire._QuickRecord), wire._names_of, wire._named)
+    both = b"\n".join(_line(i, {"output": {"label": "a", "scores": {"a": 0.5, "b": 0.5}}}) for i in range(2))
+    found.decode_lines(memoryview(both))
+    assert found.decode_lines(memoryview(both))[0][1].output.scores.n1 == 0.5
+    for scores in ({"a": 1.5}, {"a": None}, {"a": "1"}):
+        with pytest.raises(ValidationError):
+            found.decode_lines(memoryview(_line(0, {"output": {"label": "a", "scores": scores}})))
+    assert found.decode_lines(memoryview(_line(0, {"output": {"label": "a", "scores": {"c": 1}}})))[0][0].output.scores == {"c": 1}
 
 
 def test_more_names_than_one_record_may_have_are_not_learnt() -> None:

@@ -12,7 +12,8 @@ from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error, r
 
 from daemon.settings import ModelSettings
 from daemon.store.blob import pane_from_bytes, pane_to_bytes
-from daemon.store.columns import MOST_CLASSES, Output, concatenated, score_matrix
+from daemon.store.columns import MOST_CLASSES, concatenated, score_matrix
+from daemon.store.decoded import Output
 from daemon.store.pairing import Pairing, Truth
 from detectors.sketches.confusion import Cell, Confusion, Tally
 from detectors.sketches.errors import Errors

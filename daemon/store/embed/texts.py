@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.json import Decoder
 
-from daemon.store.columns import groups_of, output_of
+from daemon.store.columns import groups_of
+from daemon.store.decoded import output_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
