@@ -58,6 +58,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             _with_ticks(wired.app, lambda: _ticking(wired, settings.tick_s)),
+            http=wired.protocol,
             log_level="warning",
             access_log=False,
             proxy_headers=False,

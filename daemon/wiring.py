@@ -23,6 +23,7 @@ from daemon.act.step import Ports
 from daemon.capture.frames import Mark
 from daemon.capture.http import Ingest, IngestPort, Limits
 from daemon.capture.sampling import included
+from daemon.capture.small import small_requests
 from daemon.capture.spool import Spool
 from daemon.capture.wire import Label, Record, parse_labels, parse_records
 from daemon.health import Monitor
@@ -42,6 +43,7 @@ from daemon.store.ports import Feed
 from retrain.versions.mlflow import MlflowVersions
 
 if TYPE_CHECKING:
+    import asyncio
     from pathlib import Path
 
     from daemon.act.executors.port import Executor
@@ -55,6 +57,8 @@ class Wired:
     """What the process runs: the ASGI app and the pipeline that is ticked."""
 
     app: Any
+    protocol: type[asyncio.Protocol]
+    """What uvicorn speaks HTTP with."""
     pipeline: Pipeline
     monitor: Monitor
     ledger: Ledger
@@ -109,8 +113,16 @@ def build(settings: Settings) -> Wired:
     sender = Sender(ledger=ledger, targets=targets_of(settings.notify.urls), retry_s=settings.notify.retry_h * 3600.0)
     pipeline = _pipeline(settings, ledger, intake, monitor, keeper, sender=sender, split_salt=salts["split"], encoders=encoders)
     api = create_api(ByPerson(pipeline), settings, ledger, ingest={"/v1/records": Record, "/v1/labels": Label})
+    app = Ingest(port, otherwise=api)
     return Wired(
-        app=Ingest(port, otherwise=api), pipeline=pipeline, monitor=monitor, ledger=ledger, spool=spool, sender=sender, encoders=encoders
+        app=app,
+        protocol=small_requests(app),
+        pipeline=pipeline,
+        monitor=monitor,
+        ledger=ledger,
+        spool=spool,
+        sender=sender,
+        encoders=encoders,
     )
 
 

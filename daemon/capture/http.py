@@ -7,7 +7,7 @@ sending the same again is no use. 503 with Retry-After: none is, send the same a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -15,7 +15,7 @@ from daemon.capture.counts import Counts
 from daemon.capture.frames import EntryKind
 from daemon.capture.lines import TooMany
 from daemon.capture.rejection import Rejected, Rejection
-from daemon.capture.wire import decode_labels, decode_records
+from daemon.capture.wire import Batch, decode_labels, decode_records
 from retrain.types import Reason, Transient
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ CONTENT_TYPES = frozenset({b"", b"application/json", b"application/x-ndjson", b"
 """Those that a foreign web page cannot send without asking first; none given is read as JSON."""
 _DECODE = {EntryKind.RECORDS: decode_records, EntryKind.LABELS: decode_labels}
 _JSON = (b"content-type", b"application/json")
+CLOSE = (b"connection", b"close")
 _OK, _BAD, _NOT_FOUND, _NOT_ALLOWED, _TOO_LARGE, _MEDIA, _UNPROCESSABLE, _BUSY = 200, 400, 404, 405, 413, 415, 422, 503
 
 
@@ -65,6 +66,14 @@ class IngestPort:
     limits: Limits = field(default_factory=Limits)
 
 
+class Answer(NamedTuple):
+    """To one request, counted."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
 class Ingest:
     """The ASGI app; every scope but its two routes goes to `otherwise` (None: 404)."""
 
@@ -80,10 +89,12 @@ class Ingest:
             if self.otherwise is not None:
                 await self.otherwise(scope, receive, send)
             elif scope["type"] == "http":
-                await self._answer(send, _NOT_FOUND, {"errors": [{"path": scope["path"], "rule": f"one of {', '.join(ROUTES)}"}]})
+                told = {"errors": [{"path": scope["path"], "rule": f"one of {', '.join(ROUTES)}"}]}
+                await self._send(send, self._answer(_NOT_FOUND, told))
             return
         if scope["method"] != "POST":
-            await self._answer(send, _NOT_ALLOWED, {"errors": [{"path": scope["path"], "rule": "POST"}]}, (b"allow", b"POST"))
+            told = {"errors": [{"path": scope["path"], "rule": "POST"}]}
+            await self._send(send, self._answer(_NOT_ALLOWED, told, (b"allow", b"POST")))
             return
         body = _Body(self)
         try:
@@ -95,7 +106,7 @@ class Ingest:
         port, limits = self.port, self.port.limits
         if (full := port.refusal()) is not None:
             port.counts.refuse(kind, Rejection.DISK_LOW)
-            await self._busy(send, full, Rejection.DISK_LOW)
+            await self._send(send, self._busy(full, Rejection.DISK_LOW))
             return
         if (problem := _header_problem(headers, limits)) or (problem := await body.read(receive, limits)):
             await self._refuse(kind, send, *problem)
@@ -103,47 +114,60 @@ class Ingest:
         if body.is_gone:
             return
         now = port.now()
+        batch = self.checked(kind, body.take(), now)
         try:
-            data = body.take()
-            port.counts.body_bytes += len(data)
-            batch = _DECODE[kind](data, models=port.models(), now=now, future_s=limits.future_s, max_n=limits.max_batch_n)
-            del data
             if batch.n:
                 await port.spool.append(kind, batch.payload, batch.n, now)
-        except TooMany as error:
-            await self._refuse(kind, send, _TOO_LARGE, Rejection.TOO_LARGE, str(error))
-            return
         except Transient as error:
-            port.counts.refuse(kind, Rejection.OVERLOAD, batch.n)
-            await self._busy(send, error)
+            await self._send(send, self.unwritten(kind, batch, error))
             return
-        port.counts.accept(kind, batch.n)
-        port.counts.refuse_all(kind, batch.errors)
+        await self._send(send, self.taken(kind, batch))
+
+    def checked(self, kind: EntryKind, data: bytes, now: float) -> Batch:
+        """The good ones of a body, and why the others are none; `now` in seconds since the epoch."""
+        port, limits = self.port, self.port.limits
+        port.counts.body_bytes += len(data)
+        try:
+            return _DECODE[kind](data, models=port.models(), now=now, future_s=limits.future_s, max_n=limits.max_batch_n)
+        except TooMany as error:
+            return Batch(b"", 0, [Rejected(None, "$", None, str(error), Rejection.TOO_LARGE)])
+
+    def taken(self, kind: EntryKind, batch: Batch) -> Answer:
+        """What is said, and counted, once the good ones are on disk, or when there are none."""
+        self.port.counts.accept(kind, batch.n)
+        self.port.counts.refuse_all(kind, batch.errors)
         if batch.n:
-            await self._answer(send, _OK, {"accepted": batch.n, "rejected": batch.errors})
-        else:
-            await self._answer(send, _status(batch.errors), {"accepted": 0, "errors": batch.errors})
+            return self._answer(_OK, {"accepted": batch.n, "rejected": batch.errors})
+        status = _status(batch.errors)
+        return self._answer(status, {"accepted": 0, "errors": batch.errors}, *([CLOSE] if status == _TOO_LARGE else []))
+
+    def unwritten(self, kind: EntryKind, batch: Batch, error: Transient) -> Answer:
+        """What is said, and counted, when they could not be written."""
+        self.port.counts.refuse(kind, Rejection.OVERLOAD, batch.n)
+        return self._busy(error)
 
     async def _refuse(self, kind: EntryKind, send: Send, status: int, reason: Rejection, rule: str) -> None:
-        """A whole request, unread or undecoded: the connection ends with it."""
+        """A whole request, unread: the connection ends with it."""
         self.port.counts.refuse(kind, reason)
         if status == _BUSY:
-            await self._busy(send, Transient(Reason.UNAVAILABLE, rule, retry_after_s=1.0))
+            await self._send(send, self._busy(Transient(Reason.UNAVAILABLE, rule, retry_after_s=1.0)))
             return
-        answer = {"accepted": 0, "errors": [Rejected(None, "$", None, rule, reason)]}
-        await self._answer(send, status, answer, (b"connection", b"close"))
+        await self._send(send, self._answer(status, {"accepted": 0, "errors": [Rejected(None, "$", None, rule, reason)]}, CLOSE))
 
-    async def _busy(self, send: Send, error: Transient, reason: Rejection = Rejection.OVERLOAD) -> None:
+    def _busy(self, error: Transient, reason: Rejection = Rejection.OVERLOAD) -> Answer:
         retry = (b"retry-after", str(max(1, round(error.retry_after_s or 1.0))).encode())
-        answer = {"accepted": 0, "errors": [Rejected(None, "$", None, f"{error.detail}: send it again", reason)]}
-        await self._answer(send, _BUSY, answer, retry)
+        told = {"accepted": 0, "errors": [Rejected(None, "$", None, f"{error.detail}: send it again", reason)]}
+        return self._answer(_BUSY, told, retry)
 
-    async def _answer(self, send: Send, status: int, answer: object, *headers: tuple[bytes, bytes]) -> None:
+    def _answer(self, status: int, told: object, *headers: tuple[bytes, bytes]) -> Answer:
         self.port.counts.requests[status] += 1
-        data = msgspec.json.encode(answer)
-        length = (b"content-length", str(len(data)).encode())
-        await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
-        await send({"type": "http.response.body", "body": data})
+        data = msgspec.json.encode(told)
+        return Answer(status, [_JSON, (b"content-length", str(len(data)).encode()), *headers], data)
+
+    @staticmethod
+    async def _send(send: Send, answer: Answer) -> None:
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
 
 class _Body:
@@ -209,4 +233,6 @@ def _status(errors: list[Rejected]) -> int:
     reasons = {error.reason for error in errors}
     if reasons == {Rejection.UNKNOWN_MODEL}:
         return _NOT_FOUND
+    if reasons == {Rejection.TOO_LARGE}:
+        return _TOO_LARGE
     return _BAD if reasons == {Rejection.MALFORMED} else _UNPROCESSABLE

@@ -65,6 +65,10 @@ class Spool:
 
     async def append(self, kind: EntryKind, payload: bytes, n: int, received_at: float) -> None:
         """Return once the entry has been synced to disk. Raises Transient when it could not be: then nothing was acknowledged."""
+        await self.begin(kind, payload, n, received_at)
+
+    def begin(self, kind: EntryKind, payload: bytes, n: int, received_at: float) -> asyncio.Future[None]:
+        """`append` as what is to be waited for: done once synced. Raises Transient at once where nothing more can wait."""
         size = len(payload)
         if self._waiting_bytes + size > _WAITING_BYTES:
             raise Transient(Reason.UNAVAILABLE, "more requests wait for the disk than fit into memory", retry_after_s=1.0)
@@ -77,7 +81,7 @@ class Spool:
         if not self._is_flushing:
             self._is_flushing = True
             loop.call_soon(self._flush, loop)  # whatever else arrived in this turn of the loop joins the group
-        await done
+        return done
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         size, count = 0, 0

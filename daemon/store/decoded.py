@@ -86,5 +86,5 @@ class Fields:
         except (TypeError, ValueError, OverflowError):
             return {}
         columns = np.ascontiguousarray(found.T)  # (k, n)
-        are_finite = np.isfinite(columns).all(axis=1).tolist()
-        return {name: values for name, values, is_finite in zip(self.together, columns, are_finite, strict=True) if is_finite}
+        are_finite = np.flatnonzero(np.isfinite(columns).all(axis=1))
+        return {self.together[i]: columns[i] for i in are_finite.tolist()}

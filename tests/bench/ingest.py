@@ -298,7 +298,12 @@ def _serve(which: str, folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
         app = _plain() if which == "plain" else _ours(which, folder)
         print(listening.getsockname()[1], flush=True)
-        uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, proxy_headers=False)).run([listening])
+        given: dict[str, Any] = {"lifespan": "off", "log_level": "warning", "access_log": False, "proxy_headers": False}
+        if which != "plain":
+            from daemon.capture.small import small_requests
+
+            given["http"] = small_requests(app)
+        uvicorn.Server(uvicorn.Config(app, **given)).run([listening])
 
 
 def _main(role: str, *arguments: str) -> None:

@@ -25,6 +25,7 @@ import pytest
 import structlog
 
 from daemon.capture.http import Ingest, IngestPort
+from daemon.capture.small import small_requests
 from daemon.capture.spool import Spool
 from daemon.capture.wire import parse_records
 
@@ -42,7 +43,7 @@ def serve(folder: Path) -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # as the service does; stdout is for the port alone
     with Spool(folder, segment_bytes=SEGMENT_BYTES) as spool, socket.create_server(("127.0.0.1", 0)) as listening:
         ingest = Ingest(IngestPort(spool=spool, models=lambda: {"m"}, now=time.time))
-        config = uvicorn.Config(ingest, lifespan="off", log_level="critical", access_log=False)
+        config = uvicorn.Config(ingest, http=small_requests(ingest), lifespan="off", log_level="critical", access_log=False)
         print(listening.getsockname()[1], flush=True)
         uvicorn.Server(config).run([listening])
 
