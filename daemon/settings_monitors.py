@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from daemon.settings_part import Part, Positive, Ratio
 from detectors import registry
@@ -67,6 +67,10 @@ class PerformanceSettings(Part):
     """Of a loss (log_loss, brier, mae, rmse): alarm when it is above this."""
     max_rise: Positive | None = 0.1
     """Of a loss: alarm when it is above what it was on the bound rows by more than this share. Ignored when `maximum` is given."""
+    predicted: bool = False
+    """Of the metric accuracy: bet on few labels with what the scores of all records predict (`ppi_floor` in place of `accuracy_floor`).
+    Small rises of the error need a tenth to a fifth fewer labels where scores are sharp, none fewer where they are not. Needs scores,
+    labelled bound rows, three records or more a label, and labels before 2,048 more have become due; later ones speak alone."""
     tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     """Risk: extra loss above the source bound that is still no harm; points (classes, judged texts) or a share of the bound (numbers)."""
     calibration: Annotated[float, Field(ge=0.0, lt=1.0)] | None = 0.02
@@ -81,6 +85,13 @@ class PerformanceSettings(Part):
     estimate: bool = True
     """Also estimate before labels come: accuracy, F1 and ROC AUC by calibrated scores, each class's share of the truth by the answers,
     accuracy by few labels and all scores. They inform. Needs scores in the records and labelled reference rows (`reference.bound`)."""
+
+    @model_validator(mode="after")
+    def _predicts_accuracy(self) -> Self:
+        """`predicted` is of accuracy, with even plans."""
+        if self.predicted and (self.metric != "accuracy" or self.least_label_probability is not None):
+            raise ValueError("`predicted: true` needs `metric: accuracy` and no `least_label_probability`: uneven plans are slower with it")
+        return self
 
 
 FairnessMetric = Literal[

@@ -68,7 +68,7 @@ def _soon(d: Any, state: Any, reference: Reference, day: Day) -> Soon:  # noqa: 
     elif isinstance(state, ShareState) and d.evidence is not EValue:
         found = _limit(d, state, reference.bound, day)
     elif isinstance(share := getattr(state, "share", None), ShareState):
-        found = _fault(d, share, day)
+        found = _limit(d, share, reference.bound, day) if isinstance(d, Floor) else _fault(d, share, day)
     else:
         found = _unknown(d, "what it has learnt, or won, by then decides")
     return found

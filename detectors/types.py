@@ -189,6 +189,8 @@ class Pairs:
     """The number that the model gave."""
     value: NDArray[np.float64] | None = None
     """The number that came later."""
+    at: NDArray[np.float64] | None = None
+    """When the record of each pair was made, seconds since the epoch; None = not known."""
     quality: NDArray[np.float64] | None = None
     """What a judge, a user or an exact match gave the answer, in [0, 1]: 1 is best."""
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -217,7 +219,7 @@ class Pairs:
         return cls(predicted=np.empty(0, dtype=object), label=np.empty(0, dtype=object))
 
 
-_OPTIONAL = ("weight", "scores", "predicted_value", "value", "quality")
+_OPTIONAL = ("weight", "scores", "predicted_value", "value", "at", "quality")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,8 +62,12 @@ class Pairing:
         weight: Floats | None = None,
         *,
         inputs: Sequence[Mapping[str, Any]] = (),
+        at: Floats | None = None,
     ) -> Pairs:
-        """Pairs of answers and truths that fit each other, shape (n,). `inputs`: what was asked, of each or of none (see `inputs_of`)."""
+        """Pairs of answers and truths that fit each other, shape (n,), answered `at`.
+
+        `inputs`: what was asked, of each or of none (see `inputs_of`).
+        """
         groups = joint_groups(groups, self._crossed)
         if self._task.endswith("classification"):
             return Pairs(
@@ -72,6 +76,7 @@ class Pairing:
                 scores=score_matrix([output.scores for output in outputs], self._labels),
                 groups=groups,
                 weight=weight,
+                at=at,
                 columns=asked_columns(self._asked, inputs) if len(inputs) == len(outputs) else {},
             )
         nothing = objects([None] * len(outputs))
@@ -95,8 +100,8 @@ class Pairing:
         weights = np.array([1.0 / (join.pi * self._planned(join.held.label)) for join, _ in kept], dtype=np.float64)  # (n,)
         groups = {name: objects([join.groups[name] for join, _ in kept]) for name in self._protected}
         weight = None if np.all(weights == 1.0) else weights
-        inputs = [join.inputs for join, _ in kept]
-        return self.made([output for _, output in kept], [join.held.label for join, _ in kept], groups, weight, inputs=inputs)
+        inputs, at = [join.inputs for join, _ in kept], np.array([join.at for join, _ in kept], dtype=np.float64)
+        return self.made([output for _, output in kept], [join.held.label for join, _ in kept], groups, weight, inputs=inputs, at=at)
 
 
 def quality_of(output: Output, truth: Said, score_range: Sequence[float]) -> float | None:

@@ -41,6 +41,8 @@ class Floor:
 
     name: ClassVar[str]
     metric: ClassVar[str]
+    shares: ClassVar[NDArray[np.float64] | None] = None
+    """Of each stake in the evidence; None = equal."""
     kind: ClassVar[Kind] = Kind.ALARMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.PAIRS})
     evidence: ClassVar[type[EDetectorValue]] = EDetectorValue
@@ -102,13 +104,16 @@ class Floor:
         else:
             x = self.errors(data.pairs).astype(np.float64)
             state = step_losses(state, x, restart_alpha=self.alpha, weight=weight[self.counts(data.pairs)])
-        log10_e = log10_mean(state.log_m) if state.n else 0.0
+        return state, self._verdict(state)
+
+    def _verdict(self, state: ShareState) -> Verdict:
+        log10_e = log10_mean(state.log_m, self.shares) if state.n else 0.0
         is_alarm = is_reached(log10_e, self.alpha)
         share, share_low, share_high, n = recent_share(state, is_alarm=is_alarm)
         value, low, high = (self.metric_at(1.0 - x) for x in (share, share_high, share_low))
         outcome, because = self._says(state, n, f"{self.metric} {value:.3f} on the last {n} pairs that count", is_alarm=is_alarm)
         delta = self.delta if self.minimum is None else 0.0
-        return state, Verdict(
+        return Verdict(
             detector=self.name,
             subject=self.subject,
             outcome=outcome,

@@ -245,6 +245,8 @@ def test_a_label_for_an_earlier_record_comes_with_the_next_pane_also_without_rec
     (pane,) = service.tick(T + 52)
     assert (pane.start, pane.n, pane.increment.n) == (T + 40, 0, 0)
     assert pane.increment.pairs.label.tolist() == ["no"]
+    assert pane.increment.pairs.at is not None
+    assert pane.increment.pairs.at.tolist() == [T]  # of the record, not of the label
     assert pane.increment.pairs.groups["band"].tolist() == ["young"]
     assert [(p.version, p.n_pairs, p.path) for p in pane.parts] == [("1", 1, None)]
     assert service.tick(T + 62) == []

@@ -51,7 +51,7 @@ def taken(rows: Records, index: NDArray[np.int64]) -> Records:
 def together(a: Records, b: Records) -> Records:
     """Rows of both, one after the other."""
     columns = {subject: np.concatenate([values, b.columns[subject]]) for subject, values in a.columns.items()}
-    optional = ("weight", "scores", "predicted_value", "value", "quality")
+    optional = ("weight", "scores", "predicted_value", "value", "at", "quality")
     pairs = Pairs(
         predicted=np.concatenate([a.pairs.predicted, b.pairs.predicted]),
         label=np.concatenate([a.pairs.label, b.pairs.label]),

@@ -23,7 +23,8 @@ def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> l
     if wanted is None or (is_classes and not model.labels):
         return []
     informing = _classes(model, wanted, has_scores=has_scores) if is_classes else _figures(model, wanted)
-    alarming = _alarming(model, wanted) if _limit(model, wanted, has_bound=has_bound) else []
+    is_predicted = wanted.predicted and has_bound and has_scores and len(model.labels) > 1
+    alarming = _alarming(model, wanted, is_predicted=is_predicted) if _limit(model, wanted, has_bound=has_bound) else []
     if is_classes and has_bound and has_scores and wanted.calibration is not None and len(model.labels) > 1:
         alarming.append(("calibration_change", {"labels": tuple(model.labels), "tolerance": wanted.calibration}))
     risk = {"tabular-regression": "risk_value", "text-generation": "risk_judged"}.get(model.task, "risk")
@@ -85,7 +86,7 @@ def _limit(model: ModelSettings, wanted: PerformanceSettings, *, has_bound: bool
     return {names[1]: moved} if has_bound and moved is not None else {}
 
 
-def _alarming(model: ModelSettings, wanted: PerformanceSettings) -> list[Built]:
+def _alarming(model: ModelSettings, wanted: PerformanceSettings, *, is_predicted: bool) -> list[Built]:
     """(detector, settings) of what alarms by the metric."""
     limit, metric, labels = _limit(model, wanted, has_bound=True), model.metric(), tuple(model.labels)
     match metric:
@@ -95,6 +96,8 @@ def _alarming(model: ModelSettings, wanted: PerformanceSettings) -> list[Built]:
             return [("probability_ceiling", {"metric": metric, "labels": labels, **limit})]
         case "roc_auc":
             return [("auc_floor", {"label": label, "labels": labels, **limit}) for label in told_apart(model)]
+        case "accuracy" if is_predicted:
+            return [("ppi_floor", {"labels": labels, **limit})]
         case "score" | "accuracy":
             return [(f"{metric}_floor", limit)]
         case _:
