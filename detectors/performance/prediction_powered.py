@@ -90,15 +90,3 @@ def powered_ratio(y: Floats, f: Floats, f_all: Floats, weight: Floats | None = N
     step = powered(moments(rows, guessed, weight), mean=float(guessed_all.mean()), variance=spread, alpha=alpha, least=-9.0, most=9.0)
     low, value, high = (min(1.0, max(0.0, top / bottom + x)) for x in (step.low, step.value, step.high))
     return Estimated(value=value, low=low, high=high, n=step.n)
-
-
-def until_contradicted(free: Estimated, few: Estimated) -> Estimated:
-    """The label-free estimate, moved to the one with labels only as far as the labels contradict it.
-
-    share = max(0, 1 - (r / d)^2), d their distance and r the reach of the few labels' interval: 0 while it holds the label-free figure,
-    near 1 when it is far off (a positive-part shrinkage). For the figure alone; no coverage is claimed, so the interval spans both.
-    """
-    reach, distance = 0.5 * (few.high - few.low), abs(few.value - free.value)
-    share = max(0.0, 1.0 - (reach / distance) ** 2) if distance > reach else 0.0
-    value = free.value + share * (few.value - free.value)
-    return Estimated(value=value, low=min(few.low, value), high=max(few.high, value), n=few.n)

@@ -129,7 +129,7 @@ class PpiFloor(AccuracyFloor):
 
 
 def payoffs(state: PpiFloorState, y: Floats, f: Floats, at: Floats) -> tuple[Groups, Floats]:
-    """(What groups are left, g) of pairs with these errors and predictions, of records of these times, each (n,); y where there is no group."""
+    """(What groups are left, g) of pairs: errors, predictions and times of their records, each (n,). Where there is no group g is y."""
     groups, mean = matched(state.groups, at)
     return groups, y - _slope(state.fit) * np.nan_to_num(f - mean)
 

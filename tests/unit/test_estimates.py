@@ -10,9 +10,8 @@ import pytest
 
 from detectors.performance.calibration import Calibration, calibrate, isotonic, score_counts
 from detectors.performance.confidence import Metric, estimate
-from detectors.performance.estimated import Estimated
 from detectors.performance.label_plan import inclusion, label_plan
-from detectors.performance.prediction_powered import powered_mean, powered_ratio, until_contradicted
+from detectors.performance.prediction_powered import powered_mean, powered_ratio
 from detectors.performance.priors import by_answers, by_scores
 from detectors.registry import build
 from detectors.sketches.confusion import Confusion
@@ -137,13 +136,6 @@ def test_a_useless_prediction_costs_nothing_and_a_ratio_is_covered() -> None:
     assert hits >= 178  # 95 % of 200 is 190; fewer than 178 happens once in 4,000
     y = rng.random(200)
     assert powered_mean(y, rng.random(200), rng.random(5000)).high - powered_mean(y, y * 0, y * 0).high < 0.01
-
-
-def test_labels_move_a_label_free_figure_only_when_they_contradict_it() -> None:
-    free, few = Estimated(value=0.9, low=0.88, high=0.92, n=1000.0), Estimated(value=0.86, low=0.81, high=0.91, n=100.0)
-    assert until_contradicted(free, few).value == 0.9
-    far = Estimated(value=0.5, low=0.45, high=0.55, n=100.0)
-    assert until_contradicted(free, far).value == pytest.approx(0.5, abs=0.01)
 
 
 def test_label_shift_is_found_with_its_interval_by_answers_and_by_scores() -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from detectors.performance.calibration import Calibration, calibrate, score_counts
 from detectors.performance.confidence import LEAST_N, Metric, estimate
 from detectors.performance.estimated import Estimated
-from detectors.performance.prediction_powered import powered_mean, powered_ratio, until_contradicted
+from detectors.performance.prediction_powered import powered_mean, powered_ratio
 from detectors.performance.reweighted import density_ratio
+from detectors.registry import build
 from detectors.sequential.table import coding_of, encode, normal_features
+from detectors.types import Increment, Pairs, Reference
 from tests.bench.environments import python_of
 from tests.bench.estimates.sets import CHUNKS_N, SETS, Part, folder, load
 
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 METRICS: tuple[Metric, ...] = ("accuracy", "f1", "roc_auc")
 FEW_METRICS: tuple[Metric, ...] = ("accuracy", "f1")
 DRAWS_N, LABELLED = 20, 0.05
+LEAST = "least possible"
+CORRECTED = "CBPE corrected by 5 % labels so far"
 SEED = 20261125
 
 
@@ -45,9 +52,9 @@ def judge(name: str) -> dict[str, Any]:
     many = {m: np.repeat(truth[m], DRAWS_N) for m in FEW_METRICS}
     for at, method in enumerate(("5 % labels, PPI++", "5 % labels alone")):
         found[method] = {m: _judged([x[at][m] for each in few for x in each], many[m]) for m in FEW_METRICS}
-    free = [{m: _estimate(c, plain, m) for m in FEW_METRICS} for c in chunks]
-    both = [{m: until_contradicted(free[i][m], x[0][m]) for m in FEW_METRICS} for i, each in enumerate(few) for x in each]
-    found["CBPE until 5 % labels contradict it"] = {m: [_error(_values([x[m] for x in both]), many[m]), None] for m in FEW_METRICS}
+    followed = [x for draw in range(DRAWS_N) for x in _followed(reference, chunks, draw)]
+    found[CORRECTED] = {"accuracy": _judged(followed, np.tile(truth["accuracy"], DRAWS_N))}
+    found[LEAST] = {m: [float(np.mean([_chance_alone(c, m) for c in chunks])), None] for m in METRICS}
     return {
         "methods": found,
         "abstained": sum(w.n < LEAST_N for w in weighted),
@@ -109,6 +116,35 @@ def _few(chunk: Part, calibration: Calibration, rng: np.random.Generator) -> tup
         f1s.append((powered_ratio(y[rows], f[rows], f), powered_ratio(y[rows], 0.0 * f[rows], 0.0 * f)))
     pairs = (powered_mean(right[rows], guess[rows], guess), powered_mean(right[rows], 0.0 * guess[rows], 0.0 * guess))
     return {"accuracy": pairs[0], "f1": _mean([x for x, _ in f1s])}, {"accuracy": pairs[1], "f1": _mean([x for _, x in f1s])}
+
+
+def _followed(reference: Part, chunks: list[Part], draw: int) -> list[Estimated]:
+    """`cbpe_corrected` as the service runs it, one increment a chunk, with the same draws of labels as `_few`: its figure after each."""
+    k = reference.scores.shape[1]
+    names = np.array([str(j) for j in range(k)], dtype=object)
+    detector: Any = build("cbpe_corrected", labels=tuple(names), records_n=len(chunks[0].truth))
+    state = detector.start(Reference(columns={}, kinds={}, sketches={}, bound=_pairs(reference, names), digest=""))
+    found = []
+    for i, chunk in enumerate(chunks):
+        rng = np.random.default_rng([SEED, i, draw])
+        labelled = _pairs(chunk.take(np.flatnonzero(rng.random(len(chunk.truth)) < LABELLED)), names)
+        columns = {"output.scores": chunk.scores, "output.label": names[chunk.answer]}
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=i)
+        pane = Increment(start=at, end=at + timedelta(hours=1), columns=columns, pairs=labelled, n=len(chunk.truth))
+        state, said = detector.step(state, pane)
+        found.append(Estimated(value=said.value, low=said.low, high=said.high, n=float(said.n)))
+    return found
+
+
+def _pairs(rows: Part, names: NDArray[np.object_]) -> Pairs:
+    return Pairs(predicted=names[rows.answer], label=names[rows.truth], scores=rows.scores)
+
+
+def _chance_alone(chunk: Part, metric: Metric) -> float:
+    """Mean error of who knows each record's chances (calibrated on the chunk's truth) but not how they fall: sqrt(2 / pi) deviations."""
+    own = calibrate(chunk.scores, chunk.truth)
+    found = _estimate(chunk, replace(own, variance=np.zeros_like(own.variance)), metric)
+    return 0.5 * (found.high - found.low) / -float(ndtri(0.025)) * math.sqrt(2.0 / math.pi)
 
 
 def _mean(figures: list[Estimated]) -> Estimated:
