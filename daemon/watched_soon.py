@@ -18,6 +18,7 @@ from detectors.sequential.fairness_gap import FairnessGap
 from detectors.sequential.floor import Floor
 from detectors.sequential.growth import SEEN, smallest_gap, smallest_rise, smallest_share, smallest_shift
 from detectors.sequential.share import NO_LIMIT, ShareState
+from detectors.sequential.text_figures import FiguresState
 from detectors.sketches.records import BLOCK_N
 from detectors.types import EValue
 
@@ -61,6 +62,8 @@ def soon_seen(detectors: Iterable[Detector], reference: Reference, day: Day) -> 
 def _soon(d: Any, state: Any, reference: Reference, day: Day) -> Soon:  # noqa: ANN401 (a detector and a state of its own)
     if isinstance(state, NumericState):
         found = _number(d, state, day)
+    elif isinstance(state, FiguresState):
+        found = _figures(d, state, day)
     elif isinstance(state, CategoryState):
         found = _category(d, state, day)
     elif isinstance(d, FairnessGap):
@@ -82,6 +85,18 @@ def _number(d: Any, state: NumericState, day: Day) -> Soon:  # noqa: ANN401
     if math.isinf(shift):
         return _told(d, None, "no shift of a number")
     return _told(d, shift, f"a number moves by {shift:.2f} standard deviations ({state.reference_n:,} reference rows)")
+
+
+def _figures(d: Any, state: FiguresState, day: Day) -> Soon:  # noqa: ANN401
+    """Of the figures of a text that are ranked among all reference rows; each has its part of the stake."""
+    figure = state.figures[0]
+    if not figure.reference_n:
+        return _unknown(d, "no reference row is known")
+    shift = smallest_shift(alpha=alpha_of(d) / len(state.figures), hours=_hours([c.reference_n for c in figure.hours], day.records_n))
+    if math.isinf(shift):
+        return _told(d, None, "no shift of a figure of the texts")
+    moved = f"their length or another figure moves by {shift:.2f} standard deviations"
+    return _told(d, shift, f"{moved} ({figure.reference_n:,} reference rows)")
 
 
 def _category(d: Any, state: CategoryState, day: Day) -> Soon:  # noqa: ANN401

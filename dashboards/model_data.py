@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MODEL = 'model="$model"'
-_DRIFT = 'detector=~"conformal_.+|text_witness"'
+_DRIFT = 'detector=~"conformal_.+|text_.+"'
 
 
 _PROOF = Says(

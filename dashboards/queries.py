@@ -10,7 +10,7 @@ PERFORMANCE = 'detector=~"accuracy|f1|precision|recall|macro|roc_auc|brier|calib
 """The same figures of the whole window with exact intervals."""
 DISTANCE = 'detector=~"psi|jensen_shannon|text_witness"'
 """One distance for each kind of column: numeric, category, text."""
-OF_COLUMNS = 'detector=~"ks|psi.*|wasserstein|jensen_shannon.*|hellinger.*|chi_square|total_variation|l_infinity|conformal_.+|text_witness"'
+OF_COLUMNS = 'detector=~"ks|psi.*|wasserstein|jensen_shannon.*|hellinger.*|chi_square|total_variation|l_infinity|conformal_.+|text_.+"'
 """Every detector of a column's drift."""
 GAP_POINTS = 'detector=~"equalized_odds|demographic_parity|rate_gap|calibration_gap"'
 """Gaps in points, which may be compared with each other."""

@@ -15,7 +15,7 @@ _FAST = "risk.*_change|.+_floor|.+_ceiling"
 _SLOW = "risk|risk_value|risk_judged"
 _CALIBRATION = "calibration_change"
 _FAIR = "fairness_.+"
-_DRIFT = "conformal_.+|text_witness"
+_DRIFT = "conformal_.+|text_.+"
 _DAMAGE = "(missing|wrong_type|out_of_range|unseen_category|duplicate_.+)_rise"
 
 _INCIDENT = {"incident_url": "/models/{{ $labels.model }}/incident"}

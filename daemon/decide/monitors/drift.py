@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from detectors.types import Detector
 
 _SEQUENTIAL = {
-    ColumnKind.NUMERIC: "conformal_numeric",
-    ColumnKind.CATEGORY: "conformal_category",
-    ColumnKind.TEXT: "text_witness",
-    ColumnKind.EMBEDDING: "embedding_witness",
+    ColumnKind.NUMERIC: ("conformal_numeric",),
+    ColumnKind.CATEGORY: ("conformal_category",),
+    ColumnKind.TEXT: ("text_figures", "text_witness"),
+    ColumnKind.EMBEDDING: ("embedding_witness",),
 }
 BY_HOUR = {ColumnKind.NUMERIC, ColumnKind.CATEGORY}
-"""Whose detectors compare within the hour of a rhythm."""
+"""Whose detectors all compare within the hour of a rhythm; of a text's only `text_figures` does."""
 
 
 def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
@@ -36,7 +36,7 @@ def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
     if wanted.columns != "all":
         kinds = {s: k for s, k in kinds.items() if {s, s.split(".", 1)[1], *_texts_of(s)} & {*wanted.columns}}
     together = _together(model, kinds)
-    n = len(kinds) + bool(together)
+    n = sum(len(_SEQUENTIAL[kind]) for kind in kinds.values()) + bool(together)
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=n)
     informing = [
         build(name, column=subject, alpha=0.01)
@@ -46,7 +46,11 @@ def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
     ]
     common = {"alpha": alpha, "delta": DELTA}
     by_hour = {**common, "rhythm": model.reference.rhythm}
-    alarming = [build(_SEQUENTIAL[k], column=subject, **(by_hour if k in BY_HOUR else common)) for subject, k in kinds.items()]
+    alarming = [
+        build(name, column=subject, **(by_hour if hasattr(detector_class(name), "rhythm") else common))
+        for subject, kind in kinds.items()
+        for name in _SEQUENTIAL[kind]
+    ]
     if together:
         alarming.append(build("domain_classifier", columns=together, **common))
     return informing + alarming

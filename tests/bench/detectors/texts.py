@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _KINDS = {"text": "text", "length": "numeric", "word_length": "numeric", "capitals": "numeric", "marks": "numeric"}
-_OURS: dict[str, dict[str, dict[str, Any]]] = {"retuned text_witness": {"text_witness": {}}}
+_OURS: dict[str, dict[str, dict[str, Any]]] = {
+    "retuned text_figures": {"text_figures": {}},
+    "retuned text_witness": {"text_witness": {}},
+    "retuned texts, both by default": {"text_figures": {}, "text_witness": {}},
+}
 
 
 @cache
