@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 METRICS: tuple[Metric, ...] = ("accuracy", "f1", "roc_auc")
 FEW_METRICS: tuple[Metric, ...] = ("accuracy", "f1")
 DRAWS_N, LABELLED = 20, 0.05
-LEAST = "least possible"
+ALONE = "chance alone"
 CORRECTED = "CBPE corrected by 5 % labels so far"
 SEED = 20261125
 
@@ -54,7 +54,7 @@ def judge(name: str) -> dict[str, Any]:
         found[method] = {m: _judged([x[at][m] for each in few for x in each], many[m]) for m in FEW_METRICS}
     followed = [x for draw in range(DRAWS_N) for x in _followed(reference, chunks, draw)]
     found[CORRECTED] = {"accuracy": _judged(followed, np.tile(truth["accuracy"], DRAWS_N))}
-    found[LEAST] = {m: [float(np.mean([_chance_alone(c, m) for c in chunks])), None] for m in METRICS}
+    found[ALONE] = {m: [float(np.mean([_chance_alone(c, m) for c in chunks])), None] for m in METRICS}
     return {
         "methods": found,
         "abstained": sum(w.n < LEAST_N for w in weighted),
@@ -141,7 +141,7 @@ def _pairs(rows: Part, names: NDArray[np.object_]) -> Pairs:
 
 
 def _chance_alone(chunk: Part, metric: Metric) -> float:
-    """Mean error of who knows each record's chances (calibrated on the chunk's truth) but not how they fall: sqrt(2 / pi) deviations."""
+    """Mean error of who knows each score's chances (calibrated on the chunk's truth) but not how they fall: sqrt(2 / pi) deviations."""
     own = calibrate(chunk.scores, chunk.truth)
     found = _estimate(chunk, replace(own, variance=np.zeros_like(own.variance)), metric)
     return 0.5 * (found.high - found.low) / -float(ndtri(0.025)) * math.sqrt(2.0 / math.pi)
