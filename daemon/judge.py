@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
@@ -14,15 +14,19 @@ from daemon.decide import cause, policy
 from daemon.decide import incident as incidents_of
 from daemon.decide.classes import Classes, compare
 from daemon.decide.explained import explained
-from daemon.decide.labelled import Labelled
+from daemon.decide.labelled import Labelled, loss_of, named
 from daemon.decide.run import State
 from daemon.learn import learn
 from daemon.settings_encoder import SUFFIX
 from daemon.store import champions, controls, epochs, incidents, outbox, panes, runs, tables, verdicts
 from daemon.store.ledger import note
-from detectors.types import EDetectorValue, EValue, Outcome, PValue
+from daemon.store.pairing import Pairing
+from detectors.sequential.loss import clip_of
+from detectors.types import ColumnKind, EDetectorValue, EValue, Outcome, PValue
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings, Settings
@@ -176,16 +180,14 @@ class Judge:
         if kept is None:
             return None
         before = kept.diagnosis or {"n": 0, "errors_n": 0}
-        wrong = _wrong(pane, watch.version, since=kept.opened_at)
-        n, errors_n = before["n"] + len(wrong), before["errors_n"] + sum(wrong)
         held = [v.verdict for v in verdicts.latest(tx, watch.model.name, epoch=watch.epoch)]
         latest = {v.detector: v for v in held}
-        limit = latest["risk"].limit if "risk" in latest else None
+        labelled = _labelled(watch, pane, latest, before, since=kept.opened_at)
         said_of_shares = latest["label_shift"].evidence if "label_shift" in latest else None
         moved = isinstance(said_of_shares, PValue) and said_of_shares.p <= _SURE_P
-        labelled, wanted = Labelled(n=n, errors_n=errors_n, limit=limit), watch.model.monitors.performance
+        wanted = watch.model.monitors.performance
         tolerance, likely = wanted.tolerance if wanted is not None else 0.0, latest.get("likely_errors")
-        causes = explained(latest, labelled=labelled, tolerance=tolerance, before=before.get("concept"))
+        causes = explained(latest, labelled=labelled, tolerance=tolerance, before=before.get("concept"), unread=_unread(watch, kept))
         found = cause.diagnose(
             kept.subjects,
             labelled,
@@ -195,7 +197,7 @@ class Judge:
             explained=causes,
             likely=likely.because if likely is not None and likely.outcome is Outcome.ALARM else None,
         )
-        said = {"harm": found.harm.value, "shift": found.shift.value, "because": found.because, "n": n, "errors_n": errors_n}
+        said = {"harm": found.harm.value, "shift": found.shift.value, "because": found.because, **labelled.kept()}
         said |= {"concept": causes.concept} if causes.concept is not None else {}
         if said != kept.diagnosis:
             incidents.diagnose(tx, kept.id, said, now=now)
@@ -244,14 +246,20 @@ def _is_quiet_input(verdict: Verdict) -> bool:
     return is_drift and is_sequential and verdict.outcome is Outcome.OK and cause.is_input(verdict.subject)
 
 
-def _wrong(pane: ClosedPane, version: str, *, since: float) -> list[bool]:
-    """Of each labelled class whose record came since then: whether the answer was wrong."""
-    return [
-        join.output.label != join.held.label.label
-        for join in pane.joins
-        if join.state == "joined" and join.version == version and join.at >= since
-        if join.output is not None and join.output.label is not None and join.held.label.label is not None
-    ]
+def _labelled(watch: Watch, pane: ClosedPane, latest: Mapping[str, Verdict], before: Mapping[str, Any], *, since: float) -> Labelled:
+    """Labelled records since then, those of the pane with them."""
+    loss = loss_of(watch.model.task)
+    risk = latest.get(named("risk", loss))
+    joins = (join for join in pane.joins if join.version == watch.version and join.at >= since)
+    known = Labelled.of(before, loss, limit=None if risk is None else risk.limit, clip=clip_of(watch.reference.bound, loss, ()))
+    return known.add(Pairing(watch.model).pairs(joins))
+
+
+def _unread(watch: Watch, kept: incidents.StoredIncident) -> set[str]:
+    """Inputs of the incident that moved and that labelled pairs do not carry as they are: texts, embeddings, columns beyond the first."""
+    known = {s for s, kind in watch.model.asked().items() if kind is not ColumnKind.TEXT}
+    watched = {*watch.model.subjects(), *watch.model.encoders()}
+    return {s for s in cause.moved_inputs(kept.subjects) if s in watched - known}
 
 
 def _as_incident(stored: incidents.StoredIncident | None) -> incidents_of.Incident | None:

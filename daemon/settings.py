@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from daemon.settings_encoder import SUFFIX, EncoderSettings
+from daemon.settings_encoder import LENGTH, SUFFIX, EncoderSettings
 from daemon.settings_executor import ExecutorSettings
 from daemon.settings_monitors import Metric, Monitors
 from daemon.settings_part import Name, Part, Positive, Ratio, Word
@@ -213,10 +213,19 @@ class ModelSettings(Part):
         return found | ({f"output.text{SUFFIX}": self.output_encoder} if self.output_encoder is not None else {})
 
     def asked(self) -> dict[str, ColumnKind]:
-        """Subject -> kind of the inputs that labelled pairs carry: numbers and categories, the first 20 of them."""
+        """Subject -> kind of the inputs that labelled pairs carry: numbers and categories, the first 20 of them.
+
+        Of judged answers texts as well, which they carry as lengths (`carried`).
+        """
         plain = {ColumnKind.NUMERIC, ColumnKind.CATEGORY}
+        plain |= {ColumnKind.TEXT} if self.task == "text-generation" else set()
         found = [(s, kind) for s, kind in self.subjects().items() if kind in plain and not s.startswith("output.")]
         return dict(found[:_MOST_ASKED])
+
+    def carried(self) -> tuple[str, ...]:
+        """Columns of labelled pairs: what is asked, a text as "input.prompt.length"; of judged answers their own length, too."""
+        asked = [f"{s}{LENGTH}" if kind is ColumnKind.TEXT else s for s, kind in self.asked().items()]
+        return (*asked, *([f"output.text{LENGTH}"] if self.task == "text-generation" else []))
 
     def metric(self) -> Metric:
         """What performance is judged by: the settings' choice, or the task's."""

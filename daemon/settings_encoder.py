@@ -8,6 +8,8 @@ from pydantic import Field
 
 from daemon.settings_part import Part, Positive
 
+LENGTH = ".length"
+"""Added to the subject of a text: its number of characters."""
 SUFFIX = ".embedding"
 """Of the subject of vectors that the service makes: "input.text" -> "input.text.embedding"."""
 Model = Annotated[str, Field(min_length=1, max_length=512)]

@@ -80,7 +80,11 @@ def records(detector: Detector, n: int, *, seed: int, is_shifted: bool = False) 
     elif Eats.TABLE in detector.eats:
         columns = _table(detector, n, rng, is_shifted=is_shifted)
     pairs = _pairs(detector, n, rng, is_shifted=is_shifted)
-    if Eats.SCORES in detector.eats and columns:
+    if Eats.TABLE in detector.eats and detector.eats & {Eats.VALUES, Eats.QUALITY}:
+        is_moved = _is_moved(detector, n, rng, is_shifted=is_shifted and not getattr(detector, "is_about_labels", False))
+        first = next(iter(columns))  # there are no scores that would show it
+        pairs = replace(pairs, columns={**columns, first: columns[first] + 30.0 * is_moved})
+    elif Eats.SCORES in detector.eats and columns:
         pairs = replace(pairs, columns=columns)
         columns = {**columns, "output.label": pairs.predicted}
     if pairs.scores is not None:

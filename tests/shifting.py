@@ -22,18 +22,25 @@ from daemon.store.incidents import StoredIncident
 from daemon.wiring import build
 
 MODEL, PANE_S, PER_PANE = "shop", 60.0, 150
+CLASSES = "tabular-classification"
 ADA = {"by": "ada", "because": "the new shop is open"}
 
 
-def settings(folder: Path, *, has_quality: bool = False, reference: Mapping[str, Any] | None = None) -> Settings:
-    """One model with a reference of 600 rows, spread over a day, whose answers are right in 19 of 20; `reference`: more about it."""
-    rng = np.random.default_rng(1)
-    rows = [row(rng, f"ref{i}", 144.0 * i, x=0.0, p_wrong=0.05) for i in range(600)]
-    (folder / "reference.jsonl").write_text("\n".join(json.dumps({**record, "label": truth}) for record, truth in rows))
+def settings(
+    folder: Path, *, has_quality: bool = False, reference: Mapping[str, Any] | None = None, task: str = CLASSES, n: int = 600
+) -> Settings:
+    """One model with a reference of `n` rows, spread over a day, whose answers are right in 19 of 20; `reference`: more about it."""
+    rng, say = np.random.default_rng(1), SAY[task]
+    rows = [say(rng, f"ref{i}", 86_400.0 / n * i, x=0.0, p_wrong=0.05) for i in range(n)]
+    lines = [
+        json.dumps({**record, **({"judgement": s} if (s := truth.get("score")) is not None else {"label": next(iter(truth.values()))})})
+        for record, truth in rows
+    ]
+    (folder / "reference.jsonl").write_text("\n".join(lines))
     model = {
         "name": MODEL,
-        "task": "tabular-classification",
-        "labels": ["no", "yes"],
+        "task": task,
+        "labels": ["no", "yes"] if task == CLASSES else [],
         "columns": {"x": "numeric", "channel": "category"},
         "reference": {
             "kind": "file",
@@ -47,21 +54,45 @@ def settings(folder: Path, *, has_quality: bool = False, reference: Mapping[str,
             "watermark_s": 5.0,
             "quality": {"mean_days_between_false_alarms": 1} if has_quality else None,
             "drift": {"mean_days_between_false_alarms": 1, "together": False},
-            "performance": {"metric": "accuracy", "mean_days_between_false_alarms": 1},
+            "performance": {"metric": "accuracy" if task == CLASSES else None, "mean_days_between_false_alarms": 1},
         },
     }
     return Settings.model_validate({"data_dir": folder / "data", "future_s": 1e6, "models": [model]})
 
 
-def row(rng: np.random.Generator, name: str, at: float, *, x: float, p_wrong: float) -> tuple[dict[str, Any], str]:
-    """(record, its true label)."""
+Said = tuple[dict[str, Any], dict[str, Any]]
+"""(record, what its label says)."""
+
+
+def row(rng: np.random.Generator, name: str, at: float, *, x: float, p_wrong: float) -> Said:
+    """A class."""
     said = str(rng.choice(["no", "yes"]))
     truth = {"no": "yes", "yes": "no"}[said] if rng.random() < p_wrong else said
-    inputs = {"x": float(rng.normal(x)), "channel": str(rng.choice(["web", "app"]))}
     score = 0.9 if said == "yes" else 0.1
     output = {"label": said, "scores": {"yes": score, "no": 1.0 - score}}
+    return _record(rng, name, at, x, output), {"label": truth}
+
+
+def number(rng: np.random.Generator, name: str, at: float, *, x: float, p_wrong: float) -> Said:
+    """A number, off by 1 or so; the more the more answers would be wrong, and then too low."""
+    record = _record(rng, name, at, x, {})
+    value = 3.0 * record["inputs"]["x"]
+    return {**record, "output": {"value": value}}, {"value": value + float(rng.normal(5.0 * max(0.0, p_wrong - 0.05)))}
+
+
+def text(rng: np.random.Generator, name: str, at: float, *, x: float, p_wrong: float) -> Said:
+    """A text that a judge finds bad or good."""
+    score = float(rng.beta(2.0, 6.0) if rng.random() < p_wrong else rng.beta(9.0, 2.0))
+    return _record(rng, name, at, x, {"text": "As asked. " * int(rng.integers(1, 9))}), {"score": score}
+
+
+def _record(rng: np.random.Generator, name: str, at: float, x: float, output: dict[str, Any]) -> dict[str, Any]:
+    inputs = {"x": float(rng.normal(x)), "channel": str(rng.choice(["web", "app"]))}
     at_text = datetime.fromtimestamp(at, UTC).isoformat()
-    return {"id": name, "model": MODEL, "version": "1", "at": at_text, "inputs": inputs, "output": output}, truth
+    return {"id": name, "model": MODEL, "version": "1", "at": at_text, "inputs": inputs, "output": output}
+
+
+SAY = {CLASSES: row, "tabular-regression": number, "text-generation": text}
 
 
 @dataclass
@@ -92,12 +123,13 @@ class World:
         """Some panes of traffic, one tick after each; labels: now | late (held back) | none; `inputs`: of every record."""
         for _ in range(panes):
             ats = [self.now + i * PANE_S / PER_PANE for i in range(PER_PANE)]
-            made = [row(self.rng, f"r{self.n + i}", at, x=x, p_wrong=p_wrong) for i, at in enumerate(ats)]
+            say = SAY[self.settings.models[0].task]
+            made = [say(self.rng, f"r{self.n + i}", at, x=x, p_wrong=p_wrong) for i, at in enumerate(ats)]
             self.n += PER_PANE
             for record, _ in made:
                 record["inputs"].update(inputs)
             self._post("records", [{**record, "version": self.version} for record, _ in made])
-            told = [{"id": r["id"], "model": MODEL, "at": r["at"], "label": truth, "source": "agent"} for r, truth in made]
+            told = [{"id": r["id"], "model": MODEL, "at": r["at"], **truth, "source": "agent"} for r, truth in made]
             if labels == "now":
                 self._post("labels", told)
             elif labels == "late":

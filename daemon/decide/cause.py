@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.decide.explained import Explained
 from daemon.decide.incident import AlarmKind
-from detectors.sequential.interval import share_sequence
+from detectors.sequential.loss import Loss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from daemon.decide.labelled import Labelled
 
 _NOTHING_EXPLAINED = Explained()
-ALPHA = 0.01
-"""P(ever a benign word about a harmful shift), while the loss since the opening stays the same."""
-
-_MOST_LABELS = 1_000_000
 
 
 class Harm(StrEnum):
@@ -84,7 +80,7 @@ def diagnose(
     harm, why = _harm(kinds, labelled)
     if harm is Harm.UNKNOWN and likely is not None:
         harm, why = Harm.LIKELY, f"{likely} (no proof: labels have yet to say so; {why})"
-    shares = _by_shares(classes, priors_moved=priors_moved and bool(_inputs(subjects)) and explained.concept is None)
+    shares = _by_shares(classes, priors_moved=priors_moved and bool(moved_inputs(subjects)) and explained.concept is None)
     if shares and AlarmKind.QUALITY not in kinds:
         shift, what = Shift.LABEL, shares
     else:
@@ -93,43 +89,34 @@ def diagnose(
 
 
 def _harm(kinds: set[str], labelled: Labelled) -> tuple[Harm, str]:
-    low, high = share_sequence(labelled.errors_n, labelled.n, ALPHA)
-    seen = f"{labelled.errors_n} of {labelled.n} labelled records since the opening were wrong, a loss between {low:.3f} and {high:.3f}"
+    seen = labelled.told()
     if kinds & {AlarmKind.RISK, AlarmKind.PERFORMANCE}:
-        return Harm.HARMFUL, f"the model is wrong more often: {'loss' if AlarmKind.RISK in kinds else 'performance'} alarms ({seen})"
+        return Harm.HARMFUL, f"{_worse(labelled)}: {'loss' if AlarmKind.RISK in kinds else 'performance'} alarms ({seen})"
     if labelled.limit is None:
-        return Harm.UNKNOWN, "no bound on the share of wrong classes is known (reference.bound), so labels cannot prove or disprove harm"
-    if AlarmKind.DRIFT in kinds and high < labelled.limit:
-        return Harm.BENIGN, f"{seen}: below the {labelled.limit:.3f} that the bound and its tolerance allow"
-    return Harm.UNKNOWN, f"{seen}; the bound and its tolerance allow {labelled.limit:.3f}: {_missing(labelled)}"
+        what = "share of wrong classes" if labelled.squares is None else "loss"
+        return Harm.UNKNOWN, f"no bound on the {what} is known (reference.bound), so labels cannot prove or disprove harm"
+    allowed = labelled.allowed()
+    if AlarmKind.DRIFT in kinds and labelled.bounds[1] < labelled.limit:
+        return Harm.BENIGN, f"{seen}: below the {allowed} that the bound and its tolerance allow"
+    return Harm.UNKNOWN, f"{seen}; the bound and its tolerance allow {allowed}: {_missing(labelled)}"
+
+
+def _worse(labelled: Labelled) -> str:
+    if labelled.loss is Loss.ERROR:
+        return "the model is wrong more often"
+    return "its answers are judged worse" if labelled.loss is Loss.QUALITY else "the model is further off"
 
 
 def _missing(labelled: Labelled) -> str:
     """How many more labels would prove that it does no harm, if their loss is as so far."""
-    share = labelled.errors_n / labelled.n if labelled.n else 0.0
-    needed = labels_needed(share, labelled.limit or 0.0)
+    needed = labelled.needed()
     if needed is None:
         return "so high a loss is proven neither harmful nor benign yet"
     least = "at the least, without one error" if not labelled.errors_n else "at the loss so far"
     return f"{max(1, needed - labelled.n)} more labels of records since the opening are missing ({least})"
 
 
-def labels_needed(share: float, limit: float) -> int | None:
-    """The least number whose confidence sequence at a loss of `share` ends below `limit`; None = more than a million, or never."""
-    if share >= limit:
-        return None
-    low, high = 0, 1
-    while share_sequence(share * high, high, ALPHA)[1] >= limit:
-        low, high = high, 2 * high
-        if high > _MOST_LABELS:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if share_sequence(share * middle, middle, ALPHA)[1] < limit else (middle, high)
-    return high
-
-
-def _inputs(subjects: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def moved_inputs(subjects: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Subjects of drift that are not the model's own answers."""
     return sorted({str(s["subject"]) for s in subjects.values() if s["kind"] == AlarmKind.DRIFT and is_input(str(s["subject"]))})
 
@@ -140,7 +127,7 @@ def is_input(subject: str) -> bool:
 
 
 def _shift(kinds: set[str], subjects: Mapping[str, Mapping[str, Any]], harm: Harm, quiet_n: int, explained: Explained) -> tuple[Shift, str]:
-    inputs, has_drift = _inputs(subjects), AlarmKind.DRIFT in kinds
+    inputs, has_drift = moved_inputs(subjects), AlarmKind.DRIFT in kinds
     if AlarmKind.QUALITY in kinds:
         return Shift.DAMAGE, "data come damaged, which comes before any other cause"
     if explained.concept is not None:

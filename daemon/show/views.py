@@ -178,7 +178,7 @@ class IncidentView:
     held: Mapping[str, float] | None = None
     """Closed by a person while these alarmed, and not quiet yet: subject key -> its last alarm."""
     diagnosis: Mapping[str, Any] | None = None
-    """{harm: harmful | benign | likely | unknown, shift: covariate | concept | label | damage | unknown, because, n, errors_n}."""
+    """{harm: harmful | benign | likely | unknown, shift: covariate | concept | label | damage | unknown, because, n, errors_n, squares}."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

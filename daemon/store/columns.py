@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from daemon.settings_encoder import LENGTH
 from daemon.store.arrow import TooLarge, floats, strings, utf8
 from daemon.store.decoded import Fields, outputs_of
 from detectors.sketches.records import NOT_LOOKED_AT
@@ -236,14 +237,30 @@ def groups_of(protected: Iterable[str], inputs: Mapping[str, Any], segments: Map
     return {name: _text(_lookup(name, inputs, segments)) for name in protected}
 
 
-def inputs_of(subjects: Iterable[str], inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> dict[str, Any]:
-    """What one record was asked, by subject, as it was sent; None = not there."""
-    return {subject: _lookup(subject.split(".", 1)[1], inputs, segments) for subject in subjects}
+def length(value: object) -> int | None:
+    """Of a text, in characters; None where there is none."""
+    return len(value) if isinstance(value, str) else None
+
+
+def inputs_of(kinds: Mapping[str, ColumnKind], inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> dict[str, Any]:
+    """What one record was asked, by subject as it is carried, as it was sent; None = not there."""
+    found: dict[str, Any] = {}
+    for subject, kind in kinds.items():
+        value = _lookup(subject.split(".", 1)[1], inputs, segments)
+        if kind is ColumnKind.TEXT:
+            found[f"{subject}{LENGTH}"] = length(value)
+        else:
+            found[subject] = value
+    return found
 
 
 def asked_columns(kinds: Mapping[str, ColumnKind], rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
     """Of `inputs_of` of n records: subject -> values, shape (n,), as they are read of all records."""
-    return {subject: _values(kind, [row.get(subject) for row in rows]) for subject, kind in kinds.items()}
+    found: dict[str, NDArray[Any]] = {}
+    for subject, kind in kinds.items():
+        name, read = (f"{subject}{LENGTH}", ColumnKind.NUMERIC) if kind is ColumnKind.TEXT else (subject, kind)
+        found[name] = _values(read, [row.get(name) for row in rows])
+    return found
 
 
 def numbers(values: Sequence[object]) -> NDArray[np.float64]:

@@ -50,7 +50,7 @@ class StoredIncident:
     held: dict[str, float] | None = None
     """Subject key -> its last alarm: closed by a person and not quiet yet; None = nothing."""
     diagnosis: dict[str, Any] | None = None
-    """{harm, shift, because, n, errors_n}; None = of an older release."""
+    """{harm, shift, because, n, errors_n}, of other losses than errors squares; None = of an older release. See `decide.labelled`."""
 
 
 def open_incident(

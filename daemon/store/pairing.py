@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from daemon.store.columns import asked_columns, objects, score_matrix
+from daemon.settings_encoder import LENGTH
+from daemon.store.columns import asked_columns, length, numbers, objects, score_matrix
 from detectors.fairness.intersection import joint_groups
 from detectors.types import Pairs
 from retrain.dataset.rows import text_digest
@@ -69,6 +70,7 @@ class Pairing:
         `inputs`: what was asked, of each or of none (see `inputs_of`).
         """
         groups = joint_groups(groups, self._crossed)
+        columns = asked_columns(self._asked, inputs) if len(inputs) == len(outputs) else {}
         if self._task.endswith("classification"):
             return Pairs(
                 predicted=objects([output.label for output in outputs]),
@@ -77,14 +79,16 @@ class Pairing:
                 groups=groups,
                 weight=weight,
                 at=at,
-                columns=asked_columns(self._asked, inputs) if len(inputs) == len(outputs) else {},
+                columns=columns,
             )
         nothing = objects([None] * len(outputs))
+        judged: dict[str, Any] = {"predicted": nothing, "label": nothing, "groups": groups, "weight": weight}
         if self._task == "tabular-regression":
             given, value = _floats([output.value for output in outputs]), _floats([truth.value for truth in truths])
-            return Pairs(predicted=nothing, label=nothing, predicted_value=given, value=value, groups=groups, weight=weight)
+            return Pairs(**judged, predicted_value=given, value=value, columns=columns)
         quality = _floats([quality_of(output, truth, self._range) for output, truth in zip(outputs, truths, strict=True)])
-        return Pairs(predicted=nothing, label=nothing, quality=quality, groups=groups, weight=weight)
+        columns[f"output.text{LENGTH}"] = numbers([length(output.text) for output in outputs])
+        return Pairs(**judged, quality=quality, columns=columns)
 
     def _planned(self, label: Label) -> float:
         """The chance with which the label was planned; 1 where plans are even and for one that was not planned."""

@@ -213,7 +213,7 @@ incident = Table(
     Column("note", Text),  # that person's reason
     Column("held", JSON(none_as_null=True)),  # {"detector:subject": last alarm}: closed by a person and not quiet yet; NULL = nothing
     Index("incident_model", "model", "opened_at"),
-    Column("diagnosis", JSON),  # {harm, shift, because, n, errors_n}: n labelled records since it opened
+    Column("diagnosis", JSON),  # {harm, shift, because, n, errors_n, squares}: n labelled records since it opened
 )
 
 counter = Table(

@@ -11,7 +11,9 @@ import numpy as np
 
 from detectors.registry import register
 from detectors.sequential.bets import check_rates, is_reached
-from detectors.sequential.error_table import ErrorTable, inputs_of, surprise, table_of
+from detectors.sequential.error_table import ErrorTable, asked_of, figure_of, loss_over, surprise, table_of, with_loss
+from detectors.sequential.ladder import expected_rank
+from detectors.sequential.loss import Loss
 from detectors.sequential.ranks import rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.reweighting import Reweighting, effective_n, no_weights, opened, relearnt, taken, watched
@@ -39,18 +41,18 @@ class GivenInputsState:
 
     table: ErrorTable | None
     wrong: Floats
-    """Whether half B's answers are wrong, 0 or 1, shape (n,)."""
+    """Loss of half B's answers, in [0, 1], shape (n,); of classes whether they are wrong."""
     risk: Floats
-    """Chance of that by `table`, shape (n,)."""
+    """Loss to expect of them by `table`, shape (n,)."""
     inputs: Ranks
     """Of half B's `risk`: the score of an input."""
     labels: Ranks
-    """Of half B's `surprise`: the score of an input and its true label."""
+    """Of half B's surprise: the score of an input and what is right for it."""
     weights: Reweighting | None
     on_inputs: Wealth = field(default_factory=lambda: no_wealth(len(RANK_WEIGHTS)))
     on_labels: Wealth = field(default_factory=lambda: no_wealth(len(RANK_WEIGHTS)))
     recent: Floats = field(default_factory=lambda: no_sums(4))
-    """Of risk, its square, error less risk, its square."""
+    """Of risk, its square, loss less risk, its square."""
     n: int = 0
     step_n: int = 0
     is_over: bool = False
@@ -74,15 +76,15 @@ class _Pane(NamedTuple):
 class ConformalInputs:
     """Do weights explain the inputs of labelled records? Before they are in use: have these inputs moved?
 
-    An input's score is the chance, learnt on half A of the bound rows, that the model is wrong about it. Its rank among half B's rows,
-    weighted, and all since is bet against being uniform (Shiryaev-Roberts, as `conformal_numeric`). Weights are 1 until inputs are proven
-    to have moved (`reweighting`); both martingales then begin anew.
+    An input's score is the loss to expect, learnt on half A of the bound rows (of classes: the chance of an error). Its rank among half
+    B's rows, weighted, and all since is bet against being uniform (Shiryaev-Roberts, as `conformal_numeric`). Weights are 1 until inputs
+    are proven to have moved (`reweighting`); both martingales then begin anew.
     """
 
-    labels: tuple[str, ...]
-    """The classes, in the order of the scores."""
+    labels: tuple[str, ...] = ()
+    """The classes, in the order of the scores; none where answers are no classes."""
     columns: tuple[str, ...] = ()
-    """Subjects of `Pairs.columns`; the answer's label, confidence and margin are always read."""
+    """Subjects of `Pairs.columns`; the answer's label, confidence and margin, or its number, are always read."""
     alpha: float = 0.001
     """1 / mean panes between false words, while inputs have not moved."""
     level: float = 0.01
@@ -106,7 +108,13 @@ class ConformalInputs:
     )
     cost: ClassVar[str] = "1 to 4 ms a pane of up to 50 pairs, 12 ms of 2,000 (later ones are left out); state of 120 KB for 4 columns"
     source: ClassVar[str] = "Prinster, Han, Liu & Saria 2025, WATCH, arXiv:2505.04608; Tibshirani et al. 2019, arXiv:1904.06019"
+    loss: ClassVar[Loss] = Loss.ERROR
+    loss_name: ClassVar[str] = "errors"
+    right_name: ClassVar[str] = "labels"
+    right: ClassVar[str] = "what is right for"
     is_about_labels: ClassVar[bool] = False
+    least_weighted_n: ClassVar[int] = 0
+    """Records that weights are learnt from before anything is bet on labels by them."""
 
     def __post_init__(self) -> None:
         check_rates(self.alpha, self.delta)
@@ -117,30 +125,32 @@ class ConformalInputs:
     @classmethod
     def example(cls) -> Self:
         """For contract tests and documentation."""
-        return cls(labels=("negative", "positive"), columns=("input.age", "input.channel"), alpha=0.01, delta=0.01)
+        labels = ("negative", "positive") if cls.loss is Loss.ERROR else ()
+        return cls(labels=labels, columns=("input.age", "input.channel"), alpha=0.01, delta=0.01)
 
     @property
     def subject(self) -> str:
         """What it asks about."""
-        return "labels given inputs" if self.is_about_labels else "inputs"
+        return f"{self.right_name} given inputs" if self.is_about_labels else "inputs"
 
     def start(self, reference: Reference) -> GivenInputsState:
         """The bound rows in two halves."""
-        table = table_of(reference.bound, self.columns)
+        bound = with_loss(reference.bound, self.loss)
+        table = table_of(bound, self.columns, self.loss)
         if table is None:
             none = Ranks(values=np.empty(0), keys=np.empty(0), rows=np.empty(0, dtype=np.int64), counts=np.empty(0))
             return GivenInputsState(table=None, wrong=np.empty(0), risk=np.empty(0), inputs=none, labels=none, weights=None)
-        hold = reference.bound.take(table.kept)
-        risk = table.risk(table.features(table.hold))
+        hold, rows = bound.take(table.kept), table.features(table.hold)
         seed = np.frombuffer(hashlib.sha256(table.hold.tobytes()).digest(), np.uint32)
-        scores = surprise(hold, risk, self.labels, np.random.default_rng(seed).random(hold.n))
+        scores = self._surprise(table, hold, rows, np.random.default_rng(seed).random(hold.n))
+        wrong, risk = loss_over(hold, self.loss, table.clip), table.risk(rows)
         return GivenInputsState(
-            table=table, wrong=hold.loss, risk=risk, inputs=ranks_of(risk), labels=ranks_of(scores), weights=no_weights(table)
+            table=table, wrong=wrong, risk=risk, inputs=ranks_of(risk), labels=ranks_of(scores), weights=no_weights(table)
         )
 
     def step(self, state: GivenInputsState, data: Increment) -> tuple[GivenInputsState, Verdict]:
         """One closed pane's newly labelled pairs; a pane without any is no step."""
-        pairs = data.pairs.take(slice(0, PANE_N))
+        pairs = with_loss(data.pairs, self.loss).take(slice(0, PANE_N))
         if pairs.n and state.table is not None and state.weights is not None and self._reference_n(state) >= self.min_n:
             pane = self._pane(state.table, pairs, data.start, state.step_n)
             weights = relearnt(state.weights, state.table)
@@ -150,12 +160,18 @@ class ConformalInputs:
 
     def _pane(self, table: ErrorTable, pairs: Pairs, start: datetime, step_n: int) -> _Pane:
         """Each number is fixed by the pane's start and the step's number: a replay gives the same evidence."""
-        codes = table.encode(inputs_of(pairs.columns, pairs.predicted, pairs.scores, self.columns), pairs.n)
+        codes = table.encode(asked_of(pairs, self.columns), pairs.n)
         rows = table.features(codes)
-        risk = table.risk(rows)
         drawn = rank_uniforms(start, step_n, 3 * pairs.n).reshape(2, 3, pairs.n)
-        found = surprise(pairs, risk, self.labels, drawn[0, 2])
-        return _Pane(codes, rows, risk, pairs.loss, found, drawn[:, :2].transpose(1, 0, 2))
+        found = self._surprise(table, pairs, rows, drawn[0, 2])
+        wrong = loss_over(pairs, self.loss, table.clip)
+        return _Pane(codes, rows, table.risk(rows), wrong, found, drawn[:, :2].transpose(1, 0, 2))
+
+    def _surprise(self, table: ErrorTable, pairs: Pairs, rows: Floats, uniforms: Floats) -> Floats:
+        """Of each pair, shape (n,): uniform, whatever the inputs, while what half A says of them is right."""
+        if table.ladder is None:
+            return surprise(pairs, table.risk(rows), self.labels, uniforms)
+        return expected_rank(table.ladder, rows, figure_of(pairs, self.loss), uniforms)
 
     def _folded(self, state: GivenInputsState, table: ErrorTable, weights: Reweighting, pane: _Pane) -> GivenInputsState:
         """Bet on the pane by the weights as they were before it; none on labels where it proves that inputs have moved."""
@@ -173,7 +189,7 @@ class ConformalInputs:
         on_labels = state.on_labels
         if is_misfit and weights.is_open:
             on_labels, labels = no_wealth(len(RANK_WEIGHTS), is_e_process=True), forgotten(labels)
-        elif not is_misfit:
+        elif not is_misfit and (not weights.is_open or weights.since_n >= self.least_weighted_n):
             on_labels = grown(on_labels, log_bets, **rates)
         log10_e = log10_of(on_labels if self.is_about_labels else on_inputs, RANK_WEIGHTS)
         unexplained = pane.wrong - pane.risk
@@ -222,20 +238,20 @@ class ConformalInputs:
         )
 
     def _figures(self, state: GivenInputsState, n: int, sums: Floats) -> tuple[float, float, float]:
-        """How much higher production's mean is than half B's weighted one: of the risk, or of the errors that it leaves unexplained."""
+        """How much higher production's mean is than half B's weighted one: of the risk, or of the loss that it leaves unexplained."""
+        clip = 1.0 if state.table is None else state.table.clip
         if n == 0 or state.weights is None:
-            return 0.0, -1.0, 1.0
+            return 0.0, -clip, clip
         reference = state.wrong - state.risk if self.is_about_labels else state.risk
         total, squares = sums[2:] if self.is_about_labels else sums[:2]
         weight = state.weights.weight / state.weights.weight.sum()
         mean, mean_now = float(weight @ reference), float(total) / n
         spread = math.sqrt(float(weight**2 @ (reference - mean) ** 2) + max(0.0, float(squares) / n - mean_now**2) / n)
         value = mean_now - mean
-        return value, max(-1.0, value - _WIDTH * spread), min(1.0, value + _WIDTH * spread)
+        return clip * value, clip * max(-1.0, value - _WIDTH * spread), clip * min(1.0, value + _WIDTH * spread)
 
     def _outcome(self, state: GivenInputsState, n: int, *, is_alarm: bool) -> tuple[Outcome, str]:
-        known_n = self._reference_n(state)
-        if known_n < self.min_n or state.weights is None:
+        if (known_n := self._reference_n(state)) < self.min_n or state.weights is None:
             return Outcome.INSUFFICIENT, f"{known_n} labelled rows are kept for the bound, {self.min_n} are needed"
         if n == 0 and not is_alarm:
             return Outcome.INSUFFICIENT, "no labelled records yet" + (" since the inputs moved" if state.weights.is_open else "")
@@ -243,14 +259,15 @@ class ConformalInputs:
 
     def _said(self, state: GivenInputsState, weights: Reweighting, *, is_alarm: bool) -> tuple[Outcome, str]:
         if is_alarm:
-            is_first = state.is_over or not weights.is_open
-            return Outcome.ALARM, "inputs of labelled records moved" if is_first else "no weights explain how the inputs moved"
+            is_later = weights.is_open and not state.is_over
+            return Outcome.ALARM, "no weights explain how the inputs moved" if is_later else "inputs of labelled records moved"
         return Outcome.OK, "weights explain the inputs" if weights.is_open else "no evidence that inputs of labelled records moved"
 
     def _told(self, state: GivenInputsState, n: int, value: float, low: float, high: float) -> str:
-        about = "errors that the inputs do not explain" if self.is_about_labels else "errors expected by the inputs"
+        about = f"{self.loss_name} that the inputs do not explain" if self.is_about_labels else f"{self.loss_name} expected by the inputs"
+        verb, form = ("are", "+.3f") if self.loss is Loss.ERROR else ("is", "+.3g")
         rows = f", bound rows weigh like {effective_n(state.weights.weight):.0f}" if state.weights is not None else ""
-        return f"{about} are {value:+.3f} on the last {n} labelled records, between {low:+.3f} and {high:+.3f}{rows}"
+        return f"{about} {verb} {value:{form}} on the last {n} labelled records, between {low:{form}} and {high:{form}}{rows}"
 
 
 @register("conformal_given_inputs")
@@ -258,9 +275,9 @@ class ConformalInputs:
 class ConformalGivenInputs(ConformalInputs):
     """Has what is right for the same inputs moved (concept, or label shift), inputs moved or not?
 
-    As `conformal_inputs`, whose score of an input is joined by the true label: how surprising that is (`error_table.surprise`), which is
-    uniform whatever the inputs while the learnt chance of error is right; and while the weights are right, whatever that chance. No bet is
-    made while weights do not explain the inputs.
+    As `conformal_inputs`, whose score of an input is joined by what is right: how surprising that is (`error_table.surprise`, of what is
+    no class `ladder`), which is uniform whatever the inputs while what was learnt of them is right; and while the weights are right,
+    whatever was learnt. No bet is made while weights do not explain the inputs.
     """
 
     is_about_labels: ClassVar[bool] = True
@@ -272,9 +289,11 @@ class ConformalGivenInputs(ConformalInputs):
         if like_n < _LEAST_EFFECTIVE_N:
             return Outcome.INSUFFICIENT, f"the inputs moved to where the reference has too few rows ({_LEAST_EFFECTIVE_N:.0f} are needed)"
         among = "the same inputs, which moved as well," if weights.is_open else "the same inputs"
+        if is_alarm and self.least_weighted_n and weights.is_moving:
+            return Outcome.INSUFFICIENT, f"{self.right} {among} seems to have changed, but the inputs may be moving as well"
         if is_alarm:
-            return Outcome.ALARM, f"what is right for {among} has changed"
-        return Outcome.OK, f"no evidence that what is right for {among} has changed"
+            return Outcome.ALARM, f"{self.right} {among} has changed"
+        return Outcome.OK, f"no evidence that {self.right} {among} has changed"
 
 
 def _anew(state: GivenInputsState) -> GivenInputsState:

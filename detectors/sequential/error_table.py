@@ -1,4 +1,8 @@
-"""Labelled rows in two halves, and how likely an answer is wrong: learnt on half A, so that half B is as new to it as production is."""
+"""Labelled rows in two halves, and the loss to expect of an answer: learnt on half A, so that half B is as new to it as production is.
+
+A loss is in [0, 1]: of classes an error, 0 or 1; of numbers the absolute error over its clip (see `loss`); of judged answers 1 less the
+judgement.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ import numpy as np
 from scipy.special import expit
 
 from detectors.performance.scored import numbered
+from detectors.sequential.ladder import Ladder, ladder_of
 from detectors.sequential.logistic import fit, logits
+from detectors.sequential.loss import Loss, clip_of
 from detectors.sequential.row_bets import halves
 from detectors.sequential.table import Coding, coding_of, encode, normal_features
 
@@ -26,6 +32,8 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("output.label", "output.confidence", "output.margin")
 """What of an answer is an input's trace: the label, the highest score, and by how much it leads (of more than two classes)."""
+VALUE = "output.value"
+"""The same of an answer that is a number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +48,11 @@ class ErrorTable:
     kept: NDArray[np.int64]
     """Which of the reference's pairs half B is."""
     coefficients: Floats
-    """Of the chance that an answer is wrong, on `features`."""
+    """Of the loss to expect, on `features`: of classes the chance that the answer is wrong."""
+    clip: float = 1.0
+    """A loss is divided by it, and 1 where it is larger."""
+    ladder: Ladder | None = None
+    """Of what is not a class: how far off the answer is, with its sign; or how badly it was judged."""
 
     def encode(self, columns: Columns, n: int) -> Codes:
         """Codes of n rows."""
@@ -51,25 +63,59 @@ class ErrorTable:
         return normal_features(Coding(self.knots, self.names), self.subjects, codes)
 
     def risk(self, rows: Floats) -> Floats:
-        """Chance that the answer is wrong, of rows of `features`, shape (n,)."""
+        """Loss to expect, of rows of `features`, shape (n,)."""
         return np.asarray(expit(logits(self.coefficients, rows)), dtype=np.float64)
 
 
-def table_of(bound: Pairs, columns: Sequence[str]) -> ErrorTable | None:
-    """Of labelled reference pairs and these of their columns; None below eight pairs."""
+def table_of(bound: Pairs, columns: Sequence[str], loss: Loss = Loss.ERROR) -> ErrorTable | None:
+    """Of labelled reference pairs that have the loss, and these of their columns; None below eight pairs."""
     if bound.n < 8:  # noqa: PLR2004 (two halves of four)
         return None
-    traces = inputs_of(bound.columns, bound.predicted, bound.scores, columns)
+    traces = asked_of(bound, columns)
     kept, is_learnt = halves(bound.n)
     learn_rows = {c: values[kept[is_learnt]] for c, values in traces.items()}
     coding, subjects = coding_of(learn_rows), tuple(traces)
     learn = encode(coding, subjects, learn_rows, int(is_learnt.sum()))
     hold = encode(coding, subjects, {c: values[kept[~is_learnt]] for c, values in traces.items()}, int((~is_learnt).sum()))
-    rows, wrong = normal_features(coding, subjects, learn), bound.loss[kept[is_learnt]] > 0.0
-    coefficients = fit(rows, wrong, np.ones(len(rows)))
+    rows, learnt, clip = normal_features(coding, subjects, learn), bound.take(kept[is_learnt]), clip_of(bound, loss, ())
     return ErrorTable(
-        subjects=subjects, knots=coding.knots, names=coding.names, learn=learn, hold=hold, kept=kept[~is_learnt], coefficients=coefficients
+        subjects=subjects,
+        knots=coding.knots,
+        names=coding.names,
+        learn=learn,
+        hold=hold,
+        kept=kept[~is_learnt],
+        coefficients=fit(rows, loss_over(learnt, loss, clip), np.ones(len(rows))),
+        clip=clip,
+        ladder=None if loss is Loss.ERROR else ladder_of(rows, figure_of(learnt, loss)),
     )
+
+
+def loss_over(pairs: Pairs, loss: Loss, clip: float) -> Floats:
+    """In [0, 1], shape (n,); NaN = a pair has none."""
+    return np.minimum(loss.of(pairs, ()) / clip, 1.0)
+
+
+def figure_of(pairs: Pairs, loss: Loss) -> Floats:
+    """What is compared with others of the same inputs, shape (n,): how much a number is above its answer, or how badly one was judged."""
+    if loss is Loss.ABSOLUTE_ERROR and pairs.value is not None and pairs.predicted_value is not None:
+        return pairs.value - pairs.predicted_value
+    return loss.of(pairs, ())
+
+
+def with_loss(pairs: Pairs, loss: Loss) -> Pairs:
+    """Those that have one."""
+    is_there = np.isfinite(loss.of(pairs, ()))
+    return pairs if is_there.all() else pairs.take(is_there)
+
+
+def asked_of(pairs: Pairs, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """`inputs_of` labelled pairs."""
+    if pairs.predicted_value is not None:
+        return {c: pairs.columns[c] for c in wanted if c in pairs.columns} | {VALUE: pairs.predicted_value}
+    if pairs.quality is not None:
+        return {c: pairs.columns[c] for c in wanted if c in pairs.columns}
+    return inputs_of(pairs.columns, pairs.predicted, pairs.scores, wanted)
 
 
 def inputs_of(columns: Columns, predicted: NDArray[np.object_], scores: Floats | None, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:

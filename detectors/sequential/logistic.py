@@ -1,4 +1,4 @@
-"""Logistic regression with a ridge, for `table.normal_features`: which rows are of production, and which answers are wrong."""
+"""Logistic regression with a ridge, for `table.normal_features`: which rows are of production, and what loss to expect of an answer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _RIDGE, _STEPS, _STILL = 4.0, 25, 1e-6
 _MOST_LOGIT = 30.0
 
 
-def fit(rows: Floats, y: NDArray[np.bool_], weight: Floats) -> Floats:
+def fit(rows: Floats, y: NDArray[np.bool_] | Floats, weight: Floats) -> Floats:
     """Coefficients, the intercept last, shape (features + 1,), by Newton's method; `rows` (n, features), `weight` of each row (n,).
 
-    A feature that is 0 in all rows has coefficient 0 and costs nothing. Cost: O(n features^2) a step, seven steps or so.
+    `y` is true or false, or in [0, 1], whose mean is learnt then. A feature that is 0 in all rows has coefficient 0 and costs nothing.
+    Cost: O(n features^2) a step, seven steps or so.
     """
     is_used = rows.any(axis=0)
     x = np.column_stack([rows[:, is_used], np.ones(len(rows))])

@@ -78,12 +78,26 @@ def source_loss(bound: Pairs, loss: Loss, labels: Sequence[str], *, delta: float
     if loss.is_bounded:
         clip = 1.0
     elif clip is None:
-        setters = np.arange(len(found)) % CLIP_SHARE == 0
-        clip = float(found[setters].max(initial=0.0))
-        found = found[~setters]
+        clip, found = _clip(found), found[~_setters(found)]
     if not len(found) or clip <= 0.0:
         return SourceLoss(clip=clip or 1.0, n=0, upper=1.0)
     return SourceLoss(clip=clip, n=len(found), upper=clip * upper_mean(np.minimum(found, clip) / clip, delta))
+
+
+def clip_of(bound: Pairs, loss: Loss, labels: Sequence[str]) -> float:
+    """Where `source_loss` clips; 1 for a loss in [0, 1], and where nothing says otherwise."""
+    if loss.is_bounded:
+        return 1.0
+    found = loss.of(bound, labels)
+    return _clip(found[np.isfinite(found)]) or 1.0
+
+
+def _setters(found: Floats) -> NDArray[np.bool_]:
+    return np.asarray(np.arange(len(found)) % CLIP_SHARE == 0, dtype=np.bool_)
+
+
+def _clip(found: Floats) -> float:
+    return float(found[_setters(found)].max(initial=0.0))
 
 
 def upper_mean(x: Floats, delta: float) -> float:

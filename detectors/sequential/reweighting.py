@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Codes = NDArray[np.uint8]
 
 _MOST_WEIGHT = 20.0
-_REST = 0.1
+_REST, _MOVING = 0.1, 1.0 / 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +48,8 @@ class Reweighting:
     learnt_n: int = 0
     is_open: bool = False
     """Whether inputs are proven to have moved, so that the weights are in use."""
+    is_moving: bool = False
+    """Whether the evidence for that is above a third of its limit (of its logarithm), and not proof."""
     moving_n: int = 0
     """Rows since the evidence that they moved last rested: probably those since they did."""
     since_n: int = 0
@@ -91,7 +93,9 @@ def watched(state: Reweighting, rows: Floats, log10_own: float, *, alpha: float,
         state = replace(state, log_m=restart(state.log_m, log_hit_bets(found, len(rows)), alpha=alpha))
     log10_e = log10_mean(np.array([log10_mean(state.log_m), log10_own]) * np.log(10.0))
     moving_n = 0 if log10_e <= -_REST * np.log10(alpha) else state.moving_n + len(rows)
-    return replace(state, is_open=is_reached(log10_e, alpha), moving_n=moving_n)
+    is_open = is_reached(log10_e, alpha)
+    is_moving = not is_open and bool(log10_e > -_MOVING * np.log10(alpha))
+    return replace(state, is_open=is_open, is_moving=is_moving, moving_n=moving_n)
 
 
 def taken(state: Reweighting, codes: Codes) -> Reweighting:

@@ -104,7 +104,7 @@ def normal_features(coding: Coding, subjects: Sequence[str], codes: Codes) -> Fl
             g = ndtri(rank)
             block = np.stack([g, np.where(is_missing, 0.0, (g * g - 1.0) / np.sqrt(2.0)), 2.0 * is_missing], axis=1)
         blocks.append(block)
-    return np.concatenate(blocks, axis=1)
+    return np.concatenate(blocks, axis=1) if blocks else np.empty((len(codes), 0))
 
 
 class CodedRows:

@@ -21,7 +21,7 @@ LEARNT = {
         "how often production is hit by what was learnt, something else in every stream: 0 in a quiet world, no one value in a shifted one",
     ),
     **dict.fromkeys(
-        ("conformal_given_inputs", "conformal_inputs"),
+        [f"conformal_{about}{kind}" for about in ("given_inputs", "inputs") for kind in ("", "_value", "_judged")],
         "against reference rows by weights that are learnt on the way: tests/statistical/test_causes.py holds them against moved worlds",
     ),
 }

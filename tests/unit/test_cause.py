@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.decide.cause import ALPHA, Harm, Shift, diagnose, labels_needed
+from daemon.decide.cause import Harm, Shift, diagnose
 from daemon.decide.classes import compare
 from daemon.decide.explained import Explained, explained
-from daemon.decide.labelled import Labelled
+from daemon.decide.labelled import ALPHA, Labelled
 from detectors.sequential.interval import share_sequence
+from detectors.sequential.loss import Loss
 from detectors.sketches.confusion import Confusion
 from detectors.types import Outcome, Pairs, Score, Verdict
 
@@ -85,11 +86,11 @@ def test_a_harmful_shift_is_ever_called_benign_in_at_most_alpha_of_the_streams()
 
 def test_as_many_labels_as_are_said_to_be_missing_are_enough() -> None:
     found = diagnose(DRIFT, Labelled(n=0, errors_n=0, limit=0.1))
-    n = labels_needed(0.05, 0.1)
+    n = Labelled(n=100, errors_n=5, limit=0.1).needed()
     assert n is not None
     assert share_sequence(0.05 * n, n, ALPHA)[1] < 0.1 <= share_sequence(0.05 * (n - 1), n - 1, ALPHA)[1]
-    assert f"{labels_needed(0.0, 0.1)} more labels" in found.because
-    assert labels_needed(0.1, 0.1) is None
+    assert f"{Labelled(limit=0.1).needed()} more labels" in found.because
+    assert Labelled(n=100, errors_n=10, limit=0.1).needed() is None
 
 
 def answered(n_a: int, n_b: int, *, a_right: float = 0.9) -> Pairs:
@@ -181,3 +182,61 @@ def test_without_proof_either_way_more_likely_errors_make_harm_likely() -> None:
     assert "60% of the records are of a kind (no proof" in found.because
     assert diagnose(DRIFT, Labelled(n=400, errors_n=20, **BOUND), likely="x").harm is Harm.BENIGN
     assert diagnose(BOTH, SINCE, likely="x").harm is Harm.HARMFUL
+
+
+NUMBERS = {"loss": Loss.ABSOLUTE_ERROR, "clip": 20.0, "limit": 0.2}
+
+
+def of_losses(x: Any, **more: Any) -> Labelled:
+    """Numbers whose clipped losses over the clip are x."""
+    return Labelled(n=len(x), errors_n=float(x.sum()), squares=float(x @ x), **{**NUMBERS, **more})
+
+
+def test_numbers_within_their_bound_are_benign_and_said_so_in_their_own_unit() -> None:
+    found = diagnose(DRIFT, of_losses(np.full(300, 0.15)))
+    assert (found.harm, found.shift) == (Harm.BENIGN, Shift.COVARIATE)
+    assert "the mean absolute error of 300 labelled records since the opening is 3," in found.because
+    assert "below the 4 that the bound" in found.because
+    judged = diagnose(DRIFT, of_losses(np.full(300, 0.15), loss=Loss.QUALITY, clip=1.0))
+    assert judged.harm is Harm.BENIGN
+    assert "1 less the judgement" in judged.because
+    few = diagnose(DRIFT, of_losses(np.full(8, 0.15)))
+    assert few.harm is Harm.UNKNOWN
+    assert "more labels of records since the opening are missing" in few.because
+    assert diagnose(DRIFT, of_losses(np.full(300, 0.3))).harm is Harm.UNKNOWN
+    assert "the model is further off" in diagnose(BOTH, of_losses(np.full(300, 0.3))).because
+
+
+def test_labels_of_numbers_add_up_over_panes_as_the_ledger_keeps_them() -> None:
+    nothing = np.full(4, None, dtype=object)
+    pairs = Pairs(predicted=nothing, label=nothing, predicted_value=np.zeros(4), value=np.array([5.0, -10.0, 40.0, np.nan]))
+    before = Labelled.of({"n": 0, "errors_n": 0}, Loss.ABSOLUTE_ERROR, limit=4.0, clip=20.0)
+    once = before.add(pairs)
+    assert (once.n, once.errors_n, once.squares, once.limit) == (3, 1.75, 1.3125, 0.2)
+    twice = Labelled.of(once.kept(), Loss.ABSOLUTE_ERROR, limit=4.0, clip=20.0).add(pairs)
+    assert (twice.n, twice.errors_n) == (6, 3.5)
+
+
+def test_numbers_at_their_limit_are_ever_called_benign_in_at_most_alpha_of_the_streams() -> None:
+    rng, ever, streams = np.random.default_rng(0), 0, 100
+    for _ in range(streams):
+        x = rng.beta(1.0, 4.0, 1000)
+        ever += any(of_losses(x[:n]).bounds[1] < NUMBERS["limit"] for n in (20, 60, 150, 400, 1000))
+    assert ever <= 9  # P(Binomial(100, .01) > 9) < 1e-6
+
+
+def test_judgements_that_changed_are_concept_unless_inputs_moved_that_are_not_compared() -> None:
+    since = of_losses(np.full(400, 0.3), loss=Loss.QUALITY, clip=1.0)
+    latest = {"conformal_given_inputs_judged": told(Outcome.ALARM, name="conformal_given_inputs_judged")}
+    assert diagnose(BOTH, since, explained=explained(latest, labelled=since, tolerance=0.05)).shift is Shift.CONCEPT
+    hidden = explained(latest, labelled=since, tolerance=0.05, unread={"input.prompt"})
+    found = diagnose(BOTH, since, explained=hidden)
+    assert found.shift is Shift.UNKNOWN
+    assert "input.prompt moved, of which only the length is compared" in found.because
+
+
+@pytest.mark.parametrize(("high", "shift"), [(0.9, Shift.COVARIATE), (1.2, Shift.UNKNOWN)])
+def test_inputs_explain_numbers_where_what_they_leave_open_is_less_than_half_of_the_rise(high: float, shift: Shift) -> None:
+    since = of_losses(np.full(400, 0.3))  # 6, of at most 4: 5 % more than a bound of 3.81; a rise of 2.19
+    latest = {"conformal_given_inputs_value": told(Outcome.OK, high=high, name="conformal_given_inputs_value")}
+    assert diagnose(BOTH, since, explained=explained(latest, labelled=since, tolerance=0.05)).shift is shift

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from daemon.decide.labelled import loss_of, named
 from daemon.decide.monitors.rates import DELTA, alpha_per_pane
 from detectors.registry import build
 from detectors.sketches.judged import MOST_CLASSES
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 
 
 def causes(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> list[Detector]:
-    """Of classes with labelled reference rows (`has_bound`). Each errs as often as all that alarms together, and takes nothing of that."""
-    wanted, labels = model.monitors.performance, tuple(model.labels)
-    if wanted is None or not (model.task.endswith("classification") and has_bound and 1 < len(labels) <= MOST_CLASSES):
+    """Of labelled reference rows (`has_bound`). Each errs as often as all that alarms together, and takes nothing of that."""
+    wanted, labels, is_classes = model.monitors.performance, tuple(model.labels), model.task.endswith("classification")
+    if wanted is None or not has_bound or (is_classes and not 1 < len(labels) <= MOST_CLASSES):
         return []
     alpha = alpha_per_pane(days=model.monitors.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=1)
-    given_inputs = {"labels": labels, "columns": tuple(model.asked()), "alpha": alpha, "delta": DELTA}
+    given_inputs: dict[str, Any] = {"columns": model.carried(), "alpha": alpha, "delta": DELTA}
+    if not is_classes:
+        loss = loss_of(model.task)
+        return [build(named(name, loss), **given_inputs) for name in ("conformal_inputs", "conformal_given_inputs")]
+    given_inputs["labels"] = labels
     found = [
         build("conformal_inputs", **given_inputs),
         build("conformal_given_inputs", **given_inputs),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from daemon.decide.labelled import loss_of, named
 from daemon.decide.monitors.rates import DELTA, alpha_per_pane
 from daemon.settings_monitors import LOSSES
 from detectors.registry import build
@@ -27,7 +28,7 @@ def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> l
     alarming = _alarming(model, wanted, is_predicted=is_predicted) if _limit(model, wanted, has_bound=has_bound) else []
     if is_classes and has_bound and has_scores and wanted.calibration is not None and len(model.labels) > 1:
         alarming.append(("calibration_change", {"labels": tuple(model.labels), "tolerance": wanted.calibration}))
-    risk = {"tabular-regression": "risk_value", "text-generation": "risk_judged"}.get(model.task, "risk")
+    risk = named("risk", loss_of(model.task))
     n = len(alarming) + int(has_bound)
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=n)
     common = {"most_weight": most_weight(model), "delta": DELTA}
