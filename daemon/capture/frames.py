@@ -28,7 +28,7 @@ class EntryKind(IntEnum):
     LABELS = 2
 
 
-_KINDS = frozenset(EntryKind)
+_KINDS = {int(kind): kind for kind in EntryKind}
 
 
 class Mark(NamedTuple):
@@ -95,7 +95,7 @@ def _frame(file: BinaryIO, segment: int, offset: int, end: int) -> Entry | None:
     payload = file.read(length)
     if len(payload) < length or crc32(payload, crc32(head[8:])) != crc or kind not in _KINDS:
         return None
-    return Entry(EntryKind(kind), payload, n, received_at, Mark(segment, after))
+    return Entry(_KINDS[kind], payload, n, received_at, Mark(segment, after))
 
 
 def _next_good(file: BinaryIO, segment: int, start: int, end: int) -> int:

@@ -7,6 +7,7 @@ sending the same again is no use. 503 with Retry-After: none is, send the same a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -136,6 +137,9 @@ class Ingest:
         """What is said, and counted, once the good ones are on disk, or when there are none."""
         self.port.counts.accept(kind, batch.n)
         self.port.counts.refuse_all(kind, batch.errors)
+        if batch.n and not batch.errors:
+            self.port.counts.requests[_OK] += 1
+            return _all_taken(batch.n)
         if batch.n:
             return self._answer(_OK, {"accepted": batch.n, "rejected": batch.errors})
         status = _status(batch.errors)
@@ -161,8 +165,7 @@ class Ingest:
 
     def _answer(self, status: int, told: object, *headers: tuple[bytes, bytes]) -> Answer:
         self.port.counts.requests[status] += 1
-        data = msgspec.json.encode(told)
-        return Answer(status, [_JSON, (b"content-length", str(len(data)).encode()), *headers], data)
+        return _encoded(status, told, *headers)
 
     @staticmethod
     async def _send(send: Send, answer: Answer) -> None:
@@ -227,6 +230,16 @@ def _header_problem(headers: list[tuple[bytes, bytes]], limits: Limits) -> tuple
 
 def _too_large(limits: Limits) -> str:
     return f"a body may hold {limits.max_body_bytes} bytes: send it in several"
+
+
+def _encoded(status: int, told: object, *headers: tuple[bytes, bytes]) -> Answer:
+    data = msgspec.json.encode(told)
+    return Answer(status, [_JSON, (b"content-length", str(len(data)).encode()), *headers], data)
+
+
+@lru_cache
+def _all_taken(n: int) -> Answer:
+    return _encoded(_OK, {"accepted": n, "rejected": []})
 
 
 def _status(errors: list[Rejected]) -> int:

@@ -94,7 +94,7 @@ def _is_object(line: bytes) -> bool:
 def slices(lines: bytes) -> Iterator[tuple[memoryview, int]]:
     """Pieces of about SLICE_N lines (blank ones counted), cut at line ends, with the number of lines in each."""
     view = memoryview(lines)
-    n = _feeds(view) + 1
+    n = _feeds(view) + 1 if b"\n" in lines else 1
     if n <= SLICE_N:
         yield view, n
         return

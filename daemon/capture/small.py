@@ -56,11 +56,19 @@ class SmallRequests(HttpToolsProtocol):
         """A graceful end waits for these; uvicorn has its tasks in it."""
         return self.tasks
 
+    def on_message_begin(self) -> None:
+        """Start without the scope, which only ASGI needs."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+
     def on_headers_complete(self) -> None:
         """Decide which way the request goes."""
         kind = _URLS.get(self.url)
         size = self._size() if kind is not None and self._is_next() else None
         if kind is None or size is None:
+            url, headers, is_waiting = self.url, self.headers, self.expect_100_continue
+            super().on_message_begin()
+            self.url, self.expect_100_continue = url, is_waiting
+            self.headers += headers  # the list that the scope has
             super().on_headers_complete()
             return
         self.cycle = _Small(kind, size)

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from daemon.settings_encoder import LENGTH
 from daemon.store.arrow import TooLarge, floats, strings, utf8
-from daemon.store.decoded import Fields, outputs_of
+from daemon.store.decoded import Fields, objects_of, outputs_of
 from detectors.sketches.records import NOT_LOOKED_AT
 from detectors.types import ColumnKind
 
@@ -133,7 +133,7 @@ class Reader:
         score = numbers([o.scores.get(o.label) if o.scores and o.label is not None else None for o in outputs])
         watched: dict[str, NDArray[Any]] = {"output.label": label, "output.score": score}
         whole = self._fields.numbers(rows)
-        others: list[Any] = []
+        others: list[dict[str, Any]] = []
         wrong: dict[str, NDArray[np.int64]] = {}
         for subject, kind in self._subjects.items():
             where, name = subject.split(".", 1)
@@ -144,11 +144,10 @@ class Reader:
             if kind is ColumnKind.NUMERIC and name in whole:
                 watched[subject] = whole[name]
                 continue
-            value = self._fields.value[name]
-            found = list(map(value, rows))
+            found = list(map(self._fields.value[name], rows))
             if kind is not ColumnKind.EMBEDDING and None in found:  # then it may be a segment
-                others = others or self._fields.decode(segments)
-                found = [other if own is None else own for own, other in zip(found, map(value, others), strict=True)]
+                others = others or objects_of(segments)
+                found = [other.get(name) if own is None else own for own, other in zip(found, others, strict=True)]
             watched[subject] = vectors(found, self._dimensions[name]) if kind is ColumnKind.EMBEDDING else _values(kind, found)
             if (rows_of_wrong := wrong_rows(kind, found, watched[subject])).size:
                 wrong[subject] = rows_of_wrong

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from itertools import chain
+import struct
+from itertools import chain, starmap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -49,6 +50,11 @@ def outputs_of(lines: bytes) -> tuple[Sequence[Output], list[bytes]]:
         return outputs, [_json.encode(output) for output in outputs]
 
 
+def objects_of(lines: bytes) -> list[dict[str, Any]]:
+    """All there is in each line."""
+    return _OBJECT.decode_lines(lines)
+
+
 class Fields:
     """Values by name from lines of objects; made once for its names.
 
@@ -73,6 +79,7 @@ class Fields:
         """Lines -> rows, for `value` and `numbers`."""
         self.value = {name: operator.attrgetter(field) for name, field in fields.items()}
         """Name -> what takes its value out of a row; None where there is none."""
+        self._pack = struct.Struct(f"{len(together)}d").pack
         self._all = operator.attrgetter(*(fields[name] for name in together)) if len(together) > 1 else None
 
     def numbers(self, rows: Sequence[Any]) -> dict[str, NDArray[np.float64]]:
@@ -82,9 +89,12 @@ class Fields:
             return {}
         k = len(self.together)
         try:
-            found = np.fromiter(chain.from_iterable(map(pick, rows)), np.float64, len(rows) * k).reshape(-1, k)
-        except (TypeError, ValueError, OverflowError):
-            return {}
-        columns = np.ascontiguousarray(found.T)  # (k, n)
+            found = np.frombuffer(b"".join(starmap(self._pack, map(pick, rows))))
+        except struct.error:  # something is neither float nor integer: None, or text
+            try:
+                found = np.fromiter(chain.from_iterable(map(pick, rows)), np.float64, len(rows) * k)
+            except (TypeError, ValueError, OverflowError):
+                return {}
+        columns = np.ascontiguousarray(found.reshape(-1, k).T)  # (k, n)
         are_finite = np.flatnonzero(np.isfinite(columns).all(axis=1))
         return {self.together[i]: columns[i] for i in are_finite.tolist()}
