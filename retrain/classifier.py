@@ -17,6 +17,7 @@ from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from retrain.packed import logits_of
 from retrain.types import Permanent, Reason
 from retrain.weights import base_folder
 
@@ -86,17 +87,6 @@ def tokens_of(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[lis
     return found
 
 
-def batch_of(tokens: Sequence[Sequence[int]], pad: int) -> dict[str, torch.Tensor]:
-    """Model inputs padded to the longest of THIS batch: input_ids, attention_mask, both (B, T)."""
-    longest = max(len(ids) for ids in tokens)
-    ids = torch.full((len(tokens), longest), pad, dtype=torch.long)
-    mask = torch.zeros((len(tokens), longest), dtype=torch.long)
-    for i, row in enumerate(tokens):
-        ids[i, : len(row)] = torch.as_tensor(row)
-        mask[i, : len(row)] = 1
-    return {"input_ids": ids, "attention_mask": mask}
-
-
 def probabilities(model: Any, tokens: Sequence[Sequence[int]], pad: int, *, bf16: bool) -> NDArray[np.float32]:  # noqa: ANN401
     """Class probabilities, shape (n, k), in the order given; worked through sorted by length. The model must be in eval mode."""
     order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
@@ -104,6 +94,6 @@ def probabilities(model: Any, tokens: Sequence[Sequence[int]], pad: int, *, bf16
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
         for start in range(0, len(order), SCORE_BATCH_N):
             part = order[start : start + SCORE_BATCH_N]
-            logits = model(**batch_of([tokens[i] for i in part], pad)).logits  # (B, k)
+            logits = logits_of(model, [tokens[i] for i in part], pad)
             found[part] = logits.float().softmax(-1).numpy()
     return found

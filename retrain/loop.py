@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrain.classifier import batch_of, load_base, native_bf16, probabilities, put_adapter, save_adapter, tokens_of, use_threads
+from retrain.classifier import load_base, native_bf16, probabilities, put_adapter, save_adapter, tokens_of, use_threads
 
 # the line above says how torch's threads wait, which must be said before torch is loaded
 # isort: split
@@ -24,6 +24,8 @@ import torch
 
 from retrain.checkpoint import Progress, Tensors, read_checkpoint, write_checkpoint
 from retrain.evaluations import write_evaluation
+from retrain.one_pass import in_one_pass
+from retrain.packed import logits_of
 from retrain.techniques.find import technique
 from retrain.types import Permanent, Reason, Transient
 from retrain.weights import check_weights
@@ -149,8 +151,8 @@ def _prepared(part: TrainingPart) -> tuple[Any, Any]:
     use_threads(part.threads)
     model, tokenizer = load_base(part.base_model, part.labels, seed=part.seed)
     if part.init_adapter is None:
-        return technique(part.technique).attach(model, part), tokenizer
-    return put_adapter(model, Path(part.init_adapter), trainable=True), tokenizer
+        return in_one_pass(technique(part.technique).attach(model, part)), tokenizer
+    return in_one_pass(put_adapter(model, Path(part.init_adapter), trainable=True)), tokenizer
 
 
 def _step(
@@ -167,7 +169,7 @@ def _step(
     torch.manual_seed(seed)  # dropout
     model.train()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-        logits = model(**batch_of([rows.tokens[i] for i in chosen], pad)).logits  # (B, k)
+        logits = logits_of(model, [rows.tokens[i] for i in chosen], pad)
     loss = torch.nn.functional.cross_entropy(logits.float(), torch.as_tensor(rows.classes[chosen]))
     value = float(loss.detach())
     if not math.isfinite(value):

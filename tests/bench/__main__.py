@@ -5,6 +5,7 @@ Figures are ratios taken in one run on one machine; nothing here is an assertion
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import os
@@ -21,8 +22,14 @@ _PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 def main() -> None:
     """All of them, or those named on the command line."""
-    chosen = [name for name in sys.argv[1:] if not name.startswith("-")] or list(_BENCHES)
-    if "--one" in sys.argv:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_BENCHES)}; all of them when none is named")
+    parser.add_argument("--one", action="store_true", help="run the one that is named here and print its figures; the page stays as it is")
+    asked = parser.parse_args()
+    chosen = asked.names or list(_BENCHES)
+    if unknown := sorted(set(chosen) - set(_BENCHES)):
+        parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(_BENCHES)}")
+    if asked.one:
         print(json.dumps(importlib.import_module(f"tests.bench.{chosen[0]}").run()))
         return
     kept = _kept()
