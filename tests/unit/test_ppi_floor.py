@@ -18,6 +18,7 @@ from detectors.sequential.bets import STAKES
 from detectors.sequential.prediction_groups import MOST_N, add_records, matched, no_groups
 from detectors.sketches.score_bins import bin_of
 from detectors.types import Increment, Outcome, Pairs, Reference
+from tests.prove.limits import least_mean_run
 
 Floats = NDArray[np.float64]
 LABELS = ("no", "yes")
@@ -118,6 +119,29 @@ def test_a_mean_prediction_of_another_time_would_be_noticed(monkeypatch: pytest.
     monkeypatch.setattr(ppi_floor, "matched", of_the_reference)
     found = wealth()[:, :4]
     assert (found.mean(axis=0) - 4.0 * found.std(axis=0) / np.sqrt(len(found)) > 1.0).all()
+
+
+def _run(seed: int, *, share: float, late: int) -> int:
+    """Panes of 200 records to a false alarm, at most 400: one in ten answers is wrong (the floor), while hard records come and go."""
+    rng = np.random.default_rng([9, seed])
+    detector: Any = build("ppi_floor", labels=LABELS, minimum=0.9, alpha=1 / 40)
+    state, panes = detector.start(reference(rng)), []
+    for i in range(400):
+        hard = min(0.2, 0.2 + 0.1 * np.sin(i / 7.0))
+        rows = records(rng, 200, hard=hard, rise=0.1 - (0.025 + 0.375 * hard))
+        panes.append(pane(i, rows, rng.random(rows.n) < share))
+        labelled = panes[i - late].pairs if i >= late else Pairs.empty()
+        state, verdict = detector.step(state, replace(panes[i], pairs=labelled))
+        if verdict.outcome is Outcome.ALARM:
+            break
+    return i + 1
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(("share", "late"), [(0.05, 0), (0.05, 30), (0.2, 0), (0.5, 0)])
+def test_at_the_floor_it_runs_as_long_as_promised_with_few_and_many_and_late_labels(share: float, late: int) -> None:
+    runs = np.array([_run(seed, share=share, late=late) for seed in range(60)], dtype=np.float64)
+    assert runs.mean() >= least_mean_run(len(runs), 40.0)  # a valid one fails once in ten million; found were 55 to 85
 
 
 def _labels_until_alarm(name: str, seed: int) -> float:
