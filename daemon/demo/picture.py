@@ -60,7 +60,7 @@ def draw(timeline: Timeline, path: Path) -> None:
     _draw_evidence(evidence, timeline)
     _draw_bars(bars, timeline)
     for axes in (f1, evidence, bars):
-        _draw_moments(axes, timeline)
+        _draw_moments(axes, timeline, is_named=axes is f1)
         axes.grid(alpha=0.25)
     f1.legend(loc="lower left", fontsize=8)
     bars.set_xlabel("seconds since the first record")
@@ -127,14 +127,13 @@ def _draw_bars(axes: Any, timeline: Timeline) -> None:  # noqa: ANN401 (matplotl
     axes.invert_yaxis()
 
 
-def _draw_moments(axes: Any, timeline: Timeline) -> None:  # noqa: ANN401 (matplotlib ships no types)
+def _draw_moments(axes: Any, timeline: Timeline, *, is_named: bool) -> None:  # noqa: ANN401 (matplotlib ships no types)
     moments = [(s.at, "shift") for one, s in pairwise(timeline.sent) if one.phase == "before" and s.phase != "before"]
     moments += [(e.at, "promotion") for e in timeline.entered if e.state == "promoted"]
     for at, name in moments:
         axes.axvline(at - timeline.start, color="#555555", linestyle="--", linewidth=1)
-        if axes.get_ylim()[0] < axes.get_ylim()[1]:
-            top = axes.get_ylim()[1]
-            axes.annotate(name, (at - timeline.start, top), xytext=(3, -10), textcoords="offset points", fontsize=8)
+        if is_named:
+            axes.annotate(name, (at - timeline.start, axes.get_ylim()[1]), xytext=(3, -10), textcoords="offset points", fontsize=8)
 
 
 def _or(at: float | str | None, otherwise: float) -> float:
