@@ -39,7 +39,7 @@ models:
       window_s: 1800
       quiet_s: 600
       drift: {mean_days_between_false_alarms: 1, together: false}
-      performance: {metric: accuracy, mean_days_between_false_alarms: 1}
+      performance: {metric: accuracy, predicted: true, mean_days_between_false_alarms: 1}
 """.replace("[no, yes]", "['no', 'yes']")
 
 
@@ -136,6 +136,16 @@ def test_the_summary_counts_everything_that_came_in(shifted: tuple[dict[str, Any
     assert summary["windows"] >= N * EVERY_S / 60
     assert {v["detector"] for v in summary["verdicts"]} >= {"ks", "psi", "chi_square", "conformal_numeric", "risk_change"}
     assert list(out.iterdir()) == [out / "summary.json"]
+
+
+def test_the_floor_by_predictions_alarms_and_the_corrected_scores_follow_late_labels(shifted: tuple[dict[str, Any], Path]) -> None:
+    summary, _ = shifted
+    detectors = {v["detector"] for v in summary["verdicts"]}
+    assert "ppi_floor" in detectors
+    assert "accuracy_floor" not in detectors
+    assert "ppi_floor" in {a["detector"] for a in summary["alarms"]}
+    corrected = [v for v in summary["verdicts"] if v["detector"] == "cbpe_corrected"][-1]
+    assert corrected["value"] == pytest.approx(0.55, abs=0.06)  # scores say .95, of the answers 45 in a hundred are wrong
 
 
 def test_the_table_is_printed_whatever_a_record_is_called(shifted: tuple[dict[str, Any], Path], capsys: pytest.CaptureFixture[str]) -> None:
