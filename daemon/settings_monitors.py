@@ -69,7 +69,7 @@ class PerformanceSettings(Part):
     """Of a loss: alarm when it is above what it was on the bound rows by more than this share. Ignored when `maximum` is given."""
     predicted: bool = False
     """Of the metric accuracy: bet on few labels with what the scores of all records predict (`ppi_floor` in place of `accuracy_floor`).
-    Small rises of the error need a tenth to a fifth fewer labels where scores are sharp, none fewer where they are not. Needs scores,
+    Small rises of the error need up to a sixth fewer labels where scores are sharp, none fewer where they are not. Needs scores,
     labelled bound rows, three records or more a label, and labels before 2,048 more have become due; later ones speak alone."""
     tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     """Risk: extra loss above the source bound that is still no harm; points (classes, judged texts) or a share of the bound (numbers)."""
