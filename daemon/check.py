@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from daemon import crosscheck, crosscheck_encoder, crosscheck_executor, yaml_lines
+from daemon import crosscheck, crosscheck_encoder, crosscheck_executor, crosscheck_segments, yaml_lines
 from daemon.settings import Settings
 
 _SHOWN_CHARS = 80
@@ -67,7 +67,8 @@ def load_settings(file: Path) -> Settings:
             rule=f.rule,
             remedy=f.remedy,
         )
-        for f in [*crosscheck.findings(settings), *crosscheck_encoder.findings(settings), *crosscheck_executor.findings(settings)]
+        for part in (crosscheck, crosscheck_encoder, crosscheck_executor, crosscheck_segments)
+        for f in part.findings(settings)
     ]
     if found:
         raise SettingsError(file, sorted(found, key=lambda p: p.line))

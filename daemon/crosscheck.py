@@ -87,9 +87,11 @@ def _alphas(model: ModelSettings) -> Iterator[Finding]:
 
     built = [d for group in groups(model, has_bound=True) for d in group.detectors if d.kind is Kind.ALARMS]
     known = sorted({name for d in built for name in (d.name, f"{d.name}:{d.subject}")})
+    by = model.monitors.segments.by if model.monitors.segments is not None else []
     for name in model.monitors.alphas:
-        if name not in known:
-            yield Finding(("monitors", "alphas", name), name, "must be a monitor of this model that alarms", _near(name, known, "monitors"))
+        is_segment = name.partition(":")[0] in known and any(f"{column}=" in name for column in by)  # its values the reference says
+        if name not in known and not is_segment:
+            yield Finding(("monitors", "alphas", name), name, "must be a monitor of this model that alarms", near(name, known, "monitors"))
 
 
 def _names(settings: Settings) -> Iterator[Finding]:
@@ -176,7 +178,7 @@ def _columns(model: ModelSettings) -> Iterator[Finding]:
     for i, column in enumerate(drift.columns):
         if column not in known and column not in {s.split(".", 1)[1] for s in subjects}:
             rule = "must be one of the model's columns"
-            yield Finding(("monitors", "drift", "columns", i), column, rule, _near(column, known, "columns"))
+            yield Finding(("monitors", "drift", "columns", i), column, rule, near(column, known, "columns"))
 
 
 def _fairness(model: ModelSettings) -> Iterator[Finding]:
@@ -184,7 +186,7 @@ def _fairness(model: ModelSettings) -> Iterator[Finding]:
     for i, column in enumerate(fairness.by if fairness else []):
         path = ("monitors", "fairness", "by", i)
         if column not in model.columns:
-            yield Finding(path, column, "must be one of the model's columns", _near(column, model.columns, "columns"))
+            yield Finding(path, column, "must be one of the model's columns", near(column, model.columns, "columns"))
         elif not model.columns[column].protected:
             remedy = f"write `{column}: {{kind: category, protected: true}}`"
             yield Finding(path, column, "must be a column with protected: true", remedy)
@@ -196,7 +198,7 @@ def _fairness(model: ModelSettings) -> Iterator[Finding]:
             remedy = f"write `metrics: [{', '.join(fit or ('calibration_difference',))}]`"
             yield Finding(("monitors", "fairness", "metrics"), metric, f"is no fairness metric of {model.task}", remedy)
     if fairness is not None and fairness.positive is not None and fairness.positive not in model.labels:
-        remedy = _near(fairness.positive, model.labels, "labels")
+        remedy = near(fairness.positive, model.labels, "labels")
         yield Finding(("monitors", "fairness", "positive"), fairness.positive, "must be one of the model's labels", remedy)
     if fairness is not None and fairness.intersections and len(set(fairness.by)) < _FEWEST_CROSSED:
         yield Finding(("monitors", "fairness", "intersections"), fairness.by, "needs two columns", "name a second protected column in `by`")
@@ -223,7 +225,7 @@ def _retrain(model: ModelSettings) -> Iterator[Finding]:
     techniques = sorted(p.stem for p in _techniques().glob("*.py") if not p.stem.startswith("_"))
     if techniques and wanted.technique not in techniques:
         yield Finding(
-            (*at, "technique"), wanted.technique, "must be a file in retrain/techniques", _near(wanted.technique, techniques, "techniques")
+            (*at, "technique"), wanted.technique, "must be a file in retrain/techniques", near(wanted.technique, techniques, "techniques")
         )
     yield from _is_file((*at, "replay"), wanted.replay)
     yield from _is_file((*at, "old_domain"), wanted.old_domain)
@@ -270,7 +272,7 @@ def _triggers(model: ModelSettings, wanted: RetrainSettings) -> Iterator[Finding
         yield Finding(("retrain", "schedule"), wanted.schedule, f"must be a cron expression ({e})", remedy)
 
 
-def _near(word: str, known: Iterable[str], what: str) -> str:
+def near(word: str, known: Iterable[str], what: str) -> str:
     """The nearest known word, or all of them."""
     names = list(dict.fromkeys(known))
     near = difflib.get_close_matches(word, names, n=1)

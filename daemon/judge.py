@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from daemon import telling
 from daemon import watch as watches
-from daemon.decide import cause, policy
+from daemon.decide import belief, cause, policy
 from daemon.decide import incident as incidents_of
 from daemon.decide.classes import Classes, compare
 from daemon.decide.explained import explained
@@ -87,7 +87,7 @@ class Judge:
             telling.tell_turn(tx, self._incident(tx, watch, [], now), None, now)
         history, rules = self._history(tx, model, watch, now), policy.Rules.of(model)
         self.blind[model.name] = frozenset(policy.silences(history, now, rules))
-        decision = policy.decide(self._current(tx, watch), history, now, rules)
+        decision = policy.decide(self._acting(tx, watch), history, now, rules)
         self._record(tx, model.name, decision, now)
         return decision
 
@@ -147,6 +147,10 @@ class Judge:
         latest = verdicts.latest(tx, watch.model.name, epoch=watch.epoch)
         return [v.verdict for v in latest if incidents_of.key_of(v.verdict) not in held]
 
+    def _acting(self, tx: Connection, watch: Watch | None) -> list[Verdict]:
+        """Those that may start a training: the gates judge all traffic, so that a segment by itself tells people only."""
+        return [v for v in self._current(tx, watch) if watch is not None and not watch.is_of_segments([incidents_of.key_of(v)])]
+
     def _incident(self, tx: Connection, watch: Watch, found: list[Verdict], now: float) -> telling.Turn | None:
         """Fold verdicts into the model's incident and write what changed; an opened one gets a report. None = there is none."""
         name, quiet_s = watch.model.name, watch.model.monitors.quiet_s
@@ -172,7 +176,7 @@ class Judge:
             return replace(turn, because=f"Over: {because}.")
         else:
             incidents.extend(tx, after.id, now=now, subjects=after.subjects, harmful=after.harmful, last_alarm_at=after.last_alarm_at)
-        return turn
+        return replace(turn, evidence=_believe(tx, after, found, now))
 
     def _diagnose(self, tx: Connection, watch: Watch, pane: ClosedPane, now: float) -> telling.Diagnosed | None:
         """What the open incident means, by the labels that this pane brought of records since it opened; None = none is open."""
@@ -191,7 +195,7 @@ class Judge:
         found = cause.diagnose(
             kept.subjects,
             labelled,
-            quiet_n=sum(map(_is_quiet_input, held)),
+            quiet_n=0 if watch.is_of_segments(kept.subjects) else sum(map(_is_quiet_input, held)),
             priors_moved=moved,
             classes=self._classes.get(watch.model.name),
             explained=causes,
@@ -208,8 +212,7 @@ class Judge:
     def _history(self, tx: Connection, model: ModelSettings, watch: Watch | None, now: float) -> policy.History:
         name = model.name
         incident = _as_incident(incidents.open_of(tx, name))
-        current = self._current(tx, watch)
-        self._standing[name] = policy.stand(self._standing.get(name, {}), current, incident)
+        self._standing[name] = policy.stand(self._standing.get(name, {}), self._acting(tx, watch), incident)
         held = champions.champion(tx, name)
         is_learning = held is not None and watch is None  # that is known and shown, not blindness
         past = runs.runs(tx, name)
@@ -237,6 +240,19 @@ class Judge:
         if isinstance(decision, policy.Alert):
             payload = {"what": "blind" if decision.key.startswith("blind:") else "advice", "because": decision.because}
             outbox.put(tx, key=f"notify:{model}:{decision.key}", model=model, kind="notify", payload=payload, now=now)
+
+
+def _believe(tx: Connection, incident: incidents_of.Incident, found: list[Verdict], now: float) -> dict[str, Any] | None:
+    """What the e-processes say of it at this alarm, written down; None = nothing alarms now, or there is no e-process."""
+    kept = incidents.incident(tx, incident.id)
+    if kept is None or not incidents_of.alarms(found):
+        return None
+    earlier = incidents.evidence_of_epochs(tx, incident.model, before=incident.epoch)
+    believed = belief.believe(found, before=kept.evidence, earlier=earlier)
+    if believed is None:
+        return None
+    incidents.believe(tx, incident.id, believed.as_data(), now=now)
+    return believed.as_data()
 
 
 def _is_quiet_input(verdict: Verdict) -> bool:

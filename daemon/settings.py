@@ -227,6 +227,19 @@ class ModelSettings(Part):
         asked = [f"{s}{LENGTH}" if kind is ColumnKind.TEXT else s for s, kind in self.asked().items()]
         return (*asked, *([f"output.text{LENGTH}"] if self.task == "text-generation" else []))
 
+    def segments(self) -> list[str]:
+        """Subjects of the columns whose values are watched one by one."""
+        wanted = self.monitors.segments
+        return [self.subject_of(name) for name in dict.fromkeys(wanted.by)] if wanted is not None else []
+
+    def subject_of(self, column: str) -> str:
+        """Of a column by its name."""
+        return f"{'segment' if self.columns[column].protected else 'input'}.{column}"
+
+    def paired(self) -> dict[str, ColumnKind]:
+        """Subject -> kind of what a labelled pair keeps of its record: what is asked, and the columns of segments."""
+        return self.asked() | dict.fromkeys(self.segments(), ColumnKind.CATEGORY)
+
     def metric(self) -> Metric:
         """What performance is judged by: the settings' choice, or the task's."""
         wanted = self.monitors.performance.metric if self.monitors.performance is not None else None

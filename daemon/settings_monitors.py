@@ -171,6 +171,29 @@ class QualitySettings(Part):
     """So many times more or fewer categories than so many records of the reference would have are told; informs only."""
 
 
+class SegmentSettings(Part):
+    """Labelled records of the values of columns, each for itself: whether the model got worse in one shop, language or channel.
+
+    Within each the loss (`performance.tolerance`) and the metric are held to what `performance` says, measured on the segment's own bound
+    rows. A short form: `segments: [channel, language]`.
+    """
+
+    by: list[str] = Field(min_length=1, max_length=5)
+    """Category columns."""
+    most_n: int = Field(default=8, ge=1, le=50)
+    """Values of a column that are watched: the most frequent of the reference. The others are watched only within the whole."""
+    least_n: int = Field(default=30, ge=10)
+    """Fewer rows say nothing: of the reference (the value is not watched), of the labelled bound rows, of labelled records so far."""
+    mean_days_between_false_alarms: Positive | None = None
+    """Of all segments of this model together, for experts: None = their share of the model's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: object) -> object:
+        """A list names the columns."""
+        return {"by": data} if isinstance(data, list) else data
+
+
 class Monitors(Part):
     """What is watched."""
 
@@ -185,6 +208,8 @@ class Monitors(Part):
     performance: PerformanceSettings | None = PerformanceSettings()
     fairness: FairnessSettings | None = None
     quality: QualitySettings | None = QualitySettings()
+    segments: SegmentSettings | None = None
+    """Also watch labelled records of single values of columns; None = only all together."""
     window_s: Positive = 3600.0
     """Length of the window that informing detectors look at."""
     pane_s: Positive = 60.0
@@ -200,7 +225,7 @@ class Monitors(Part):
     label_horizon_s: Positive = 30 * 24 * 3600.0
     """How long a record waits for its label, and a label for its record."""
 
-    def own_days(self, group: Literal["drift", "performance", "quality"]) -> float | None:
+    def own_days(self, group: Literal["drift", "performance", "quality", "segments"]) -> float | None:
         """What an expert set for a group; None = its share of the model's."""
         settings = getattr(self, group)
         return None if settings is None else settings.mean_days_between_false_alarms

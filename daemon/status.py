@@ -111,6 +111,7 @@ def _meaning(incident: Body) -> tuple[str, str]:
 def _incident(incident: Body) -> str:
     until = f"closed {incident['closed_at']}" if incident["closed_at"] else "[red]open[/red]"
     harmful = ", harmful" if incident["is_harmful"] else ""
+    harmful += ", confirmed" if (incident["evidence"] or {}).get("is_confirmed") else ""
     report = f", report: {incident['report']}" if incident["report"] else ""
     subjects = ", ".join(sorted(incident["subjects"]))
     return f"incident {_cell(incident['id'])} since {incident['opened_at']}, {until}{harmful}: {_cell(subjects)}{report}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from daemon.decide import incident as incidents_of
+from daemon.decide.belief import in_words
 from daemon.decide.cause import Harm
 from daemon.store import counters, outbox
 from daemon.store.ledger import note
@@ -34,6 +35,8 @@ class Turn:
     """Drift and risk were in it before."""
     because: str = ""
     """Of a closed one."""
+    evidence: Said | None = None
+    """{named, log10_e, needed, is_confirmed}: what may be believed of it by now; None = it has no e-process, or nothing alarms now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +101,8 @@ def _tell(tx: Connection, what: What, turn: Turn, diagnosed: Diagnosed | None, n
             for v in incidents_of.alarms(turn.found)
         ],
     }
+    if turn.evidence is not None:
+        payload["evidence"] = in_words(turn.evidence)
     if diagnosed is not None:
         payload["diagnosis"] = {name: diagnosed.now[name] for name in ("harm", "shift", "because")}
     key = f"notify:{incident.id}:{what.value.removeprefix('incident.')}"

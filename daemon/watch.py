@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
 from daemon.decide.monitors.all import monitors
+from daemon.decide.monitors.segments import watched_values
 from daemon.settings_encoder import SUFFIX
 from daemon.store import codec, states
 from daemon.store.reference import load_reference
@@ -112,6 +114,14 @@ class Watch:
             if d.name in drift.statistics and d.subject not in self.waiting:
                 self.states[d.name, d.subject] = d.start(reference)
 
+    def is_of_segments(self, keys: Iterable[str]) -> bool:
+        """Whether all of these ("detector:subject"), of an incident or of a verdict, are of segments."""
+        return {*keys} <= self._of_segments
+
+    @cached_property
+    def _of_segments(self) -> frozenset[str]:
+        return frozenset(f"{d.name}:{d.subject}" for d in self.detectors if getattr(d, "within", None) is not None)
+
     def groups(self, window: Window) -> list[GroupFigure]:
         """Rates of the protected columns' groups; named are those of the reference only (a closed set)."""
         wanted = self.model.monitors.fairness
@@ -145,7 +155,8 @@ def enter(tx: Connection, model: ModelSettings, version: str, epoch: int, refere
     """The watch of an epoch, with its states where they were left. `Permanent(BAD_DATA)` when the reference can't be read."""
     reference = load_reference(model, *files_of(model, reference_path))
     key = key_of(model, version, epoch, reference)
-    found = monitors(model, has_bound=reference.bound.n > 0, seen=reference.columns)
+    values = watched_values(model, reference.columns)
+    found = monitors(model, has_bound=reference.bound.n > 0, seen=reference.columns, values=values)
     watch = Watch(model=model, version=version, epoch=epoch, reference=reference, key=key, detectors=found)
     watch.waiting = dict.fromkeys(_embeddings(model, reference), "its reference has to be embedded")
     watch._enter(tx, found, key)  # noqa: SLF001 (this function is the class's constructor)
@@ -155,7 +166,9 @@ def enter(tx: Connection, model: ModelSettings, version: str, epoch: int, refere
 def key_of(model: ModelSettings, version: str, epoch: int, reference: Reference) -> str:
     """Names the states of an epoch: those of another one are never used."""
     # embeddings have a share of the rate of false alarms: with others, all shares are others
-    return digest_of(model.name, version, str(epoch), reference.digest, model.monitors.model_dump_json(), *_embeddings(model, reference))
+    unset = {"segments"} if model.monitors.segments is None else None  # a monitor that nobody asked for starts no other one afresh
+    said = model.monitors.model_dump_json(exclude=unset)
+    return digest_of(model.name, version, str(epoch), reference.digest, said, *_embeddings(model, reference))
 
 
 def _embeddings(model: ModelSettings, reference: Reference) -> list[str]:

@@ -21,6 +21,7 @@ from daemon.show.guard import is_loopback
 from daemon.watched_knob import alpha_of, knob_table, promise
 from daemon.watched_rhythm import as_data as rhythm_data
 from daemon.watched_rhythm import in_words, look_for_rhythm
+from daemon.watched_segments import known_values, segments_in_words
 from daemon.watched_soon import heading, in_lines
 from daemon.watched_traffic import Traffic, hours_in_words, soon_of
 from detectors.rhythm import Rhythm
@@ -69,7 +70,7 @@ def show_watched(
 
 def as_data(model: ModelSettings, traffic: Traffic) -> dict[str, Any]:
     """What is shown of a model, for `--json`."""
-    detectors = monitors(model, has_bound=model.reference.bound is not None)
+    detectors = monitors(model, has_bound=model.reference.bound is not None, values=known_values(model, traffic))
     alarming = [d for d in detectors if d.kind is Kind.ALARMS]
     pane_s = model.monitors.pane_s
     promised = promised_days(alarming, pane_s=pane_s)
@@ -82,19 +83,20 @@ def as_data(model: ModelSettings, traffic: Traffic) -> dict[str, Any]:
         "alarms": [{"detector": d.name, "subject": d.subject, "alpha": alpha_of(d), "evidence": d.evidence.__name__} for d in alarming],
         "informs": [{"detector": d.name, "subject": d.subject} for d in detectors if d.kind in _INFORMING],
         "seen_within_a_day": None if soon is None else [asdict(one) for one in soon[1]],
-        "mind": [*hours_in_words(model, traffic), *notes(model)],
+        "mind": [*hours_in_words(model, traffic), *segments_in_words(model, traffic), *notes(model)],
         **(rhythm_data(look_for_rhythm(model, recorded)) if recorded is not None else {}),
     }
 
 
 def _show(to: Console, model: ModelSettings, traffic: Traffic) -> None:
-    found = monitors(model, has_bound=model.reference.bound is not None)
+    values = known_values(model, traffic)
+    found = monitors(model, has_bound=model.reference.bound is not None, values=values)
     alarming = [d for d in found if d.kind is Kind.ALARMS]
     informing = [d for d in found if d.kind in _INFORMING]
     explaining = [d for d in found if d.kind is Kind.EXPLAINS]
     to.print(f"\n[bold]{escape(model.name)}[/bold] ({model.task}), a pane of {model.monitors.pane_s:g} s", highlight=False)
     to.print(Padding(promise(alarming, model), (0, 0, 0, 2), expand=False), highlight=False)
-    to.print(knob_table(model, has_bound=model.reference.bound is not None))
+    to.print(knob_table(model, has_bound=model.reference.bound is not None, values=values))
     subjects = _subjects(informing)
     costs = {d.name: d.cost for d in found}
     soon, recorded = soon_of(model, alarming, traffic), traffic.recorded.get(model.name)
@@ -106,7 +108,7 @@ def _show(to: Console, model: ModelSettings, traffic: Traffic) -> None:
         "explains": [f"{name}: {', '.join(on)}" for name, on in _subjects(explaining).items()]
         or ["nothing: no labelled bound rows of classes"],
         "costs": [f"{name}: {cost}" for name, cost in costs.items()],
-        "mind": [*hours_in_words(model, traffic), *notes(model)],
+        "mind": [*hours_in_words(model, traffic), *segments_in_words(model, traffic), *notes(model)],
     }
     for title, lines in sections.items():
         to.print(f"  [bold]{title}[/bold]", highlight=False)

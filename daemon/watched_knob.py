@@ -12,19 +12,21 @@ from daemon.decide.monitors.rates import own_alpha, promised_days, spread
 from detectors.types import EDetectorValue, EValue
 
 if TYPE_CHECKING:
+    from daemon.decide.monitors.segments import Values
     from daemon.settings import ModelSettings
     from detectors.types import Detector
 
 _DAY_S = 86_400.0
+_NO_VALUES: Values = {}
 
 
-def knob_table(model: ModelSettings, *, has_bound: bool) -> Table:
+def knob_table(model: ModelSettings, *, has_bound: bool, values: Values = _NO_VALUES) -> Table:
     """A row for each group and kind of detector that alarms."""
     monitors = model.monitors
     table = Table(
         "group", "detector", "how many", "alpha each", "false alarms of each", box=None, header_style="bold", padding=(0, 2, 0, 2)
     )
-    found = groups(model, has_bound=has_bound)
+    found = groups(model, has_bound=has_bound, values=values)
     built = iter(spread(found, days=monitors.mean_days_between_false_alarms, pane_s=monitors.pane_s, alphas=monitors.alphas))
     for group in found:
         kinds: dict[tuple[str, float], list[Detector]] = {}

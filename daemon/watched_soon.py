@@ -69,9 +69,9 @@ def _soon(d: Any, state: Any, reference: Reference, day: Day) -> Soon:  # noqa: 
     elif isinstance(d, FairnessGap):
         found = _gap(d, reference.bound, day)
     elif isinstance(state, ShareState) and d.evidence is not EValue:
-        found = _limit(d, state, reference.bound, day)
+        found = _limit(d, state, reference, day)
     elif isinstance(share := getattr(state, "share", None), ShareState):
-        found = _limit(d, share, reference.bound, day) if isinstance(d, Floor) else _fault(d, share, day)
+        found = _limit(d, share, reference, day) if isinstance(d, Floor) else _fault(d, share, day)
     else:
         found = _unknown(d, "what it has learnt, or won, by then decides")
     return found
@@ -121,9 +121,9 @@ def _hours(rows: Sequence[int], n: float) -> tuple[tuple[int, float], ...]:
     return tuple((r, n * r / total if total else n) for r in kept)
 
 
-def _limit(d: Any, state: ShareState, bound: Pairs, day: Day) -> Soon:  # noqa: ANN401 (a floor, a ceiling, a change of risk)
+def _limit(d: Any, state: ShareState, reference: Reference, day: Day) -> Soon:  # noqa: ANN401 (a floor, a ceiling, a change of risk)
     """A figure of labelled records that is held to a limit."""
-    counting = _counting(d, bound)
+    counting = _counting(d, reference)
     if (why := _why_not(state.limit, day.labels_n, counting, d.most_weight)) is not None or day.labels_n is None or counting is None:
         return _unknown(d, why or "")
     loss = smallest_rise(alpha=d.alpha, limit=state.limit, n=counting * day.labels_n)
@@ -152,11 +152,14 @@ def _figure(d: Any, clip: float, loss: float) -> float:  # noqa: ANN401
     return float(d.shown(clip * loss) if isinstance(d, Ceiling) else clip * loss)
 
 
-def _counting(d: Any, bound: Pairs) -> float | None:  # noqa: ANN401
-    """Share of labelled records that count for the figure; None = not known."""
+def _counting(d: Any, reference: Reference) -> float | None:  # noqa: ANN401
+    """Share of labelled records that count for the figure, of a segment at its share of the traffic; None = not known."""
+    within = getattr(d, "within", None)
+    share = 1.0 if within is None else within.share(reference.columns)
     if not isinstance(d, Floor) or d.metric == "accuracy":
-        return 1.0
-    return float(d.counts(bound).mean()) if bound.n else None
+        return share
+    bound = d.kept(reference.bound)
+    return share * float(d.counts(bound).mean()) if bound.n else None
 
 
 def _fault(d: Any, share: ShareState, day: Day) -> Soon:  # noqa: ANN401 (a rise of a fault)

@@ -41,12 +41,34 @@ def e_lond(evidence: Sequence[EValue], alpha: float) -> NDArray[np.bool_]:
     among all R, so E[false / R] <= sum alpha g_t E[e_t] <= alpha, under any dependence. [e-LOND: Xu & Ramdas 2024, as described in
     arXiv:2506.01452]
     """
+    levels = e_lond_levels(evidence, alpha)
+    return np.array([item.log10_e >= -math.log10(level) for item, level in zip(evidence, levels, strict=True)], dtype=np.bool_)
+
+
+def e_lond_levels(evidence: Sequence[EValue], alpha: float) -> list[float]:
+    """The level a_t of each hypothesis of the stream: known before its own e-value is, which does not change it."""
     _check_e_values(evidence, alpha)
-    rejected = np.zeros(len(evidence), dtype=np.bool_)
+    levels: list[float] = []
+    rejections = 0
     for at, item in enumerate(evidence):
-        level = alpha * share_of_step(at + 1) * (1 + int(rejected.sum()))
-        rejected[at] = item.log10_e >= -math.log10(level)
-    return rejected
+        levels.append(alpha * share_of_step(at + 1) * (1 + rejections))
+        rejections += int(item.log10_e >= -math.log10(levels[-1]))
+    return levels
+
+
+def mean_e_value(evidence: Sequence[EValue]) -> EValue:
+    """The mean of e-values at one time: an e-value of "all their hypotheses hold", under any dependence.
+
+    Raises:
+        ValueError: nothing to average.
+        TypeError: evidence of another kind.
+    """
+    if not evidence:
+        raise ValueError("nothing to average: give at least one e-value")
+    alpha = min(item.alpha for item in evidence)
+    _check_e_values(evidence, alpha)
+    logs = np.array([item.log10_e for item in evidence]) * math.log(10.0)
+    return EValue(log10_e=max(-300.0, float(logsumexp(logs) - math.log(len(logs))) / math.log(10.0)), alpha=alpha)
 
 
 def mean_e_detector(evidence: Sequence[EDetectorValue], *, alpha: float, weights: Sequence[float] | None = None) -> EDetectorValue:
@@ -77,4 +99,4 @@ def _check_e_values(evidence: Sequence[EValue], alpha: float) -> None:
         raise ValueError(f"alpha must be in (0, 1), got {alpha}; 0.1 = one false discovery in ten")
     for item in evidence:
         if not isinstance(item, EValue):
-            raise TypeError(f"e-BH and e-LOND take EValue only, got {type(item).__name__}; average e-detectors with `mean_e_detector`")
+            raise TypeError(f"only EValue is taken here, got {type(item).__name__}; average e-detectors with `mean_e_detector`")

@@ -55,7 +55,10 @@ class Text:
 
 
 def compose(model: str, payload: Mapping[str, Any], url: str) -> Text:
-    """The message of an outbox payload {what, because, incident?, run?, figures?, kinds?, harmful?, diagnosis?}; links begin with `url`."""
+    """The message of an outbox payload; links begin with `url`.
+
+    The payload is {what, because, incident?, run?, figures?, kinds?, harmful?, diagnosis?, evidence?}.
+    """
     what = What.of(payload)
     words, tone, runbook = _WHAT[what]
     if what in {What.INCIDENT_OPENED, What.INCIDENT_HARMFUL}:
@@ -64,6 +67,7 @@ def compose(model: str, payload: Mapping[str, Any], url: str) -> Text:
     if what is What.INCIDENT_OPENED and (payload.get("harmful") or payload.get("diagnosis", {}).get("harm") == "harmful"):
         words, tone = "incident, harmful", "failure"
     lines = [str(payload.get("because", "")), *_figures(payload.get("figures", ())), *_diagnosis(payload.get("diagnosis"))]
+    lines += payload.get("evidence", ())
     lines += ["", f"Look: {url}{_path(model, payload)}"]
     if what is What.INCIDENT_BENIGN:
         lines.append(f"If traffic stays like this: retuned absorb {model} --incident {payload.get('incident', '')} --because ...")

@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from detectors.combine import e_bh
 from detectors.registry import detector_class
-from detectors.sequential.purse import DISCOVERIES
 from detectors.types import Eats, EDetectorValue, EValue, Outcome, Verdict, digest_of
 
 if TYPE_CHECKING:
@@ -117,26 +115,15 @@ def fold(
     if before is None and all(key_of(v) in held for v in sounding):
         return None, Change.NONE
     start = before or Incident(id=incident_id(model, epoch, now), model=model, epoch=epoch, opened_at=now, last_alarm_at=now)
-    subjects, columns = {**start.subjects}, moved(verdicts)
+    subjects = {**start.subjects}
     for verdict in sounding:
         key = key_of(verdict)
-        subjects[key] = _subject(verdict, subjects.get(key), now, columns)
+        subjects[key] = _subject(verdict, subjects.get(key), now)
     after = replace(start, subjects=subjects, last_alarm_at=now)
     after = replace(after, harmful=after.has(AlarmKind.DRIFT) and after.has(AlarmKind.RISK))
     if before is None:
         return after, Change.OPENED
     return after, Change.EXTENDED if len(subjects) > len(before.subjects) else Change.NONE
-
-
-def moved(verdicts: Iterable[Verdict]) -> list[str]:
-    """The subjects that have moved since the epoch began, by e-BH on their e-processes; e-detectors are never handed to it.
-
-    At the moment when an incident opens, a stopping time of all of them, at most `DISCOVERIES` of the named are named falsely in the mean,
-    whatever the dependence between them; by as much as their bounds from the reference fail (deltas) it may be more.
-    """
-    kept = [v for v in verdicts if v.e_value is not None]
-    named = e_bh([v.e_value for v in kept if v.e_value is not None], DISCOVERIES)
-    return [v.subject for v, is_named in zip(kept, named, strict=True) if is_named]
 
 
 def still_held(held: Mapping[str, float], verdicts: Iterable[Verdict], *, now: float, quiet_s: float) -> dict[str, float]:
@@ -151,15 +138,12 @@ def incident_id(model: str, epoch: int, now: float) -> str:
     return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S}-{digest_of(model, str(epoch), repr(now))[:8]}"
 
 
-def _subject(verdict: Verdict, known: Mapping[str, Any] | None, now: float, columns: list[str]) -> dict[str, Any]:
-    said = verdict.because
-    if columns and alarm_kind(verdict.detector) is AlarmKind.DRIFT:
-        said = f"{said.rstrip('.')}; moved since the epoch began, at most one in ten named falsely: {', '.join(columns)}"
+def _subject(verdict: Verdict, known: Mapping[str, Any] | None, now: float) -> dict[str, Any]:
     return {
         "detector": verdict.detector,
         "subject": verdict.subject,
         "kind": alarm_kind(verdict.detector).value,
         "first_at": known["first_at"] if known else now,
         "last_at": now,
-        "because": said if known is None else known["because"],
+        "because": verdict.because if known is None else known["because"],
     }

@@ -199,6 +199,8 @@ def _incidents(model: ModelView, at: float) -> Iterator[Sample]:
         yield "incident_harm_state", (name, str(harm)), float(said.get("harm") == harm)
     for shift in Shift:
         yield "incident_shift_state", (name, str(shift)), float(said.get("shift") == shift)
+    believed = (now_open.evidence if now_open is not None else None) or {}
+    yield "incident_confirmed_state", (name,), float(believed.get("is_confirmed", False))
     yield "incident_acknowledged_state", (name,), float(now_open is not None and now_open.acknowledged_by is not None)
     yield "incident_muted_state", (name,), float(now_open is not None and (now_open.muted_until or 0.0) > at)
     for judged in Judged:

@@ -141,6 +141,11 @@ METRICS: tuple[Metric, ...] = (
         "shift",
     ),
     _gauge("incident_harmful_state", "1 while the open incident holds drift and risk, 0 otherwise and without one.", "model"),
+    _gauge(
+        "incident_confirmed_state",
+        "1 while all e-processes together confirm the open incident (of all epochs so confirmed at most one in ten falsely).",
+        "model",
+    ),
     _gauge("incident_acknowledged_state", "1 while a person is on the open incident, 0 otherwise and without one.", "model"),
     _gauge("incident_muted_state", "1 while the open incident is muted, 0 otherwise and without one.", "model"),
     _counter("judged_incidents", "Judgements by persons (real, false, expected); a correction counts again.", "model", "outcome"),

@@ -179,6 +179,9 @@ class IncidentView:
     """Closed by a person while these alarmed, and not quiet yet: subject key -> its last alarm."""
     diagnosis: Mapping[str, Any] | None = None
     """{harm: harmful | benign | likely | unknown, shift: covariate | concept | label | damage | unknown, because, n, errors_n, squares}."""
+    evidence: Mapping[str, Any] | None = None
+    """{named: subjects that surely changed (at most one in ten falsely), is_confirmed: whether anything surely changed in the epoch (of
+    all epochs so confirmed at most one in ten falsely), log10_e, needed}; None = there is no e-process."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

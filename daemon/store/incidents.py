@@ -51,6 +51,8 @@ class StoredIncident:
     """Subject key -> its last alarm: closed by a person and not quiet yet; None = nothing."""
     diagnosis: dict[str, Any] | None = None
     """{harm, shift, because, n, errors_n}, of other losses than errors squares; None = of an older release. See `decide.labelled`."""
+    evidence: dict[str, Any] | None = None
+    """{named, log10_e, needed, is_confirmed}, as `daemon.decide.belief` says; None = of an older release, or no e-process."""
 
 
 def open_incident(
@@ -136,6 +138,26 @@ def diagnose(tx: Connection, incident_id: str, found: Mapping[str, Any], *, now:
     if (before.get("harm"), before.get("shift")) != (found["harm"], found["shift"]):
         said = {name: found[name] for name in ("harm", "shift", "because")}
         note(tx, now, kept.model, "incident.diagnosed", incident=incident_id, **said)
+
+
+def believe(tx: Connection, incident_id: str, found: Mapping[str, Any], *, now: float) -> None:
+    """Write what may be believed of it; an event when it is confirmed, and when a subject is named for the first time."""
+    kept = _get(tx, incident_id)
+    tx.execute(update(_t).where(_t.c.id == incident_id).values(evidence=dict(found)))
+    before = kept.evidence or {"named": [], "is_confirmed": False}
+    added = [subject for subject in found["named"] if subject not in before["named"]]
+    if added or found["is_confirmed"] != before["is_confirmed"]:
+        said = {name: found[name] for name in ("named", "is_confirmed", "log10_e", "needed")}
+        note(tx, now, kept.model, "incident.evidence", incident=incident_id, **said)
+
+
+def evidence_of_epochs(tx: Connection, model: str, *, before: int) -> list[float | None]:
+    """Of each epoch from the first to the one before `before`: the most evidence that an incident of it had; None = it had none."""
+    found: dict[int, float] = {}
+    for row in tx.execute(select(_t.c.epoch, _t.c.evidence).where(_t.c.model == model, _t.c.epoch < before)):
+        if row.evidence is not None:
+            found[row.epoch] = max(row.evidence["log10_e"], found.get(row.epoch, row.evidence["log10_e"]))
+    return [found.get(number) for number in range(1, before)]
 
 
 def attach_report(tx: Connection, incident_id: str, report: str) -> None:

@@ -58,7 +58,7 @@ class Joiner:
 
     def __init__(self, tx: Connection, model: ModelSettings, log: RecordLog, own: Mapping[bytes, Own], unsampled: set[bytes]) -> None:
         self._tx, self._model, self._log, self._own, self._unsampled = tx, model, log, own, unsampled
-        self._protected, self._asked = model.protected(), model.asked()
+        self._protected, self._paired = model.protected(), model.paired()
 
     def join(self, labels: Sequence[HeldLabel], *, is_new: bool) -> list[Join]:
         """What becomes of each label, in order."""
@@ -91,7 +91,7 @@ class Joiner:
             at=at,
             output=output_of(record.output),
             groups=groups_of(self._protected, inputs, segments),
-            inputs=inputs_of(self._asked, inputs, segments),
+            inputs=inputs_of(self._paired, inputs, segments),
             pi=pi,
         )
 
@@ -109,7 +109,7 @@ class Joiner:
             rows = self._log.rows(paths[pane_id], [row for _, row in wanted], _COLUMNS).to_pylist()
             for (key, row), record in zip(wanted, rows, strict=True):
                 inputs, segments = json.loads(record.pop("inputs")), json.loads(record.pop("segments"))
-                known = {"groups": groups_of(self._protected, inputs, segments), "inputs": inputs_of(self._asked, inputs, segments)}
+                known = {"groups": groups_of(self._protected, inputs, segments), "inputs": inputs_of(self._paired, inputs, segments)}
                 output = output_of(record.pop("output") or "{}")
                 found[key] = {"pane_id": pane_id, "row": row, "output": output, **known, **record}
         return found

@@ -42,7 +42,7 @@ class Pairing:
 
     def __init__(self, model: ModelSettings) -> None:
         self._task, self._labels, self._range, self._protected = model.task, model.labels, model.score_range, model.protected()
-        self._asked = model.asked()
+        self._paired = model.paired()
         wanted = model.monitors.performance
         self._least = wanted.least_label_probability if wanted is not None else None
         self._crossed = model.monitors.fairness.crossed() if model.monitors.fairness is not None else []
@@ -70,7 +70,7 @@ class Pairing:
         `inputs`: what was asked, of each or of none (see `inputs_of`).
         """
         groups = joint_groups(groups, self._crossed)
-        columns = asked_columns(self._asked, inputs) if len(inputs) == len(outputs) else {}
+        columns = asked_columns(self._paired, inputs) if len(inputs) == len(outputs) else {}
         if self._task.endswith("classification"):
             return Pairs(
                 predicted=objects([output.label for output in outputs]),

@@ -72,7 +72,7 @@ def labelled_pairs(rows: Iterable[dict[str, Any]], model: ModelSettings) -> Pair
     said = [(row, _output(row, model.task), _truth(row, model.task)) for row in rows]
     kept = [item for item in said if pairing.fits(item[1], item[2])]
     groups = {name: _objects(_text_or_none(_lookup(row, name)) for row, _, _ in kept) for name in model.protected()}
-    inputs = [inputs_of(model.asked(), row["inputs"], row["segments"]) for row, _, _ in kept]
+    inputs = [inputs_of(model.paired(), row["inputs"], row["segments"]) for row, _, _ in kept]
     return pairing.made([output for _, output, _ in kept], [truth for _, _, truth in kept], groups, inputs=inputs)
 
 

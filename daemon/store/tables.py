@@ -214,6 +214,7 @@ incident = Table(
     Column("held", JSON(none_as_null=True)),  # {"detector:subject": last alarm}: closed by a person and not quiet yet; NULL = nothing
     Index("incident_model", "model", "opened_at"),
     Column("diagnosis", JSON),  # {harm, shift, because, n, errors_n, squares}: n labelled records since it opened
+    Column("evidence", JSON(none_as_null=True)),  # {named, log10_e, needed, is_confirmed} at its newest alarm; NULL = no e-process
 )
 
 counter = Table(

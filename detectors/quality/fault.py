@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
 from detectors.sequential.interval import lower_share, upper_share
-from detectors.sequential.share import NO_LIMIT, ShareState, recent_share, start_share, step_counts
+from detectors.sequential.share import NO_LIMIT, ShareState, e_value_beside, recent_share, start_share, step_counts
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, PValue, Reference, Score, Verdict, Window
 
 if TYPE_CHECKING:
@@ -223,7 +223,8 @@ class Rise(Fault):
         else:
             outcome, because = Outcome.OK, f"{figures}: no evidence that it rose above {limit:.2%}"
         evidence = EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=self.delta)
-        return state, self._verdict(Says(outcome, (value, low, high), recent_n, because), evidence, limit)
+        verdict = self._verdict(Says(outcome, (value, low, high), recent_n, because), evidence, limit)
+        return state, replace(verdict, e_value=e_value_beside(share))
 
 
 def values_of(known: Known, data: Increment, column: str) -> NDArray[Any]:

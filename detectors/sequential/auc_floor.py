@@ -10,7 +10,8 @@ import numpy as np
 from detectors.registry import register
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
 from detectors.sequential.loss import upper_mean
-from detectors.sequential.share import NO_LIMIT, ShareState, recent_share, start_share, step_losses
+from detectors.sequential.segment import OfSegment
+from detectors.sequential.share import NO_LIMIT, ShareState, e_value_beside, recent_share, start_share, step_losses
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Pairs, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class AucState:
 
 @register("auc_floor")
 @dataclass(frozen=True, kw_only=True)
-class AucFloor:
+class AucFloor(OfSegment):
     """Each record of the class is paired with one of the others, in the order of their labels; a loss when the other scores higher.
 
     AUC is the chance that it does not, so that its mean loss is 1 - AUC: disjoint pairs make independent losses of 0, 1/2 (a tie) or 1, and
@@ -80,14 +81,14 @@ class AucFloor:
     @property
     def subject(self) -> str:
         """Of one class."""
-        return f"roc_auc[label={self.label}]"
+        return self.named(f"roc_auc[label={self.label}]")
 
     def start(self, reference: Reference) -> AucState:
         """The floor; INSUFFICIENT for good when the bound rows leave no room for one."""
         nothing = np.zeros(0)
         floor, bound_n, low = self.minimum, 0, 0.0
         if floor is None:
-            losses, _, _ = _paired(nothing, nothing, *self._scores(reference.bound))
+            losses, _, _ = _paired(nothing, nothing, *self._scores(self.kept(reference.bound)))
             bound_n, low = len(losses), 1.0 - upper_mean(losses, self.delta) if len(losses) else 0.0
             floor = low - (self.max_drop or 0.0)
         limit = 1.0 - floor if floor > 0.0 else NO_LIMIT
@@ -95,13 +96,13 @@ class AucFloor:
 
     def step(self, state: AucState, data: Increment) -> tuple[AucState, Verdict]:
         """One closed pane's newly labelled pairs; a pane that completes no pair is no step."""
-        losses, hits, others = _paired(state.hits, state.others, *self._scores(data.pairs))
+        losses, hits, others = _paired(state.hits, state.others, *self._scores(self.kept(data.pairs)))
         share = step_losses(state.share, losses, restart_alpha=self.alpha)
         state = replace(state, share=share, hits=hits[:_WAITING_N], others=others[:_WAITING_N])
         log10_e = log10_mean(share.log_m) if share.n else 0.0
         is_alarm = is_reached(log10_e, self.alpha)
         loss, low, high, n = recent_share(share, is_alarm=is_alarm)
-        outcome, because = self._says(share, n, 1.0 - loss, is_alarm=is_alarm)
+        outcome, because = self.sure(share, *self._says(share, n, 1.0 - loss, is_alarm=is_alarm))
         return state, Verdict(
             detector=self.name,
             subject=self.subject,
@@ -113,6 +114,7 @@ class AucFloor:
             n=n,
             because=because,
             limit=None if share.limit == NO_LIMIT else 1.0 - share.limit,
+            e_value=e_value_beside(share),
         )
 
     def _scores(self, pairs: Pairs) -> tuple[Floats, Floats]:

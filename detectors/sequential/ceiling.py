@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
 from detectors.sequential.loss import FROM_MAXIMUM, Loss, source_loss, usable
-from detectors.sequential.share import NO_LIMIT, ShareState, recent_share, start_share, step_losses
+from detectors.sequential.segment import OfSegment
+from detectors.sequential.share import NO_LIMIT, ShareState, e_value_beside, recent_share, start_share, step_losses
 from detectors.types import EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ceiling:
+class Ceiling(OfSegment):
     """An e-detector of "the mean of a loss, clipped and brought to [0, 1], is above a limit".
 
     Each stake starts anew at every pane that has such a loss (Shiryaev-Roberts); alarm when the stakes' mean reaches 1/alpha. The clipped
@@ -82,19 +83,19 @@ class Ceiling:
         if self.fixed is not None:
             clip = 1.0 if self.loss.is_bounded else self.clip or source_clip(reference, self) or FROM_MAXIMUM * self.fixed
             return start_share(self.fixed / clip, bound_n=0, bound_value=self.fixed, is_restarting=True, clip=clip)
-        found = source_loss(reference.bound, self.loss, self.classes, delta=self.delta, clip=self.clip)
+        found = source_loss(self.kept(reference.bound), self.loss, self.classes, delta=self.delta, clip=self.clip)
         limit = self.above(found.upper) / found.clip if found.n else NO_LIMIT
         return start_share(limit, bound_n=found.n, bound_value=found.upper, is_restarting=True, clip=found.clip)
 
     def step(self, state: ShareState, data: Increment) -> tuple[ShareState, Verdict]:
         """One closed pane's newly labelled pairs; a pane without a loss is no step."""
-        x, weight = usable(data.pairs, self.loss, self.classes, clip=state.clip, most_weight=self.most_weight)
+        x, weight = usable(self.kept(data.pairs), self.loss, self.classes, clip=state.clip, most_weight=self.most_weight)
         state = step_losses(state, x, restart_alpha=self.alpha, weight=weight)
         log10_e = log10_mean(state.log_m) if state.n else 0.0
         is_alarm = is_reached(log10_e, self.alpha)
         *shares, n = recent_share(state, is_alarm=is_alarm)
         value, low, high, limit = (self.shown(state.clip * share) for share in (*shares, max(0.0, state.limit)))
-        outcome, because = self._says(state, n, value, limit, is_alarm=is_alarm)
+        outcome, because = self.sure(state, *self._says(state, n, value, limit, is_alarm=is_alarm))
         return state, Verdict(
             detector=self.name,
             subject=self.subject,
@@ -106,6 +107,7 @@ class Ceiling:
             n=n,
             because=because,
             limit=None if state.limit == NO_LIMIT else limit,
+            e_value=e_value_beside(state),
         )
 
     def _says(self, state: ShareState, n: int, value: float, limit: float, *, is_alarm: bool) -> tuple[Outcome, str]:
@@ -127,5 +129,5 @@ class Ceiling:
 
 def source_clip(reference: Reference, ceiling: Ceiling) -> float | None:
     """The clip that the bound rows give, if it leaves room for the fixed limit."""
-    found = source_loss(reference.bound, ceiling.loss, ceiling.classes, delta=0.5)
+    found = source_loss(ceiling.kept(reference.bound), ceiling.loss, ceiling.classes, delta=0.5)
     return found.clip if found.n and ceiling.fixed is not None and found.clip > 2.0 * ceiling.fixed else None

@@ -14,7 +14,17 @@ import numpy as np
 
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
 from detectors.sequential.interval import lower_share
-from detectors.sequential.share import NO_LIMIT, ShareState, recent_share, relative_weight, start_share, step_losses, step_share
+from detectors.sequential.segment import OfSegment
+from detectors.sequential.share import (
+    NO_LIMIT,
+    ShareState,
+    e_value_beside,
+    recent_share,
+    relative_weight,
+    start_share,
+    step_losses,
+    step_share,
+)
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Pairs, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Floor:
+class Floor(OfSegment):
     """What the four floors share: an e-detector of "the error share is above what the floor allows".
 
     Each stake starts anew at every pane that has pairs which count (Shiryaev-Roberts); alarm when the stakes' mean reaches 1/alpha.
@@ -66,7 +76,7 @@ class Floor:
     @property
     def subject(self) -> str:
         """The metric."""
-        return self.metric
+        return self.named(self.metric)
 
     def counts(self, pairs: Pairs) -> NDArray[np.bool_]:
         """Which pairs count, shape (n,)."""
@@ -86,7 +96,7 @@ class Floor:
 
     def start(self, reference: Reference) -> ShareState:
         """The limit on the error share; INSUFFICIENT for good when the bound rows leave no room for a floor."""
-        errors = self.errors(reference.bound)
+        errors = self.errors(self.kept(reference.bound))
         n, low = len(errors), 0.0
         floor = self.minimum
         if floor is None:
@@ -98,12 +108,13 @@ class Floor:
 
     def step(self, state: ShareState, data: Increment) -> tuple[ShareState, Verdict]:
         """One closed pane's newly labelled pairs; a pane without any that counts is no step."""
-        weight = relative_weight(data.pairs, self.most_weight)
+        pairs = self.kept(data.pairs)
+        weight = relative_weight(pairs, self.most_weight)
         if weight is None:
-            state = step_share(state, self.errors(data.pairs), restart_alpha=self.alpha)
+            state = step_share(state, self.errors(pairs), restart_alpha=self.alpha)
         else:
-            x = self.errors(data.pairs).astype(np.float64)
-            state = step_losses(state, x, restart_alpha=self.alpha, weight=weight[self.counts(data.pairs)])
+            x = self.errors(pairs).astype(np.float64)
+            state = step_losses(state, x, restart_alpha=self.alpha, weight=weight[self.counts(pairs)])
         return state, self._verdict(state)
 
     def _verdict(self, state: ShareState) -> Verdict:
@@ -111,7 +122,8 @@ class Floor:
         is_alarm = is_reached(log10_e, self.alpha)
         share, share_low, share_high, n = recent_share(state, is_alarm=is_alarm)
         value, low, high = (self.metric_at(1.0 - x) for x in (share, share_high, share_low))
-        outcome, because = self._says(state, n, f"{self.metric} {value:.3f} on the last {n} pairs that count", is_alarm=is_alarm)
+        said = self._says(state, n, f"{self.metric} {value:.3f} on the last {n} pairs that count", is_alarm=is_alarm)
+        outcome, because = self.sure(state, *said)
         delta = self.delta if self.minimum is None else 0.0
         return Verdict(
             detector=self.name,
@@ -124,6 +136,7 @@ class Floor:
             n=n,
             because=because,
             limit=None if state.limit == NO_LIMIT else self.metric_at(1.0 - state.limit),
+            e_value=e_value_beside(state, self.shares),
         )
 
     def _says(self, state: ShareState, n: int, figures: str, *, is_alarm: bool) -> tuple[Outcome, str]:
@@ -153,4 +166,4 @@ class LabelFloor(Floor):
     @property
     def subject(self) -> str:
         """The metric of the label."""
-        return f"{self.metric}[label={self.label}]"
+        return self.named(f"{self.metric}[label={self.label}]")

@@ -19,6 +19,7 @@ from detectors.registry import register
 from detectors.sequential.accuracy_floor import AccuracyFloor
 from detectors.sequential.bets import NOTHING, STAKES, log10_mean, restart
 from detectors.sequential.prediction_groups import Groups, add_records, matched, no_groups
+from detectors.sequential.purse import full_purse, spend
 from detectors.sequential.recent import add_sums
 from detectors.sequential.share import NO_LIMIT, ShareState, relative_weight
 from detectors.sketches.score_bins import bin_of
@@ -91,7 +92,7 @@ class PpiFloor(AccuracyFloor):
             reach=float(chance.max() - chance.min()),
             groups=no_groups(),
             fit=fit,
-            share=replace(share, log_m=np.full(2 * len(STAKES), NOTHING)),
+            share=replace(share, log_m=np.full(2 * len(STAKES), NOTHING), purse=full_purse(2 * len(STAKES))),
         )
 
     def step(self, state: PpiFloorState, data: Increment) -> tuple[PpiFloorState, Verdict]:  # type: ignore[override]
@@ -115,7 +116,14 @@ class PpiFloor(AccuracyFloor):
         log_m = np.maximum(restart(state.share.log_m, log_bets, alpha=self.alpha), NOTHING)
         n, k = float(w.sum()), float(w @ y)
         recent = add_sums(state.share.recent, n, np.array([k]), log10_e=log10_mean(log_m, self.shares), alpha=self.alpha)
-        share = replace(state.share, log_m=log_m, n=state.share.n + n, errors_n=state.share.errors_n + k, recent=recent)
+        share = replace(
+            state.share,
+            log_m=log_m,
+            n=state.share.n + n,
+            errors_n=state.share.errors_n + k,
+            recent=recent,
+            purse=spend(state.share.purse, log_bets),
+        )
         known = np.isfinite(f)
         return replace(state, groups=groups, fit=state.fit + _sums(w[known], y[known], f[known]), share=share)
 

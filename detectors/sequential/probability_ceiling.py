@@ -43,7 +43,7 @@ class ProbabilityCeiling(Ceiling):
     @property
     def subject(self) -> str:
         """The metric."""
-        return self.metric
+        return self.named(self.metric)
 
     @property
     def loss(self) -> Loss:

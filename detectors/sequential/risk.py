@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from detectors.types import Pairs
 
 
-def start_risk(reference: Reference, loss: Loss, *, delta: float, tolerance: float, is_restarting: bool) -> ShareState:
+def start_risk(bound: Pairs, loss: Loss, *, delta: float, tolerance: float, is_restarting: bool) -> ShareState:
     """Limit = upper bound of the source loss at delta, from rows kept for it alone, plus the tolerance (see `limit_of`)."""
-    found = source_loss(reference.bound, loss, (), delta=delta)
+    found = source_loss(bound, loss, (), delta=delta)
     limit = limit_of(found.upper, loss, tolerance) / found.clip if found.n else NO_LIMIT
     return start_share(limit, bound_n=found.n, bound_value=found.upper, is_restarting=is_restarting, clip=found.clip)
 
@@ -99,7 +99,7 @@ class Risk:
 
     def start(self, reference: Reference) -> ShareState:
         """The limit; without bound rows every verdict is INSUFFICIENT."""
-        return start_risk(reference, self.loss, delta=self.delta, tolerance=self.tolerance, is_restarting=False)
+        return start_risk(reference.bound, self.loss, delta=self.delta, tolerance=self.tolerance, is_restarting=False)
 
     def step(self, state: ShareState, data: Increment) -> tuple[ShareState, Verdict]:
         """One closed pane's newly labelled pairs."""

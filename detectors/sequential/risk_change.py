@@ -9,13 +9,14 @@ from detectors.registry import register
 from detectors.sequential.bets import is_reached, log10_mean
 from detectors.sequential.loss import Loss
 from detectors.sequential.risk import check_risk, start_risk, step_risk, why_no_limit
-from detectors.sequential.share import NO_LIMIT, ShareState, recent_share
+from detectors.sequential.segment import OfSegment
+from detectors.sequential.share import NO_LIMIT, ShareState, e_value_beside, recent_share
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 
 @register("risk_change")
 @dataclass(frozen=True, kw_only=True)
-class RiskChange:
+class RiskChange(OfSegment):
     """The bets of `risk`, anew at every pane (Shiryaev-Roberts): M <- (M + 1) prod(bets), alarm when the stakes' mean reaches 1/alpha."""
 
     alpha: float
@@ -50,15 +51,15 @@ class RiskChange:
     @property
     def subject(self) -> str:
         """The model's risk."""
-        return "risk"
+        return self.named("risk")
 
     def start(self, reference: Reference) -> ShareState:
         """The limit; without bound rows every verdict is INSUFFICIENT."""
-        return start_risk(reference, self.loss, delta=self.delta, tolerance=self.tolerance, is_restarting=True)
+        return start_risk(self.kept(reference.bound), self.loss, delta=self.delta, tolerance=self.tolerance, is_restarting=True)
 
     def step(self, state: ShareState, data: Increment) -> tuple[ShareState, Verdict]:
         """One closed pane's newly labelled pairs; a pane without any is no step."""
-        state = step_risk(state, data.pairs, self.loss, restart_alpha=self.alpha, most_weight=self.most_weight)
+        state = step_risk(state, self.kept(data.pairs), self.loss, restart_alpha=self.alpha, most_weight=self.most_weight)
         log10_e = log10_mean(state.log_m) if state.n else 0.0
         is_alarm = is_reached(log10_e, self.alpha)
         *shares, n = recent_share(state, is_alarm=is_alarm)
@@ -70,6 +71,7 @@ class RiskChange:
             outcome, because = Outcome.ALARM, f"{figures}: above the source bound plus tolerance, {limit:.3f}"
         else:
             outcome, because = Outcome.OK, f"{figures}: no evidence that it rose above {limit:.3f}"
+        outcome, because = self.sure(state, outcome, because)
         evidence = EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=self.delta)
         return state, Verdict(
             detector=self.name,
@@ -82,6 +84,7 @@ class RiskChange:
             n=n,
             because=because,
             limit=None if state.limit == NO_LIMIT else limit,
+            e_value=e_value_beside(state),
         )
 
 

@@ -39,7 +39,7 @@ class ScoreFloor(Ceiling):
     @property
     def subject(self) -> str:
         """The mean."""
-        return "score"
+        return self.named("score")
 
     @property
     def loss(self) -> Loss:

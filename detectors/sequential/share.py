@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from detectors.sequential.bets import NOTHING, STAKES, log10_mean, log_raise, restart, targets_above
 from detectors.sequential.interval import share_sequence
+from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
 from detectors.sequential.recent import add_sums, latest_sums, no_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detectors.types import Pairs
+    from detectors.types import EValue, Pairs
 
     Floats = NDArray[np.float64]
 
@@ -40,6 +41,8 @@ class ShareState:
     recent: Floats
     clip: float = 1.0
     """The largest loss, in its own unit: what the losses are divided by."""
+    purse: Purse = field(default_factory=lambda: full_purse(len(STAKES)))
+    """The e-process beside an e-detector: the same bets."""
 
 
 def start_share(limit: float, *, bound_n: int, bound_value: float, is_restarting: bool, clip: float = 1.0) -> ShareState:
@@ -96,10 +99,19 @@ def _raised(state: ShareState, n: float, k: float, log_bet: Floats, restart_alph
     return replace(
         state,
         log_m=log_m,
+        purse=state.purse if restart_alpha is None else spend(state.purse, log_bet),
         n=state.n + n,
         errors_n=state.errors_n + k,
         recent=add_sums(state.recent, n, np.array([float(k)]), log10_e=log10_mean(log_m), alpha=restart_alpha or 0.5),
     )
+
+
+def e_value_beside(state: ShareState, shares: Floats | None = None) -> EValue | None:
+    """Of an e-detector: that the mean has been above the limit at some time of the epoch; None = there is no limit.
+
+    `shares`: of the stakes; None = equal.
+    """
+    return None if state.limit == NO_LIMIT else e_value_of(state.purse, shares)
 
 
 def recent_share(state: ShareState, *, is_alarm: bool) -> tuple[float, float, float, int]:

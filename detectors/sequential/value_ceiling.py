@@ -37,7 +37,7 @@ class ValueCeiling(Ceiling):
     @property
     def subject(self) -> str:
         """The metric."""
-        return self.metric
+        return self.named(self.metric)
 
     @property
     def loss(self) -> Loss:

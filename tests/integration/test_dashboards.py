@@ -75,6 +75,7 @@ USED_ELSEWHERE = {
     "retuned_encoder_texts_per_second": "as above",
     "retuned_incident_harm_state": "a word on the incident's own page; for an own alert on harm proven by labels",
     "retuned_incident_shift_state": "a word on the incident's own page; for an own route by kind of shift",
+    "retuned_incident_confirmed_state": "a sentence on the incident's own page and in messages; for a route of confirmed incidents only",
     "retuned_evidence_distance_ratio": "the figure's value once more (performance: 1 - value) for an own alert on a distance",
 }
 """Exported metric that no panel and no rule reads -> whom it is for."""

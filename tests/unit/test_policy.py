@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from daemon.decide.incident import AlarmKind, Change, Incident, alarm_kind, alarms, fold, moved, still_held
+from daemon.decide.incident import AlarmKind, Change, Incident, alarm_kind, alarms, fold, still_held
 from daemon.decide.policy import (
     Alert,
     History,
@@ -218,17 +217,3 @@ def test_an_alarm_is_about_what_its_detector_eats() -> None:
     assert {name: alarm_kind(name) for name in kinds} == kinds
     assert alarm_kind("fairness_gap") is AlarmKind.FAIRNESS
     assert len(alarms([verdict("risk", evidence=EValue(log10_e=3.0, alpha=0.01))])) == 1
-
-
-def test_an_incident_names_the_columns_that_moved_by_their_e_processes_never_by_their_e_detectors() -> None:
-    alarming = replace(DRIFT, subject="input.a", e_value=EValue(log10_e=4.0, alpha=0.1))
-    silent = replace(DRIFT, subject="input.b", outcome=Outcome.OK, e_value=EValue(log10_e=3.0, alpha=0.1))
-    quiet = replace(DRIFT, subject="input.c", outcome=Outcome.OK, e_value=EValue(log10_e=0.5, alpha=0.1))
-    loud = replace(DRIFT, subject="input.d", outcome=Outcome.OK, evidence=EDetectorValue(log10_e=9.0, alpha=1e-12))
-    assert moved([alarming, silent, quiet, loud]) == ["input.a", "input.b"]
-    assert moved([loud]) == moved([]) == []
-    opened, _ = fold(None, [alarming, silent, quiet, loud, RISK], model="m", epoch=1, now=NOW, quiet_s=HOUR)
-    assert opened is not None
-    said = {s["subject"]: s["because"] for s in opened.subjects.values()}
-    assert said["input.a"].endswith("at most one in ten named falsely: input.a, input.b")
-    assert "moved" not in said[RISK.subject]

@@ -11,6 +11,7 @@ from daemon.decide.monitors.fairness import fairness
 from daemon.decide.monitors.performance import performance
 from daemon.decide.monitors.quality import quality
 from daemon.decide.monitors.rates import Group, spread
+from daemon.decide.monitors.segments import Values, segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,22 +20,29 @@ if TYPE_CHECKING:
     from detectors.types import Detector
 
 
-def groups(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None = None) -> list[Group]:
-    """Its detectors with any alpha. `has_bound`: labelled rows for the source bound exist; `seen`: the reference's subjects, None = all."""
+_NO_VALUES: Values = {}
+
+
+def groups(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None = None, values: Values = _NO_VALUES) -> list[Group]:
+    """Its detectors with any alpha.
+
+    `has_bound`: labelled rows for the source bound exist. `seen`: the reference's subjects, None = all. `values`: the watched segments.
+    """
     known, wanted = set(seen) if seen is not None else set(model.subjects()), model.monitors
     has_scores = seen is None or "output.scores" in known
     judged = performance(model, has_bound=has_bound, has_scores=has_scores) + estimates(model, has_bound=has_bound, has_scores=has_scores)
     return [
         Group(name="drift", detectors=drift(model, known), days=wanted.own_days("drift")),
         Group(name="performance", detectors=judged, days=wanted.own_days("performance")),
+        Group(name="segments", detectors=segments(model, values, has_bound=has_bound), days=wanted.own_days("segments")),
         Group(name="fairness", detectors=fairness(model), alpha=wanted.fairness.alpha if wanted.fairness else None),
         Group(name="cause", detectors=causes(model, has_bound=has_bound, has_scores=has_scores)),
         Group(name="quality", detectors=quality(model, known), days=wanted.own_days("quality")),
     ]
 
 
-def monitors(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None = None) -> list[Detector]:
+def monitors(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None = None, values: Values = _NO_VALUES) -> list[Detector]:
     """Every detector of a model, each with its share of the model's rate of false alarms."""
-    found = groups(model, has_bound=has_bound, seen=seen)
+    found = groups(model, has_bound=has_bound, seen=seen, values=values)
     wanted = model.monitors
     return spread(found, days=wanted.mean_days_between_false_alarms, pane_s=wanted.pane_s, alphas=wanted.alphas)

@@ -25,18 +25,32 @@ def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> l
         return []
     informing = _classes(model, wanted, has_scores=has_scores) if is_classes else _figures(model, wanted)
     is_predicted = wanted.predicted and has_bound and has_scores and len(model.labels) > 1
-    alarming = _alarming(model, wanted, is_predicted=is_predicted) if _limit(model, wanted, has_bound=has_bound) else []
+    alarming = by_labels(model, has_bound=has_bound, is_predicted=is_predicted)
     if is_classes and has_bound and has_scores and wanted.calibration is not None and len(model.labels) > 1:
         alarming.append(("calibration_change", {"labels": tuple(model.labels), "tolerance": wanted.calibration}))
-    risk = named("risk", loss_of(model.task))
-    n = len(alarming) + int(has_bound)
-    alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=n)
+    alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=len(alarming))
     common = {"most_weight": most_weight(model), "delta": DELTA}
     found = informing + [build(name, alpha=alpha, **common, **settings) for name, settings in alarming]
     if has_bound:
-        found.append(build(f"{risk}_change", alpha=alpha, tolerance=wanted.tolerance, **common))
-        found.append(build(risk, alpha=DELTA, tolerance=wanted.tolerance, **{**common, "delta": DELTA / 2}))
+        found.append(build(_risk(model), alpha=DELTA, tolerance=wanted.tolerance, **{**common, "delta": DELTA / 2}))
     return found
+
+
+def by_labels(model: ModelSettings, *, has_bound: bool, is_predicted: bool = False) -> list[Built]:
+    """(detector, settings) of the e-detectors of loss and metric: of all labelled records, or of a segment's.
+
+    `is_predicted`: scores of all records say what their labels probably are.
+    """
+    wanted = model.monitors.performance
+    if wanted is None or (model.task.endswith("classification") and not model.labels):
+        return []
+    found = _alarming(model, wanted, is_predicted=is_predicted) if _limit(model, wanted, has_bound=has_bound) else []
+    return found + ([(f"{_risk(model)}_change", {"tolerance": wanted.tolerance})] if has_bound else [])
+
+
+def _risk(model: ModelSettings) -> str:
+    """By the loss of the task."""
+    return named("risk", loss_of(model.task))
 
 
 def most_weight(model: ModelSettings) -> float:

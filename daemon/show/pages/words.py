@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from daemon.decide.belief import in_words
 from daemon.decide.incident import AlarmKind
 from daemon.decide.run import State, is_ended
 from detectors.types import Outcome
@@ -179,6 +180,7 @@ def gate_line(record: Mapping[str, Any] | None) -> str:
 _EVENTS: dict[str, str] = {
     "incident.opened": "Incident opened",
     "incident.extended": "A further subject",
+    "incident.evidence": "What surely changed",
     "incident.acknowledged": "Acknowledged by {by}",
     "incident.muted": "Muted by {by}",
     "incident.judged": "Judged {judged} by {by}",
@@ -213,6 +215,8 @@ def event_because(kind: str, data: Mapping[str, Any]) -> str:
     """Why it happened, as the ledger has it."""
     if kind == "incident.extended":
         return ", ".join(str(key) for key in data.get("added", ())) + ("; harmful now" if data.get("harmful") else "")
+    if kind == "incident.evidence":
+        return " ".join(in_words(data))
     return str(data.get("because") or "")
 
 
@@ -233,6 +237,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "of_incident": of_incident,
     "of_run": of_run,
     "harm": harm,
+    "evidence_words": in_words,
     "outcome": outcome,
     "evidence": evidence,
     "gate_line": gate_line,

@@ -1,0 +1,117 @@
+"""The one knob with segments, and what is confirmed over a model's life: each at the edge of what is still fine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from daemon.decide.belief import believe
+from daemon.decide.monitors.all import monitors
+from daemon.decide.monitors.rates import promised_days
+from daemon.settings import ModelSettings
+from detectors.combine import e_lond_levels
+from detectors.sequential.purse import DISCOVERIES, share_of_step
+from detectors.types import EDetectorValue, EValue, Increment, Outcome, Pairs, Reference, Verdict
+
+SHOPS_N, PANES_N, PANE_S, PER_SHOP = 4, 24, 60.0, 12
+SHOPS = np.array([f"s{i}" for i in range(SHOPS_N)], dtype=object)
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+short_and_full = pytest.mark.parametrize("size", [pytest.param(1, id="short"), pytest.param(8, id="full", marks=pytest.mark.prove)])
+
+
+def _model(panes: float) -> ModelSettings:
+    monitored = {
+        "mean_days_between_false_alarms": panes * PANE_S / 86_400.0,
+        "drift": None,
+        "quality": None,
+        "performance": {"metric": "accuracy", "tolerance": 0.01, "max_drop": 0.01},
+        "segments": ["shop"],
+    }
+    said = {"name": "m", "task": "text-classification", "labels": ["no", "yes"], "columns": {"shop": "category"}, "monitors": monitored}
+    return ModelSettings.model_validate(said)
+
+
+def _pairs(rng: np.random.Generator, n: int, wrong: np.ndarray[Any, Any]) -> Pairs:
+    """n of each shop, wrong as often as said of each."""
+    shop = np.repeat(np.arange(SHOPS_N), n)
+    label = np.full(len(shop), "yes", dtype=object)
+    said = np.where(rng.random(len(shop)) < wrong[shop], "no", label).astype(object)
+    return Pairs(predicted=said, label=label, columns={"input.shop": SHOPS[shop]})
+
+
+def _within(panes: float) -> list[Any]:
+    found = monitors(_model(panes), has_bound=True, values={"input.shop": tuple(SHOPS)})
+    return [d for d in found if getattr(d, "within", None) is not None]
+
+
+def _life(rng: np.random.Generator, detectors: list[Any]) -> tuple[float, bool]:
+    """(panes to the first alarm, whether the epoch was confirmed at any pane): every shop is as bad as is still fine, by a fresh bound."""
+    bound = _pairs(rng, 60, rng.uniform(0.05, 0.3, SHOPS_N))
+    states = [d.start(Reference(columns={}, kinds={}, sketches={}, bound=bound, digest="0")) for d in detectors]
+    limits = {d.within.value: state.limit for d, state in zip(detectors, states, strict=True)}
+    wrong = np.array([limits[shop] for shop in SHOPS])
+    first, is_confirmed = float(PANES_N), False
+    for pane in range(PANES_N):
+        pairs = _pairs(rng, PER_SHOP, wrong)
+        stepped = [d.step(s, Increment(start=AT, end=AT, columns={}, pairs=pairs)) for d, s in zip(detectors, states, strict=True)]
+        states, said = [s for s, _ in stepped], [v for _, v in stepped]
+        believed = believe(said, before=None, earlier=())
+        is_confirmed |= believed is not None and believed.is_confirmed
+        if first == PANES_N and any(v.outcome is Outcome.ALARM for v in said):
+            first = pane + 1.0
+    return first, is_confirmed
+
+
+@short_and_full
+def test_segments_run_as_long_together_as_their_share_of_the_knob_and_are_seldom_confirmed_falsely(judge: Any, size: int) -> None:
+    rng, detectors = np.random.default_rng(61), _within(5.0)
+    assert len(detectors) == 2 * SHOPS_N
+    least = promised_days(detectors, pane_s=PANE_S) * 86_400.0 / PANE_S
+    lives = [_life(rng, detectors) for _ in range(20 * size)]
+    judge.run_lengths("one knob: 4 shops by loss and accuracy, at their limits", np.array([first for first, _ in lives]), least)
+    level = DISCOVERIES * share_of_step(1)
+    judge.crossings("an epoch of 4 shops at their limits, ever confirmed", np.array([confirmed for _, confirmed in lives]), level)
+    if size == 1:  # too few streams to prove a rate too high
+        return
+    unsplit = np.array([_life(rng, _within(5.0 / (2 * SHOPS_N)))[0] for _ in range(20 * size)])
+    with pytest.raises(AssertionError, match="promised"):
+        type(judge)([]).run_lengths("the same, each with the group's whole rate", unsplit, least)
+
+
+@short_and_full
+def test_of_the_epochs_that_are_confirmed_over_a_models_life_few_had_nothing_to_confirm(judge: Any, size: int) -> None:
+    rng, epochs_n, false = np.random.default_rng(62), 20, []
+    for _ in range(80 * size):
+        earlier: list[float | None] = []
+        found, wrongly = 0, 0
+        for _ in range(epochs_n):
+            is_real = rng.random() < 0.25
+            level = e_lond_levels([EValue(log10_e=-300.0 if x is None else x, alpha=0.1) for x in [*earlier, None]], DISCOVERIES)[-1]
+            e = 1e9 if is_real else rng.choice([1.0001 / level, 0.0], p=[level, 1.0 - level])  # mean 1: the hardest for this level
+            said = believe([_verdict(float(np.log10(max(e, 1e-300))))], before=None, earlier=earlier)
+            assert said is not None
+            found, wrongly = found + said.is_confirmed, wrongly + (said.is_confirmed and not is_real)
+            earlier.append(said.log10_e)
+        false.append(wrongly / max(1, found))
+    share = np.mean(false)
+    judge.rows.append(("epochs confirmed by e-LOND, 1 of 4 real", "false ones <= 0.1", f"{share:.4f}", "0.1", str(len(false)), "-"))
+    assert 0.0 < share <= DISCOVERIES
+
+
+def _verdict(log10_e: float) -> Verdict:
+    figures = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 100}
+    loud = EDetectorValue(log10_e=9.0, alpha=1e-5)
+    beside = EValue(log10_e=log10_e, alpha=DISCOVERIES)
+    return Verdict(
+        detector="f1_floor",
+        subject="f1",
+        outcome=Outcome.ALARM,
+        evidence=loud,
+        because="It alarms.",
+        e_value=beside,
+        **figures,  # type: ignore[arg-type]
+    )
