@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from daemon import telling
 from daemon import watch as watches
-from daemon.decide import belief, cause, policy
+from daemon.decide import cause, policy
 from daemon.decide import incident as incidents_of
 from daemon.decide.classes import Classes, compare
 from daemon.decide.explained import explained
@@ -176,7 +176,7 @@ class Judge:
             return replace(turn, because=f"Over: {because}.")
         else:
             incidents.extend(tx, after.id, now=now, subjects=after.subjects, harmful=after.harmful, last_alarm_at=after.last_alarm_at)
-        return replace(turn, evidence=_believe(tx, after, found, now))
+        return replace(turn, evidence=telling.believe(tx, after, found, now))
 
     def _diagnose(self, tx: Connection, watch: Watch, pane: ClosedPane, now: float) -> telling.Diagnosed | None:
         """What the open incident means, by the labels that this pane brought of records since it opened; None = none is open."""
@@ -240,19 +240,6 @@ class Judge:
         if isinstance(decision, policy.Alert):
             payload = {"what": "blind" if decision.key.startswith("blind:") else "advice", "because": decision.because}
             outbox.put(tx, key=f"notify:{model}:{decision.key}", model=model, kind="notify", payload=payload, now=now)
-
-
-def _believe(tx: Connection, incident: incidents_of.Incident, found: list[Verdict], now: float) -> dict[str, Any] | None:
-    """What the e-processes say of it at this alarm, written down; None = nothing alarms now, or there is no e-process."""
-    kept = incidents.incident(tx, incident.id)
-    if kept is None or not incidents_of.alarms(found):
-        return None
-    earlier = incidents.evidence_of_epochs(tx, incident.model, before=incident.epoch)
-    believed = belief.believe(found, before=kept.evidence, earlier=earlier)
-    if believed is None:
-        return None
-    incidents.believe(tx, incident.id, believed.as_data(), now=now)
-    return believed.as_data()
 
 
 def _is_quiet_input(verdict: Verdict) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from daemon.decide import belief
 from daemon.decide import incident as incidents_of
-from daemon.decide.belief import in_words
 from daemon.decide.cause import Harm
-from daemon.store import counters, outbox
+from daemon.store import counters, incidents, outbox
 from daemon.store.ledger import note
 from daemon.store.outbox import What
 
@@ -45,6 +45,20 @@ class Diagnosed:
 
     before: Said | None
     now: Said
+
+
+def believe(tx: Connection, incident: incidents_of.Incident, found: Iterable[Verdict], now: float) -> Said | None:
+    """What the e-processes say of it at this alarm, written down; None = nothing alarms now, or there is no e-process."""
+    kept = incidents.incident(tx, incident.id)
+    found = list(found)
+    if kept is None or not incidents_of.alarms(found):
+        return None
+    earlier = incidents.evidence_of_epochs(tx, incident.model, before=incident.epoch)
+    believed = belief.believe(found, before=kept.evidence, earlier=earlier)
+    if believed is None:
+        return None
+    incidents.believe(tx, incident.id, believed.as_data(), now=now)
+    return believed.as_data()
 
 
 def tell_alarms(tx: Connection, pane: ClosedPane, fresh: Iterable[Verdict], *, epoch: int, now: float) -> None:
@@ -102,7 +116,7 @@ def _tell(tx: Connection, what: What, turn: Turn, diagnosed: Diagnosed | None, n
         ],
     }
     if turn.evidence is not None:
-        payload["evidence"] = in_words(turn.evidence)
+        payload["evidence"] = belief.in_words(turn.evidence)
     if diagnosed is not None:
         payload["diagnosis"] = {name: diagnosed.now[name] for name in ("harm", "shift", "because")}
     key = f"notify:{incident.id}:{what.value.removeprefix('incident.')}"

@@ -61,12 +61,12 @@ def shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Worl
     """Two services with the same settings and traffic."""
     real = shifting.row
 
-    def row(rng: np.random.Generator, name: str, at: float, *, x: float, p_wrong: float) -> tuple[dict[str, Any], str]:
+    def row(rng: np.random.Generator, name: str, at: float, *, x: float, p_wrong: float) -> shifting.Said:
         shop = str(rng.choice([*SHOPS], p=[*SHOPS.values()]))
         record, truth = real(rng, name, at, x=x, p_wrong=p_wrong if shop == "fr" else 0.03)
         return {**record, "inputs": {**record["inputs"], "shop": shop}}, truth
 
-    monkeypatch.setattr(shifting, "row", row)
+    monkeypatch.setitem(shifting.SAY, shifting.CLASSES, row)
     worlds = [World(_settings(tmp_path / name)) for name in ("straight", "restarted")]
     for world in worlds:
         world.now = worlds[0].now
