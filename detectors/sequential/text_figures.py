@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from detectors.combine import mean_e_detector
+from detectors.combine import mean_e_detector, mean_e_value
 from detectors.registry import register
 from detectors.rhythm import Rhythm, why_not_yet
 from detectors.sequential.bets import check_rates, is_reached
 from detectors.sequential.conformal_numeric import ConformalNumeric, NumericState
-from detectors.sequential.purse import DISCOVERIES
 from detectors.sequential.ranks import reference_radius
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.text_measures import MEASURES, known_words, measured
 from detectors.sketches.records import AT
-from detectors.types import Eats, EDetectorValue, EValue, Increment, Kind, Outcome, Reference, Verdict
+from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -158,7 +157,7 @@ class TextFigures:
             high=high,
             n=n,
             because=because,
-            e_value=_mean_e_value(verdicts),
+            e_value=mean_e_value([verdict.e_value for verdict in verdicts if verdict.e_value is not None]),
         )
 
     def _because(self, state: FiguresState, verdicts: list[Verdict], n: int, sums: Floats) -> str:
@@ -185,9 +184,3 @@ def _means(figures: Floats) -> Floats:
     """Of each figure over the texts that have it, and the share of missing texts, shape (measures + 1,)."""
     is_there = ~np.isnan(figures)
     return np.append(np.nansum(figures, axis=0) / np.maximum(1, is_there.sum(axis=0)), 1.0 - is_there[:, 0].sum() / max(1, len(figures)))
-
-
-def _mean_e_value(verdicts: Sequence[Verdict]) -> EValue:
-    """A mean of e-processes is one."""
-    logs = np.array([verdict.e_value.log10_e for verdict in verdicts if verdict.e_value is not None]) * np.log(10.0)
-    return EValue(log10_e=float(np.logaddexp.reduce(logs) - np.log(len(logs))) / float(np.log(10.0)), alpha=DISCOVERIES)

@@ -25,7 +25,6 @@ _KINDS = {"text": "text", "length": "numeric", "word_length": "numeric", "capita
 _OURS: dict[str, dict[str, dict[str, Any]]] = {
     "retuned text_figures": {"text_figures": {}},
     "retuned text_witness": {"text_witness": {}},
-    "retuned texts, both by default": {"text_figures": {}, "text_witness": {}},
 }
 
 
