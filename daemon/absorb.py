@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daemon import telling
 from daemon.decide.absorbing import OF_ANSWERS, Absorbing, why_not
 from daemon.decide.incident import alarm_kind, alarms
 from daemon.store import champions, counters, epochs, incidents, rows, runs, states, verdicts
 from daemon.store.ledger import events, note
+from daemon.store.outbox import What
 from daemon.store.reference import load_reference
 from daemon.watch import BOUNDS, files_of, key_of
 from detectors.rhythm import Rhythm, hours_of
@@ -96,7 +98,9 @@ class Absorb:
             harm = (seen.incident.diagnosis or {}).get("harm", "unknown")
             about = {"n": table.num_rows, "since": since, "until": now, "harm": harm, "forced": is_forced, "lost": lost}
             self._note(tx, Absorbing.ABSORBED, seen.incident.id, seen, new, now=now, by=by, because=because, **about)
-        return new, _told(table, seen.incident, lost, now)
+            what = _told(table, seen.incident, lost, now)
+            telling.tell_reference(tx, new, What.REFERENCE_ABSORBED, incident=seen.incident.id, because=f"{said}. {what}", now=now)
+        return new, what
 
     def undo(self, epoch: int | None, *, by: str, because: str, now: float) -> Epoch:
         """The reference before the last absorbing comes back, in a new epoch; `epoch`: the one that the person saw, None = the present.
@@ -118,7 +122,9 @@ class Absorb:
         said = f"absorbing undone by {by}{': ' if because else ''}{because}"
         with self._ledger.begin() as tx:
             new = self._renew(tx, seen, before, after, because=said, absorbed_from=earlier.absorbed_from, now=now)
-            self._note(tx, Absorbing.RESTORED, self._incident_of(tx, seen.epoch), seen, new, now=now, by=by, because=because)
+            incident = self._incident_of(tx, seen.epoch)
+            self._note(tx, Absorbing.RESTORED, incident, seen, new, now=now, by=by, because=because)
+            telling.tell_reference(tx, new, What.REFERENCE_RESTORED, incident=incident, because=said, now=now)
         return new
 
     def _present(self, tx: Connection) -> _Seen:

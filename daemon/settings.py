@@ -310,6 +310,8 @@ class Topic(StrEnum):
     """Opened, become harmful, shown to do no harm, closed."""
     RUN = "run"
     """Failed, waiting for approval, promoted, rolled back, and every other end."""
+    REFERENCE = "reference"
+    """A person absorbed a shift into the reference, or undid that."""
     BLIND = "blind"
     ADVICE = "advice"
     """What only a person may do: a suggested retraining, a used-up budget."""

@@ -64,7 +64,8 @@ def show_incidents(models: list[Body], *, as_json: bool) -> None:
     for m in models:
         for i in m["incidents"]:
             judged = f"{i['judged']} by {i['judged_by']}" if i["judged"] else ""
-            opened = [m["name"], i["id"], i["opened_at"], i["closed_at"] or "open", *_meaning(i)]
+            absorbed = f"absorbed {i['absorbed_at']}" if i["absorbed_at"] else None
+            opened = [m["name"], i["id"], i["opened_at"], absorbed or i["closed_at"] or "open", *_meaning(i)]
             said = [", ".join(sorted(i["subjects"])), i["acknowledged_by"], i["muted_until"], judged]
             table.add_row(*(_cell(x) for x in [*opened, *said]))
     Console().print(table if table.row_count else "no incident yet")
@@ -110,6 +111,7 @@ def _meaning(incident: Body) -> tuple[str, str]:
 
 def _incident(incident: Body) -> str:
     until = f"closed {incident['closed_at']}" if incident["closed_at"] else "[red]open[/red]"
+    until = f"absorbed {incident['absorbed_at']}" if incident["absorbed_at"] else until
     harmful = ", harmful" if incident["is_harmful"] else ""
     harmful += ", confirmed" if (incident["evidence"] or {}).get("is_confirmed") else ""
     report = f", report: {incident['report']}" if incident["report"] else ""

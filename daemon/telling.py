@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from daemon.store.epochs import Epoch
     from daemon.store.intake import ClosedPane
     from detectors.types import Verdict
 
@@ -89,6 +90,12 @@ def tell_benign(tx: Connection, model: str, incident: str, diagnosed: Diagnosed,
     if diagnosed.now["harm"] == Harm.BENIGN and diagnosed.before is not None and diagnosed.before["harm"] != Harm.BENIGN:
         payload = {"what": What.INCIDENT_BENIGN, "incident": incident, "because": diagnosed.now["because"]}
         outbox.put(tx, key=f"notify:{incident}:benign", model=model, kind="notify", payload=payload, now=now)
+
+
+def tell_reference(tx: Connection, epoch: Epoch, what: What, *, incident: str | None, because: str, now: float) -> None:
+    """That a person moved the reference: once an epoch."""
+    payload = {"what": what.value, "because": because, **({} if incident is None else {"incident": incident})}
+    outbox.put(tx, key=f"notify:{epoch.model}:reference:{epoch.epoch}", model=epoch.model, kind="notify", payload=payload, now=now)
 
 
 def _does_harm(turn: Turn, diagnosed: Diagnosed | None) -> bool:

@@ -28,6 +28,8 @@ _WHAT: dict[What, tuple[str, Tone, str | None]] = {
     What.RUN_REJECTED: ("retraining rejected by its gates", "warning", None),
     What.RUN_INCONCLUSIVE: ("retraining inconclusive", "warning", None),
     What.RUN_CANCELLED: ("retraining cancelled", "info", None),
+    What.REFERENCE_ABSORBED: ("a shift is the reference now", "info", None),
+    What.REFERENCE_RESTORED: ("the earlier reference is back", "info", None),
     What.BLIND: ("not seen", "warning", "RetunedBlind"),
     What.ADVICE: ("needs a person", "warning", None),
     What.ALIAS: ("alias moved by somebody else", "warning", "RetunedAliasMoved"),
@@ -71,6 +73,8 @@ def compose(model: str, payload: Mapping[str, Any], url: str) -> Text:
     lines += ["", f"Look: {url}{_path(model, payload)}"]
     if what is What.INCIDENT_BENIGN:
         lines.append(f"If traffic stays like this: retuned absorb {model} --incident {payload.get('incident', '')} --because ...")
+    if what is What.REFERENCE_ABSORBED:
+        lines.append(f"If it should not be: retuned absorb {model} --undo")
     if runbook is not None:
         lines.append(f"Do: {url}/runbooks/{runbook}")
     return Text(title=f"{model}: {words}", body="\n".join(lines).strip(), tone=tone)

@@ -25,7 +25,7 @@ from daemon.show.snapshot import incident_view
 from daemon.show.timeline import timeline
 from daemon.show.views import ModelView
 from daemon.show.wire import to_wire
-from daemon.store.incidents import incident
+from daemon.store.incidents import absorbed, incident
 from daemon.store.ledger import Ledger
 from retrain.types import Permanent, Reason, Transient
 
@@ -87,7 +87,8 @@ def _seen(operations: Operations, settings: Settings, ledger: Ledger, now: Calla
             kept = incident(tx, incident_id[:64])
             if kept is None:
                 raise HTTPException(404, f"no incident {incident_id[:64]!r}")
-            return json_answer({"model": kept.model, **to_wire(incident_view(kept)), "timeline": to_wire(timeline(tx, kept))})
+            shown = to_wire(incident_view(kept, absorbed(tx, kept.model)))
+            return json_answer({"model": kept.model, **shown, "timeline": to_wire(timeline(tx, kept))})
 
     @router.get("/reports/{incident_id}", summary="Evidently's HTML report of an incident")
     def report(incident_id: str) -> Response:

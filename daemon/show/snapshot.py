@@ -30,6 +30,8 @@ from detectors.performance.rate import binomial
 from detectors.types import EDetectorValue, EValue, Evidence, PValue, Score
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings, Settings
@@ -182,13 +184,16 @@ def _verdicts(tx: Connection, model: str, epoch: int) -> tuple[VerdictView, ...]
 
 
 def _incidents(tx: Connection, model: str) -> tuple[IncidentView, ...]:
-    return tuple(incident_view(i) for i in incidents.incidents(tx, model, limit=_NEWEST_INCIDENTS))
+    absorbed = incidents.absorbed(tx, model)
+    return tuple(incident_view(i, absorbed) for i in incidents.incidents(tx, model, limit=_NEWEST_INCIDENTS))
 
 
-def incident_view(kept: incidents.StoredIncident) -> IncidentView:
-    """One incident, as it is shown."""
-    same = {name: getattr(kept, name) for name in IncidentView.__dataclass_fields__ if name not in {"is_harmful", "report"}}
-    return IncidentView(**same, is_harmful=kept.harmful, report=f"/reports/{kept.id}" if kept.report else None)
+def incident_view(kept: incidents.StoredIncident, absorbed: Mapping[str, float]) -> IncidentView:
+    """One incident, as it is shown; `absorbed`: those of its model (`incidents.absorbed`)."""
+    own = {"is_harmful", "report", "absorbed_at"}
+    same = {name: getattr(kept, name) for name in IncidentView.__dataclass_fields__ if name not in own}
+    report = f"/reports/{kept.id}" if kept.report else None
+    return IncidentView(**same, is_harmful=kept.harmful, report=report, absorbed_at=absorbed.get(kept.id))
 
 
 def _precision(tx: Connection, model: str) -> PrecisionView | None:

@@ -177,6 +177,8 @@ class IncidentView:
     """The reason of the person who judged."""
     held: Mapping[str, float] | None = None
     """Closed by a person while these alarmed, and not quiet yet: subject key -> its last alarm."""
+    absorbed_at: float | None = None
+    """When a person made what it was about the reference; None = never, or undone."""
     diagnosis: Mapping[str, Any] | None = None
     """{harm: harmful | benign | likely | unknown, shift: covariate | concept | label | damage | unknown, because, n, errors_n, squares}."""
     evidence: Mapping[str, Any] | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 
 from daemon.store import tables
-from daemon.store.ledger import note
+from daemon.store.ledger import events, note
 from retrain.types import Permanent, Reason
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 _t = tables.incident
+_MOST_MOVES = 1000
+"""References that persons moved; older ones are not looked at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +101,18 @@ def absorb(tx: Connection, incident_id: str, *, now: float, because: str) -> Non
     """Over, for what it was about is the reference now: it holds nothing any more."""
     close(tx, incident_id, now=now, because=because)
     tx.execute(update(_t).where(_t.c.id == incident_id).values(held=None))
+
+
+def absorbed(tx: Connection, model: str) -> dict[str, float]:
+    """Incident -> when it was absorbed into the reference; without those of which that was undone."""
+    found: dict[str, float] = {}
+    for event in reversed(events(tx, model, "reference.absorbed", "reference.restored", limit=_MOST_MOVES)):
+        incident_id = str(event["data"]["incident"])
+        if event["kind"] == "reference.absorbed":
+            found[incident_id] = event["at"]
+        else:
+            found.pop(incident_id, None)
+    return found
 
 
 def reopen(tx: Connection, incident_id: str, *, now: float, because: str) -> None:

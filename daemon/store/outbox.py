@@ -37,6 +37,8 @@ class What(StrEnum):
     RUN_REJECTED = "run.rejected"
     RUN_INCONCLUSIVE = "run.inconclusive"
     RUN_CANCELLED = "run.cancelled"
+    REFERENCE_ABSORBED = "reference.absorbed"
+    REFERENCE_RESTORED = "reference.restored"
     BLIND = "blind"
     ADVICE = "advice"
     ALIAS = "alias"

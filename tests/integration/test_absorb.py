@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import select
 
 from daemon import absorb
 from daemon.show.timeline import timeline
 from daemon.store import champions, epochs, incidents, runs
 from daemon.store.needs import needs
 from daemon.store.reference import load_reference
+from daemon.store.tables import outbox
 from retrain.types import Permanent
 from tests.acting import Fuse, FusedLedger, Killed
 from tests.shifting import ADA, MODEL, PANE_S, World, settings
@@ -37,6 +39,22 @@ def _refused(answer: httpx.Response, status: int, word: str) -> None:
     assert (answer.status_code, word in answer.text) == (status, True), answer.text
 
 
+def _absorbed(world: World, incident: str) -> bool:
+    """Whether model, incident and its page say so."""
+    of_model = next(i for i in world.http.get(f"/v1/models/{MODEL}").json()["incidents"] if i["id"] == incident)
+    own = world.http.get(f"/v1/incidents/{incident}").json()
+    assert of_model["absorbed_at"] == own["absorbed_at"]
+    assert ("closed, absorbed" in world.http.get(f"/incidents/{incident}").text) is (own["absorbed_at"] is not None)
+    return own["absorbed_at"] is not None
+
+
+def _told(world: World) -> list[tuple[str, str]]:
+    """What people are told of the reference, and of which incident."""
+    with world.wired.ledger.read() as tx:
+        found = [m.payload for m in tx.execute(select(outbox).where(outbox.c.kind == "notify").order_by(outbox.c.id))]
+    return [(p["what"], p["incident"]) for p in found if p["what"].startswith("reference.")]
+
+
 def _exported(world: World, reason: str) -> bool:
     return f'retuned_reference_moves_total{{model="{MODEL}",reason="{reason}"}} 1.0' in world.http.get("/metrics").text
 
@@ -54,6 +72,9 @@ def test_an_absorbed_shift_is_quiet_while_it_lasts_and_alarms_again_when_that_is
     assert (second.epoch, second.version, second.absorbed_from) == (2, "1", first.epoch)
     assert second.because == "absorbed by ada: the new shop is open"
 
+    assert _absorbed(world, incident.id)
+    assert _told(world) == [("reference.absorbed", incident.id)]
+
     world.send(8, x=2.0)
     assert world.incident() is None, "the shift goes on, and it is normal now"
     assert not [v for v in world.http.get(f"/v1/models/{MODEL}").json()["verdicts"] if v["outcome"] == "alarm"]
@@ -63,6 +84,8 @@ def test_an_absorbed_shift_is_quiet_while_it_lasts_and_alarms_again_when_that_is
 
     undone = world.http.post(UNDO, json={"by": "ada", "epoch": 2})
     assert undone.status_code == 200, undone.text
+    assert not _absorbed(world, incident.id)
+    assert _told(world) == [("reference.absorbed", incident.id), ("reference.restored", incident.id)]
     third = world.epoch()
     assert (third.reference_path, third.reference_digest, third.absorbed_from) == (first.reference_path, first.reference_digest, None)
     world.send(3, x=2.0)

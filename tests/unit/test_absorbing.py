@@ -39,3 +39,13 @@ def test_who_is_told_that_a_shift_is_benign_is_told_the_command_that_absorbs_it(
     told = compose("shop", {"what": "incident.benign", "incident": "inc-1", "because": "6 of 174 were wrong"}, "http://r")
     assert "retuned absorb shop --incident inc-1 --because" in told.body
     assert "http://r/runbooks/RetunedDrift" in told.body
+
+
+def test_who_is_told_that_a_shift_was_absorbed_is_told_how_to_undo_it() -> None:
+    told = compose("shop", {"what": "reference.absorbed", "incident": "inc-1", "because": "absorbed by ada: a new shop"}, "http://r")
+    assert told.title == "shop: a shift is the reference now"
+    assert "absorbed by ada: a new shop" in told.body
+    assert "retuned absorb shop --undo" in told.body
+    assert "http://r/incidents/inc-1" in told.body
+    back = compose("shop", {"what": "reference.restored", "because": "absorbing undone by ada"}, "http://r")
+    assert "--undo" not in back.body

@@ -64,7 +64,7 @@ def incident_page(tx: Connection, settings: Mapping[str, ModelSettings], inciden
     model = settings.get(kept.model)
     return IncidentPage(
         model=kept.model,
-        incident=incident_view(kept),
+        incident=incident_view(kept, incidents.absorbed(tx, kept.model)),
         events=timeline(tx, kept),
         runs=tuple(_view(r) for r in led_to),
         spans=tuple(spans(tx, model, kept, promoted, now)) if model is not None else (),

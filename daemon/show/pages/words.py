@@ -114,7 +114,8 @@ def of_incident(incident: IncidentView, now: float) -> Word:
     said = "; ".join(_KINDS[kind] for kind in kinds) or "a detector alarmed"
     because = f"{said[0].upper()}{said[1:]}."
     if incident.closed_at is not None:
-        return Word(Tone.CALM, f"closed, {incident.judged}" if incident.judged else "closed", because)
+        how = [word for word in ("absorbed" if incident.absorbed_at is not None else None, incident.judged) if word is not None]
+        return Word(Tone.CALM, ", ".join(["closed", *how]), because)
     word = "harmful incident" if incident.is_harmful else "incident"
     tone = Tone.BAD if incident.is_harmful or _HARMS.intersection(kinds) else Tone.WARN
     if (incident.muted_until or 0.0) > now:
