@@ -10,7 +10,6 @@ import numpy as np
 
 from daemon.watched_knob import alpha_of
 from detectors.fairness.metric import COUNTED, GAPS
-from detectors.sequential.category_shares import share_bets_n
 from detectors.sequential.ceiling import Ceiling
 from detectors.sequential.conformal_category import CategoryState
 from detectors.sequential.conformal_numeric import NumericState
@@ -107,7 +106,7 @@ def _category(d: Any, state: CategoryState, day: Day) -> Soon:  # noqa: ANN401
     shares = np.sum([cells.reference_n * cells.shares for cells in state.hours if cells.reference_n], axis=0) / counted
     cell = int(np.argmax(shares))
     hours = _hours([cells.reference_n for cells in state.hours], day.records_n)
-    risen = smallest_share(alpha=alpha_of(d), share=float(shares[cell]), bets_n=share_bets_n(len(state.watched)), hours=hours)
+    risen = smallest_share(alpha=alpha_of(d), share=float(shares[cell]), watched_n=len(state.watched), hours=hours)
     name = [*state.categories, "missing", "others"][cell]
     if math.isinf(risen):
         return _told(d, None, f"no rise of the share of {name} ({shares[cell]:.2f})")

@@ -33,6 +33,12 @@ def check_rates(alpha: float, delta: float) -> None:
             raise ValueError(f"{name} must be in (0, 1), got {value}; 0.01 = one in a hundred")
 
 
+def check_bets(log_m: Floats, weights: Floats) -> None:
+    """Refuse the wealth of other bets than these: a state that an older release wrote, whose detector then starts afresh."""
+    if len(log_m) != len(weights):
+        raise ValueError(f"wealth of {len(log_m)} bets, expected {len(weights)}")
+
+
 def restart(log_m: Floats, log_bet: Floats, *, alpha: float) -> Floats:
     """One Shiryaev-Roberts step of each component, shape (k,): M <- min((M + 1) L, 100 k / alpha).
 

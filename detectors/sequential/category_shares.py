@@ -14,12 +14,28 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-STAKES = np.array([0.01, 0.03, 0.1, 0.3, 0.6])
+TIMES = np.array([1.05, 1.25, 1.6, 2.5, 6.0, 20.0])
+"""How many times its odds a share is bet to come to."""
+TIMES_WEIGHTS = np.array([0.05, 0.19, 0.19, 0.19, 0.19, 0.19])
+"""Little on the least: it needs so many records to be seen that log(1/0.05) more is soon made good."""
+UP_WEIGHT = 0.6
+"""Of the stake says that a share rises."""
 
 
-def share_bets_n(watched_n: int) -> int:
-    """How many bets: every watched share, up and down, at each stake."""
-    return 2 * watched_n * len(STAKES)
+def share_weights(chances: Floats) -> Floats:
+    """Weight of each bet of `log_share_bets`, adding up to 1, for shares of about `chances`, shape (watched,).
+
+    All rise with equal weight. They fall with weight by their share: what falls from p to 0 gains log(1/(1 - p)) a record at most.
+    """
+    up = np.tile(TIMES_WEIGHTS / len(chances), (len(chances), 1))
+    down = (chances / chances.sum())[:, None] * TIMES_WEIGHTS
+    return np.concatenate([UP_WEIGHT * up.ravel(), (1.0 - UP_WEIGHT) * down.ravel()])
+
+
+def targets_of(share: Floats | float) -> Floats:
+    """Shares at each of TIMES the odds of one in (0, 1), broadcast along the last axis."""
+    odds = TIMES * share
+    return np.asarray(odds / (1.0 - share + odds), dtype=np.float64)
 
 
 def log_share_bets(hits: Floats, n: int, low: Floats, high: Floats) -> Floats:
@@ -29,9 +45,9 @@ def log_share_bets(hits: Floats, n: int, low: Floats, high: Floats) -> Floats:
     """
     k = hits[:, None]
     is_up, is_down = (high < 1.0)[:, None], (low > 0.0)[:, None]
-    top, bottom = np.where(is_up, high[:, None], 0.5), np.where(is_down, low[:, None], 0.5)
-    up = np.where(is_up, log_raise(n, k, top, top + STAKES * (1.0 - top)), 0.0)
-    down = np.where(is_down, log_raise(n, n - k, 1.0 - bottom, 1.0 - bottom + STAKES * bottom), 0.0)
+    top, others = np.where(is_up, high[:, None], 0.5), 1.0 - np.where(is_down, low[:, None], 0.5)
+    up = np.where(is_up, log_raise(n, k, top, targets_of(top)), 0.0)
+    down = np.where(is_down, log_raise(n, n - k, others, targets_of(others)), 0.0)
     return np.concatenate([up.ravel(), down.ravel()])
 
 

@@ -11,7 +11,7 @@ from detectors.registry import register
 from detectors.rhythm import Rhythm, increment_by_hour, why_not_yet
 from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, restart
 from detectors.sequential.category_cells import CategoryCells, cells_by_hour, cells_of
-from detectors.sequential.category_shares import log_share_bets, share_bets_n, share_distance
+from detectors.sequential.category_shares import log_share_bets, share_distance, share_weights
 from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
 from detectors.sequential.ranks import rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
@@ -35,6 +35,8 @@ class CategoryState:
     hours: tuple[CategoryCells, ...]
     """One for each hour of the rhythm; without one, one."""
     reference_n: int
+    stakes: Floats
+    """Weight of each bet, adding up to 1: exact ranks, exact shares, shares against the reference's bounds."""
     log_m: Floats
     recent: Floats
     """Of each watched cell: hits, and how many the reference's shares, lower and upper bounds would have brought, shape (4 watched,)."""
@@ -47,10 +49,10 @@ class CategoryState:
 class ConformalCategory:
     """As for numbers: three quarters of the stake on exact ranks and shares among reference and past, a quarter on the reference alone.
 
-    A third of the reference names and orders the cells, the rest is counted: then the urn is exact. Half of the exact bets are on ranks,
-    half say that one of at most 16 cells is more (less) frequent. The quarter bets the same against exact bounds of each share from the
-    reference, so that a change that nobody acts on stays in alarm. A step is a pane with records: M <- (M + 1) prod(bets), alarm when the
-    weighted mean reaches 1/alpha. With a rhythm all of it is among records of the same hour; one without rows learns from its own.
+    A third of the reference names and orders the cells, the rest is counted: then the urn is exact. Two fifths of the exact bets are on
+    ranks, the others say that one of at most 16 cells is more (less) frequent. The quarter bets the same against exact bounds of each share
+    from the reference, so that a change that nobody acts on stays in alarm. A step is a pane with records: M <- (M + 1) prod(bets), alarm
+    when the weighted mean reaches 1/alpha. With a rhythm all of it is among records of the same hour; one without rows learns from its own.
     """
 
     column: str
@@ -90,12 +92,14 @@ class ConformalCategory:
         """The reference's cells and bounds; without values of the column every verdict is INSUFFICIENT."""
         values = reference.columns.get(self.column, np.empty(0, dtype=object)).tolist()
         categories, watched, hours = cells_by_hour(values, reference.columns, self.rhythm, self.delta)
-        bets_n = len(_stakes(len(watched)))
+        stakes = _stakes(hours, len(watched))
+        bets_n = len(stakes)
         return CategoryState(
             categories=categories,
             watched=watched,
             hours=hours,
             reference_n=len(values) if any(len(cells.weights) for cells in hours) else 0,
+            stakes=stakes,
             log_m=np.full(bets_n, NOTHING),
             recent=no_sums(4 * len(watched)),
             purse=full_purse(bets_n),
@@ -119,13 +123,13 @@ class ConformalCategory:
         log_shares = np.sum([seen.log_shares for seen in found], axis=0)
         log_bets = np.concatenate([log_score_bets(ranks), log_shares])
         log_m = restart(state.log_m, log_bets, alpha=self.alpha)
-        log10_e = log10_mean(log_m, _stakes(len(state.watched)))
+        log10_e = log10_mean(log_m, state.stakes)
         sums = np.sum([seen.sums for seen in found], axis=0)
         recent = add_sums(state.recent, len(ranks), sums, log10_e=log10_e, alpha=self.alpha)
         return replace(state, log_m=log_m, recent=recent, purse=spend(state.purse, log_bets), step_n=state.step_n + 1)
 
     def _verdict(self, state: CategoryState) -> Verdict:
-        log10_e = log10_mean(state.log_m, _stakes(len(state.watched))) if state.step_n else 0.0
+        log10_e = log10_mean(state.log_m, state.stakes) if state.step_n else 0.0
         is_alarm = is_reached(log10_e, self.alpha)
         n, sums = latest(state.recent, is_alarm=is_alarm)
         hits, expected, least, most = sums.reshape(4, -1)
@@ -149,7 +153,7 @@ class ConformalCategory:
             high=high,
             n=n,
             because=because,
-            e_value=e_value_of(state.purse, _stakes(len(state.watched))),
+            e_value=e_value_of(state.purse, state.stakes),
         )
 
     def _moved(self, state: CategoryState, at: int, before: float, now: float) -> str:
@@ -179,7 +183,8 @@ def _seen(cells: CategoryCells, watched: NDArray[np.int64], at: NDArray[np.int64
     return replace(cells, weights=weights), _Seen(ranks, log_shares, sums)
 
 
-def _stakes(watched_n: int) -> Floats:
-    """Weight of each bet, adding up to 1: exact ranks, exact shares, shares against the reference's bounds."""
-    bets_n = share_bets_n(watched_n)
-    return np.concatenate([0.375 * SCORE_WEIGHTS, np.full(bets_n, 0.375 / bets_n), np.full(bets_n, 0.25 / bets_n)])
+def _stakes(hours: tuple[CategoryCells, ...], watched_n: int) -> Floats:
+    """Of each bet; fixed by the rows that named the cells."""
+    known = [cells.chances for cells in hours if len(cells.chances)]
+    shares = share_weights(np.mean(known, axis=0) if known else np.ones(watched_n))
+    return np.concatenate([0.3 * SCORE_WEIGHTS, 0.45 * shares, 0.25 * shares])

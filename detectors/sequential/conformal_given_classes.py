@@ -10,7 +10,7 @@ import numpy as np
 
 from detectors.performance.scored import numbered
 from detectors.registry import register
-from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, restart
+from detectors.sequential.bets import NOTHING, check_bets, check_rates, is_reached, log10_mean, restart
 from detectors.sequential.ranks import rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.row_bets import PANE_N
@@ -44,6 +44,9 @@ class GivenClassesState:
     """Records of each class, then errors less the class's share, then their squares."""
     n: int = 0
     step_n: int = 0
+
+    def __post_init__(self) -> None:
+        check_bets(self.log_m, RANK_WEIGHTS)
 
 
 @register("conformal_given_classes")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 import numpy as np
 
 from detectors.registry import register
-from detectors.sequential.bets import check_rates, is_reached
+from detectors.sequential.bets import check_bets, check_rates, is_reached
 from detectors.sequential.error_table import ErrorTable, asked_of, figure_of, loss_over, surprise, table_of, with_loss
 from detectors.sequential.ladder import expected_rank
 from detectors.sequential.loss import Loss
@@ -57,6 +57,9 @@ class GivenInputsState:
     step_n: int = 0
     is_over: bool = False
     """The last pane has proven that inputs moved: the next one begins anew."""
+
+    def __post_init__(self) -> None:
+        check_bets(self.on_inputs.log_m, RANK_WEIGHTS)
 
 
 class _Pane(NamedTuple):

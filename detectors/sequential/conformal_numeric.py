@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors.registry import register
 from detectors.rhythm import Rhythm, increment_by_hour, why_not_yet
-from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, restart
+from detectors.sequential.bets import NOTHING, check_bets, check_rates, is_reached, log10_mean, restart
 from detectors.sequential.number_cells import NumberCells, cells_by_hour, ranked
 from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
 from detectors.sequential.ranks import BETS_N, BINS_N, log_rank_bets, rank_counts, rank_distance, rank_uniforms
@@ -39,6 +39,9 @@ class NumericState:
     purse: Purse = field(default_factory=lambda: full_purse(len(_WEIGHTS)))
     step_n: int = 0
 
+    def __post_init__(self) -> None:
+        check_bets(self.log_m, _WEIGHTS)
+
 
 @register("conformal_numeric")
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,7 @@ class ConformalNumeric:
 
     Exact ranks among reference and past (`urn`) are quick and need no radius; but a change that nobody acts on becomes their past. So a
     quarter of the stake is on ranks in the reference alone, less its radius: what is beyond that stays in alarm. A step is a pane that has
-    records: M <- (M + 1) prod(bets) for each of 39 and 19 bets (location, spread, tails), alarm when their weighted mean reaches 1/alpha.
+    records: M <- (M + 1) prod(bets) for each of 45 and 19 bets (location, spread, tails), alarm when their weighted mean reaches 1/alpha.
     With a rhythm ranks are among the records of the same hour; an hour with hardly a reference row is compared with its own records.
     """
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from detectors.sequential.bets import STAKES, log_raise, targets_above
-from detectors.sequential.category_shares import STAKES as SHARE_STAKES
+from detectors.sequential.category_shares import TIMES_WEIGHTS, UP_WEIGHT, targets_of
 from detectors.sequential.gap import curves, log_e_gap, steps_of
 from detectors.sequential.scores import SCORE_WEIGHTS, SHIFTS
 
@@ -35,6 +35,8 @@ _PARTS = list(zip((_ENDS + np.append(0.0, _ENDS[:-1])) / 2.0, np.diff(_ENDS, pre
 or not at all."""
 _EXACT = 0.75
 """Of the stake of `conformal_numeric` is on exact ranks."""
+_EXACT_SHARES = 0.45
+"""Of that of `conformal_category` is on exact shares."""
 _MOST_SHIFT = 8.0
 
 
@@ -57,11 +59,11 @@ def smallest_shift(*, alpha: float, hours: tuple[tuple[int, float], ...]) -> flo
     return _least(is_seen, 0.0, _MOST_SHIFT)
 
 
-def smallest_share(*, alpha: float, share: float, bets_n: int, hours: Sequence[tuple[int, float]]) -> float:
-    """What the share of a category rises to, likewise; infinity where none is seen. `bets_n`: on shares, of `conformal_category`."""
+def smallest_share(*, alpha: float, share: float, watched_n: int, hours: Sequence[tuple[int, float]]) -> float:
+    """What the share of a category rises to, likewise; infinity where none is seen. `conformal_category` bets on `watched_n` shares."""
     chance = min(max(share, 1e-6), 1.0 - 1e-6)
-    target = chance + SHARE_STAKES * (1.0 - chance)
-    needed = np.full(len(SHARE_STAKES), -math.log(0.375 / bets_n * alpha))
+    target = targets_of(chance)
+    needed = -np.log(_EXACT_SHARES * UP_WEIGHT / watched_n * TIMES_WEIGHTS * alpha)
 
     def gains(risen: float, reference_n: int, past: float) -> tuple[Floats, Floats]:
         own = (reference_n * chance + past * risen) / (reference_n + past)

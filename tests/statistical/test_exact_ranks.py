@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from detectors.sequential.category_shares import log_share_bets, share_weights
 from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
 from detectors.sequential.urn import cells_of, fixed_ranks, knots_of, urn_hits, urn_ranks
 
@@ -68,6 +69,17 @@ def test_bets_on_a_uniform_rank_are_worth_at_most_one_and_nearly_one() -> None:
     assert means.max() < 1.01
     assert means.min() > 0.99
     assert SCORE_WEIGHTS.sum() == pytest.approx(1.0)
+
+
+def test_bets_on_a_share_are_worth_one_at_its_chance_and_less_inside_its_bounds() -> None:
+    chances = np.array([0.001, 0.05, 0.5, 0.999])
+    hit, miss = (np.exp(log_share_bets(np.full(4, k), 1, chances, chances)).reshape(2, 4, -1) for k in (1.0, 0.0))
+    assert np.allclose(chances[:, None] * hit + (1.0 - chances[:, None]) * miss, 1.0)
+    low, high = 0.8 * chances, np.minimum(1.0, 1.2 * chances)
+    hit, miss = (np.exp(log_share_bets(np.full(4, k), 1, low, high)).reshape(2, 4, -1) for k in (1.0, 0.0))
+    assert (chances[:, None] * hit + (1.0 - chances[:, None]) * miss <= 1.0 + 1e-12).all()
+    assert share_weights(chances).sum() == pytest.approx(1.0)
+    assert share_weights(chances).shape == hit.ravel().shape
 
 
 def test_hits_of_a_cell_are_binomial_and_know_nothing_of_those_before() -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from detectors.registry import build
-from detectors.sequential.category_shares import share_bets_n
 from detectors.sequential.growth import SEEN, smallest_gap, smallest_rise, smallest_share, smallest_shift
 from detectors.types import Pairs
 from tests.statistical.conftest import objects
@@ -48,8 +47,8 @@ def test_the_share_of_a_category(make: Any, share: float) -> None:
     def drawn(rng: np.random.Generator, n: int, p: float) -> Any:
         return objects(np.where(rng.random(n) < p, "a", rng.choice(["b", "c"], n)))
 
-    n, bets_n = 1000, share_bets_n(5)
-    risen = smallest_share(alpha=ALPHA, share=share, bets_n=bets_n, hours=[(REFERENCE_N * 2 // 3, n)])
+    n, watched_n = 1000, 5
+    risen = smallest_share(alpha=ALPHA, share=share, watched_n=watched_n, hours=[(REFERENCE_N * 2 // 3, n)])
     detector = build("conformal_category", column="input.x", alpha=ALPHA)
     counts = [
         seen(
@@ -99,7 +98,7 @@ def test_more_records_show_a_smaller_shift_and_too_few_show_none() -> None:
     assert shifts[1:4] == sorted(shifts[1:4], reverse=True)
     assert shifts[4] == pytest.approx(shifts[3], abs=0.01)  # of 2,000 rows no smaller one: it becomes its own past first
     assert smallest_rise(alpha=ALPHA, limit=0.2, n=3) == math.inf
-    assert smallest_share(alpha=ALPHA, share=0.5, bets_n=50, hours=[(0, 1000)]) == math.inf
+    assert smallest_share(alpha=ALPHA, share=0.5, watched_n=5, hours=[(0, 1000)]) == math.inf
     assert 0.5 < SEEN < 1.0
 
 

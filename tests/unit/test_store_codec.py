@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from daemon.store.codec import decode, encode
+from detectors.registry import build
+from detectors.types import Pairs, Reference
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,18 @@ def test_a_field_that_was_lost_is_an_error_and_one_that_was_gained_takes_its_def
     newer = b"\x01" + msgspec.msgpack.encode(["c", Inner.__module__, "Inner", {"bets": 1, "name": "b", "more": 2}])
     with pytest.raises(ValueError, match="more"):
         decode(newer, Inner)
+
+
+def test_wealth_of_the_bets_of_an_older_release_is_refused() -> None:
+    reference = Reference(columns={"input.x": np.arange(50.0)}, kinds={}, sketches={}, bound=Pairs.empty(), digest="x")
+    state = build("conformal_numeric", column="input.x", alpha=0.01).start(reference)
+    fields = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
+    older = object.__new__(type(state))
+    for name, value in (fields | {"log_m": state.log_m[:-6]}).items():
+        object.__setattr__(older, name, value)
+    assert np.array_equal(decode(encode(state), type(state)).log_m, state.log_m)
+    with pytest.raises(ValueError, match="expected 64"):
+        decode(encode(older), type(state))
 
 
 def test_what_cannot_be_stored_is_named() -> None:
