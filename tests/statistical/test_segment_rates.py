@@ -77,9 +77,9 @@ def test_segments_run_as_long_together_as_their_share_of_the_knob_and_are_seldom
     judge.crossings("an epoch of 4 shops at their limits, ever confirmed", np.array([confirmed for _, confirmed in lives]), level)
     if size == 1:  # too few streams to prove a rate too high
         return
-    unsplit = np.array([_life(rng, _within(5.0 / (2 * SHOPS_N)))[0] for _ in range(20 * size)])
+    unsplit = np.array([_life(rng, _within(5.0 / (6 * SHOPS_N)))[0] for _ in range(20 * size)])
     with pytest.raises(AssertionError, match="promised"):
-        type(judge)([]).run_lengths("the same, each with the group's whole rate", unsplit, least)
+        type(judge)([]).run_lengths("the same, each with three times the group's whole rate", unsplit, least)
 
 
 @short_and_full
