@@ -10,6 +10,7 @@ import numpy as np
 
 from daemon.watched_knob import alpha_of
 from detectors.fairness.metric import COUNTED, GAPS
+from detectors.quality.fault import Rise
 from detectors.sequential.ceiling import Ceiling
 from detectors.sequential.conformal_category import CategoryState
 from detectors.sequential.conformal_numeric import NumericState
@@ -69,7 +70,7 @@ def _soon(d: Any, state: Any, reference: Reference, day: Day) -> Soon:  # noqa: 
         found = _gap(d, reference.bound, day)
     elif isinstance(state, ShareState) and d.evidence is not EValue:
         found = _limit(d, state, reference, day)
-    elif isinstance(share := getattr(state, "share", None), ShareState):
+    elif isinstance(share := getattr(state, "share", None), ShareState) and isinstance(d, Floor | Rise):
         found = _limit(d, share, reference, day) if isinstance(d, Floor) else _fault(d, share, day)
     else:
         found = _unknown(d, "what it has learnt, or won, by then decides")

@@ -141,3 +141,9 @@ def test_hours_that_the_reference_lacks_are_told_before_anything_runs(tmp_path: 
     assert "4 of 24 (hour of the day) have fewer than 20 reference rows: they are compared with their own first records" in told
     pq.write_table(pa.Table.from_pylist([{**row, "at": 3600.0 * (i % 24)} for i, row in enumerate(rows)]), file)
     assert "hour of the day" not in shown(found)
+
+
+def test_what_roc_auc_sees_is_said_not_to_be_computed(tmp_path: Path) -> None:
+    model = settings(tmp_path, monitors={"performance": {"metric": "roc_auc", "minimum": 0.7}})
+    found = soon(model, per_day=5000, labels_per_day=1000)["auc_floor"]
+    assert (found.smallest, found.says.startswith("not computed: ")) == (None, True)
