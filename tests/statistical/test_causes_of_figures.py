@@ -10,6 +10,7 @@ from tests.statistical.causes_of_figures import World, called, stream
 ALPHA = 1e-5
 
 
+@pytest.mark.prove  # 10 s
 @pytest.mark.parametrize("kind", ["numbers", "grades"])
 @pytest.mark.parametrize(
     ("world", "inputs", "given_inputs"),

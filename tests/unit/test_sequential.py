@@ -224,7 +224,7 @@ def test_e_detectors_are_averaged_and_never_go_into_e_bh() -> None:
     mean = mean_e_detector(both, alpha=0.01)
     assert mean.log10_e == pytest.approx(math.log10(50.5))
     assert mean.delta == pytest.approx(0.03)
-    with pytest.raises(TypeError, match="e-BH"):
+    with pytest.raises(TypeError, match="only EValue"):
         e_bh(both, 0.1)  # type: ignore[arg-type]  # that is the point
     with pytest.raises(ValueError, match="add up to 1"):
         mean_e_detector(both, alpha=0.01, weights=[0.5, 0.6])

@@ -17,6 +17,7 @@ EXCLUSIONS: dict[str, str] = {
     "duplicate_id_rise": _FAULT,
     "duplicate_content_rise": _FAULT,
     "embedding_witness": "domain_classifier's bets, which are judged, on vectors; no rival here reads vectors",
+    "ppi_floor": "accuracy_floor's bets, which are judged, with predictions beside them; cases hold classes without scores",
     "fairness_ratio": "fairness_gap's bets, which are judged, on a ratio of the same rates; no rival here alarms on it",
     **dict.fromkeys(
         ("fairness_score_gap", "fairness_calibration_gap"), "fairness_gap's bets, which are judged; cases hold classes without scores"
