@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from daemon.settings import Topic
+    from daemon.settings_service import Topic
     from daemon.store.ledger import Ledger
     from daemon.store.outbox import Message
 

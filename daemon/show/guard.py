@@ -13,7 +13,7 @@ from fastapi import HTTPException, Request
 from daemon.show.attempts import Attempts
 
 if TYPE_CHECKING:
-    from daemon.settings import HttpSettings
+    from daemon.settings_service import HttpSettings
 
 CLOSED = "operating from the network needs a token: start the service with RETUNED_TOKEN set"
 """Off loopback without a token."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from daemon.settings import DiskSettings
+    from daemon.settings_service import DiskSettings
 
 _FRESH_S = 0.05
 """At 200 MB/s no more than 10 MB come in between two looks; a look costs some microseconds."""

@@ -40,18 +40,24 @@ def run() -> dict[str, Any]:
         try:
             url = _ready(folder / "data" / "service.json")
             ready_s = time.perf_counter() - begun
-            at_start = _rss(process.pid)
+            at_start = _held(process.pid)
             for batch in range(100):
                 httpx.post(f"{url}/v1/records", content=_records(batch), timeout=30).raise_for_status()
             _drained(url)
-            fed = _rss(process.pid)
+            fed = _held(process.pid)
         finally:
             process.terminate()
             process.wait(timeout=30)
     rows = [
         {"what": "ready after", "value": f"{ready_s:.2f} s", "target": "< 3 s"},
-        {"what": "resident at start", "value": f"{at_start:.0f} MB", "target": "< 350 MB"},
-        {"what": "resident after 100,000 records of 20 columns", "value": f"{fed:.0f} MB", "target": "< 350 MB"},
+        {"what": "resident at start", "value": f"{at_start[0]:.0f} MB", "target": "< 350 MB"},
+        {
+            "what": "after 100,000 records of 20 columns: resident in the service's process",
+            "value": f"{fed[0]:.0f} MB",
+            "target": "< 350 MB",
+        },
+        {"what": "the builder's process with it, shared pages once (PSS)", "value": f"{fed[1]:.0f} MB", "target": "< 350 MB"},
+        {"what": "shared pages counted in each", "value": f"{fed[2]:.0f} MB", "target": ""},
     ]
     return {"rows": rows, "says": "The real service with the process that builds its large panes, one model, 20 numeric columns."}
 
@@ -90,7 +96,10 @@ def _records(batch: int) -> bytes:
     return "\n".join(json.dumps(row) for row in rows).encode()
 
 
-def _rss(pid: int) -> float:
-    """MB of the service and its processes together; pages that they share count twice."""
+def _held(pid: int) -> tuple[float, float, float]:
+    """MB: resident in the service's own process; in it and its processes, pages that they share counted once (PSS); counted twice."""
     service = psutil.Process(pid)
-    return float(sum(process.memory_info().rss for process in (service, *service.children(recursive=True)))) / 2**20
+    all_of_it = [process.memory_full_info() for process in (service, *service.children(recursive=True))]
+    found = all_of_it[0].rss, sum(each.pss for each in all_of_it), sum(each.rss for each in all_of_it)
+    own, once, twice = (float(n) / 2**20 for n in found)
+    return own, once, twice

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.settings import ModelSettings, RegistrySettings, Settings
+from daemon.settings import ModelSettings, Settings
+from daemon.settings_service import RegistrySettings
 from daemon.store import champions, controls, counters, outbox
 from daemon.store.ledger import events
 from retrain.types import Permanent, Reason, Transient

@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
-from daemon.settings import DiskSettings
+from daemon.settings_service import DiskSettings
 from daemon.store import tables
 from daemon.store.disk import Disk
 from daemon.store.ledger import Ledger

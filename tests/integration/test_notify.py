@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from daemon.act.notify import Notify
 from daemon.act.outbox import Deliverer
 from daemon.act.send import Sender, targets_of
-from daemon.settings import Topic
+from daemon.settings_service import Topic
 from daemon.store import counters, incidents, outbox, tables
 from daemon.store.ledger import Ledger
 from tests.integration.conftest import wait_for

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.settings import DiskSettings
+from daemon.settings_service import DiskSettings
 from daemon.store.disk import Disk, judged
 
 GIB = 2**30

@@ -12,7 +12,7 @@ from daemon.show.guard import CLOSED, NOT_LOCAL, Guard, is_local, is_own_origin
 if TYPE_CHECKING:
     from fastapi import Request
 
-    from daemon.settings import HttpSettings
+    from daemon.settings_service import HttpSettings
     from daemon.show.pages.sessions import Session, Sessions
 
 COOKIE = "retuned_session"
