@@ -100,7 +100,7 @@ def build(settings: Settings) -> Wired:
     encoders = Encoders(settings.models)
     intake = Intake(settings, ledger, feed, data_dir, Embeddings(settings.models, encoders, salt=salts["sampling"]))
     names = frozenset(m.name for m in settings.models)
-    disk = Disk(data_dir, settings.disk)
+    disk = Disk(data_dir, settings.disk, unread_bytes=spool.unread_bytes)
     port = IngestPort(
         spool=spool,
         models=lambda: names,

@@ -58,7 +58,7 @@ class Spool:
         self._reported: set[tuple[int, int]] = set()
         folder.mkdir(parents=True, exist_ok=True)
         self._fd = -1
-        self._durable = START
+        self._durable, self._released = START, consumed
         self._open(consumed)
 
     # -- the event loop's side
@@ -184,6 +184,7 @@ class Spool:
 
     def release(self, before: Mark) -> None:
         """Delete the segments that lie wholly before a mark; the newest one always stays."""
+        self._released = before
         with self._lock:
             gone = [segment for segment in self._sizes if segment < min(before.segment, self._durable.segment)]
             for segment in gone:
@@ -201,6 +202,10 @@ class Spool:
         """Bytes on disk: what the reader has not released yet, whole segments only."""
         with self._lock:
             return sum(self._sizes.values())
+
+    def unread_bytes(self) -> int:
+        """Durable bytes that the reader has not released yet."""
+        return self.lag_bytes(self._released)
 
     def lag_bytes(self, after: Mark) -> int:
         """Durable bytes behind a mark: what the reader has still to read."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _FRESH_S = 0.05
 """At 200 MB/s no more than 10 MB come in between two looks; a look costs some microseconds."""
-_RECOVERED_RATIO = 1.1
-"""Of a limit: so much must be free again, so that a disk at its limit does not open and close the door with every file."""
+_HYSTERESIS_RATIO = 0.1
+"""Of a limit: so much more must be free again, so that a disk at its limit does not open and close the door with every file."""
 _RETRY_S = 10.0
 
 
@@ -61,15 +61,19 @@ class DiskState:
     """What is short, in a sentence; empty while nothing is."""
 
 
-def judged(space: Space, limits: DiskSettings, *, was_low: bool) -> DiskState:
-    """Low when fewer bytes or inodes are free than the limits say; no longer low when a tenth more than that is free."""
+def judged(space: Space, limits: DiskSettings, *, was_low: bool, unread_bytes: int = 0) -> DiskState:
+    """Low when fewer bytes or inodes are free than the limits say; no longer low when a tenth more than that is free.
+
+    What was acknowledged and is not in the record log yet will be written a second time: so much must be free beside the limit.
+    """
     free_bytes, all_bytes = space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize
     wanted = {
         "bytes": (free_bytes, min(limits.min_free_bytes, limits.min_free_ratio * all_bytes)),
         "inodes": (space.f_favail, min(limits.min_free_inodes, limits.min_free_ratio * space.f_files)),
     }
-    for what, (free, limit) in wanted.items():
-        if free < limit * (_RECOVERED_RATIO if was_low else 1.0):
+    for what, (free, least) in wanted.items():
+        limit = least + (unread_bytes if what == "bytes" and least else 0)
+        if free < limit + (least * _HYSTERESIS_RATIO if was_low else 0.0):
             return DiskState(free_bytes=free_bytes, is_low=True, because=f"the disk is low: {free} {what} are free, {limit:.0f} must be")
     return DiskState(free_bytes=free_bytes)
 
@@ -78,9 +82,15 @@ class Disk:
     """One per service, read by any thread. A look is one system call, at most twenty a second."""
 
     def __init__(
-        self, folder: Path, limits: DiskSettings, *, clock: Callable[[], float] = time.monotonic, look: Callable[[Path], Space] = os.statvfs
+        self,
+        folder: Path,
+        limits: DiskSettings,
+        *,
+        unread_bytes: Callable[[], int] = int,
+        clock: Callable[[], float] = time.monotonic,
+        look: Callable[[Path], Space] = os.statvfs,
     ) -> None:
-        self._folder, self._limits, self._clock, self._look = folder, limits, clock, look
+        self._folder, self._limits, self._unread_bytes, self._clock, self._look = folder, limits, unread_bytes, clock, look
         self._held = DiskState(free_bytes=0)
         self._until = float("-inf")
 
@@ -89,7 +99,8 @@ class Disk:
         now = self._clock()
         if now >= self._until:
             try:
-                self._held = judged(self._look(self._folder), self._limits, was_low=self._held.is_low)
+                space, unread_bytes = self._look(self._folder), self._unread_bytes()
+                self._held = judged(space, self._limits, was_low=self._held.is_low, unread_bytes=unread_bytes)
             except OSError as e:
                 self._held = DiskState(free_bytes=0, is_low=True, because=f"the data folder cannot be looked at: {e.strerror}")
             self._until = now + _FRESH_S

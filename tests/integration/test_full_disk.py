@@ -128,7 +128,7 @@ def test_a_disk_that_fills_up_refuses_in_time_works_on_and_recovers_by_itself(sm
         ready = service.http.get("/readyz")
         assert (ready.status_code, "the disk is low" in ready.json()["missing"][0]) == (503, True)
         assert metric(service, "retuned_disk_low_state") == 1.0
-        assert 0 < metric(service, "retuned_disk_free_bytes") < 22 * MB
+        assert 19 * MB < metric(service, "retuned_disk_free_bytes") < 30 * MB  # of 39, half of what came in is to be written once more
         (block,) = doc_blocks
         shown = block.run(cwd=tmp_path, replace={"http://127.0.0.1:8420": str(service.http.base_url).rstrip("/")})
         for name in ('retuned_kept_bytes{model="m"}', 'retuned_pruned_bytes_total{model="m",reason="age"}', "retuned_disk_free_bytes"):

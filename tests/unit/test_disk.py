@@ -39,6 +39,18 @@ def test_a_disk_that_was_low_needs_a_tenth_more_to_be_so_no_longer() -> None:
     assert not judged(free(1.11 * GIB), limits, was_low=True).is_low
 
 
+def test_what_is_acknowledged_and_not_stored_yet_must_fit_beside_the_limit() -> None:
+    limits = DiskSettings(min_free_bytes=GIB)
+    assert judged(free(1.4 * GIB), limits, was_low=False, unread_bytes=GIB // 2).is_low
+    assert not judged(free(1.51 * GIB), limits, was_low=False, unread_bytes=GIB // 2).is_low
+    assert judged(free(1.51 * GIB), limits, was_low=True, unread_bytes=GIB // 2).is_low
+    assert not judged(free(0), DiskSettings(min_free_bytes=0), was_low=False, unread_bytes=GIB).is_low
+    unread = [GIB // 2, 0]
+    now = iter([0.0, 1.0])
+    disk = Disk(Path("data"), limits, unread_bytes=lambda: unread.pop(0), clock=lambda: next(now), look=lambda _: free(1.4 * GIB))
+    assert [disk.state().is_low, disk.state().is_low] == [True, False]
+
+
 def test_inodes_run_out_too_and_a_file_system_that_counts_none_is_not_asked() -> None:
     state = judged(free(50 * GIB, f_favail=9_999), DiskSettings(), was_low=False)
     assert state.is_low
