@@ -385,7 +385,7 @@ def test_a_replay_says_why_its_reference_cannot_be_embedded(tmp_path: Path) -> N
     assert isinstance(References(encoders, tmp_path, is_patient=True).of("m", SUBJECT, ["a", "b"]), EmbeddedReference)
     encoders.close()
     broken = Encoders([model()])
-    Fake.hellos = [Hello(error="no *.safetensors")] * 100
+    Fake.hellos = [Hello(error="no *.safetensors")] * 1_000_000  # more than are asked for before the replay looks
     with pytest.raises(Permanent, match=r"input\.text\.embedding: no \*\.safetensors"):
         References(broken, tmp_path, is_patient=True).of("m", SUBJECT, ["a", "b"])
     broken.close()
