@@ -13,6 +13,7 @@ from tests.prove.followed import LEARNT
 from tests.prove.limits import LOG_FLAKE
 from tests.prove.remedies import REMEDIES
 from tests.prove.results import ROOT, SHARP
+from tests.prove.run import CLIPPED
 from tests.prove.trials import DELTA, EVER_ALPHA, LOOK_ALPHA, REFERENCE_N, ROWS_N, RUN_ALPHA
 from tests.prove.verdicts import Row
 from tests.prove.worlds import WORLDS
@@ -58,7 +59,7 @@ def write(rows: list[Row], *, is_whole: bool) -> None:
         "\n".join(f"- {r.name}: {r.says}." for r in REMEDIES),
         _table(remedied),
         "## Intervals that are not held against a shifted world",
-        "\n".join(f"- `{name}`: {why}." for name, why in sorted(LEARNT.items())),
+        "\n".join(f"- `{name}`: {why}." for name, why in sorted({**LEARNT, **CLIPPED}.items())),
     ]
     if sharp:
         parts += [

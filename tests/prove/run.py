@@ -31,6 +31,12 @@ class Size:
 
 FULL = Size(streams_n=300, looks_n=2000, most_s=8.0, least_n=3)
 SHORT = Size(streams_n=0, looks_n=200, most_s=0.3, least_n=1, is_everywhere=False)
+CLIPPED = dict.fromkeys(
+    ("risk_value", "risk_value_change", "value_ceiling"),
+    "an error is cut where the stream's own bound rows say, so that its mean is another for every reference: "
+    "tests/statistical/test_clipped_losses.py holds each interval against its own",
+)
+"""Further detectors whose figure has no one value in a shifted world, and why."""
 _TRIALS: dict[str, Callable[[str, str, int], dict[str, float]]] = {
     "stream": trials.stream,
     "look": trials.look,
@@ -56,7 +62,7 @@ def tasks(names: Iterable[str], size: Size = FULL) -> list[Task]:
         if is_sequential(name):
             found += [Task(name, f"remedied/{remedy.name}") for remedy in remedies.remedy_places(trials.proven(name), places)]
             found += [Task(name, f"{kind}/{places[0].name}") for kind in ("quiet", "truth")]
-            found += [Task(name, f"moved/{places[0].name}")] if name not in followed.LEARNT else []
+            found += [Task(name, f"moved/{places[0].name}")] if name not in {*followed.LEARNT, *CLIPPED} else []
         for where in places:
             if is_sequential(name):
                 found.append(Task(name, f"stream/{where.name}"))
