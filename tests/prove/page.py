@@ -37,8 +37,7 @@ _REMEDIES = {remedy.name for remedy in REMEDIES}
 
 def write(rows: list[Row], *, is_whole: bool) -> None:
     inside = [r for r in rows if r.what not in _OUTSIDE | _REMEDIES]
-    remedied = [r for r in rows if r.what in _REMEDIES]
-    outside = [r for r in rows if r.what in _OUTSIDE]
+    remedied, outside = (sorted((r for r in rows if r.what in of), key=lambda r: r.detector) for of in (_REMEDIES, _OUTSIDE))
     sharp = json.loads(SHARP.read_text()) if SHARP.exists() else []
     broken = [r for r in inside if not r.is_kept]
     parts = [
