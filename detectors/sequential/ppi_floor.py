@@ -77,7 +77,7 @@ class PpiFloor(AccuracyFloor):
         """For contract tests and documentation."""
         return cls(labels=("not positive", "positive"), minimum=0.8, alpha=0.01)
 
-    def start(self, reference: Reference) -> PpiFloorState:  # type: ignore[override]
+    def start(self, reference: Reference) -> PpiFloorState:  # type: ignore[override]  # more state than the floor's
         """As the floor on labels alone; without bound rows with scores nothing is predicted, and it is that."""
         share = super().start(reference)
         rows = with_scores(reference.bound, self.labels)
@@ -95,7 +95,7 @@ class PpiFloor(AccuracyFloor):
             share=replace(share, log_m=np.full(2 * len(STAKES), NOTHING), purse=full_purse(2 * len(STAKES))),
         )
 
-    def step(self, state: PpiFloorState, data: Increment) -> tuple[PpiFloorState, Verdict]:  # type: ignore[override]
+    def step(self, state: PpiFloorState, data: Increment) -> tuple[PpiFloorState, Verdict]:  # type: ignore[override]  # more state than the floor's
         """One closed pane's records and newly labelled pairs; a pane without a pair is no step."""
         f = self._predicted(state, data.columns.get("output.scores"), data.columns.get("output.label"))
         groups = add_records(state.groups, f[np.isfinite(f)], data.start.timestamp())
