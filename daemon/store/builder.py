@@ -1,13 +1,16 @@
 """Large panes are built in a process of their own: until the tick has its answer, the port has the interpreter for itself.
 
-The process is this file, started with the first large pane. It ends when its pipe closes, so never later than the service. It only saves
-time: when it dies, its pane is built here.
+The process is this file, started with the first large pane. It ends with the service, also when that is killed: a late file of an old one
+would be in the place of a new one's. It only saves time: when it dies, its pane is built here.
 """
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,6 +34,7 @@ LARGE_N = 5000
 """Records of a pane; fewer are built faster than they are sent."""
 _ANSWER_S = 120.0  # a process that takes longer for a pane hangs
 _END_S = 5.0
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -47,20 +51,34 @@ class Builder:
     def __init__(self, models: Sequence[ModelSettings], data_dir: Path) -> None:
         self._models, self._data_dir = models, data_dir
         self._here = {model.name: Building(model) for model in models}
-        self._there: _Process | None = None
+        self._there: _Process | None = None  # the thread's alone
+        self._thread: ThreadPoolExecutor | None = None  # waits for the process: the pipe holds less than one pane
+        self._newest: Future[Built] | None = None
         self._was_large = False
 
     def build(self, model: str, rows: Rows, path: str) -> Built:
         """`path` is relative to the data folder."""
-        file = self._data_dir / path
         if len(rows.ids) >= LARGE_N:
-            self._was_large = True
+            return self.begin(model, rows, path).result()
+        return self._here[model].build(rows, self._data_dir / path)
+
+    def begin(self, model: str, rows: Rows, path: str) -> Future[Built]:
+        """`build` as what is to be waited for. Waits itself until the one before is done: memory holds two."""
+        self._was_large = True
+        if self._newest is not None:
+            wait([self._newest])
+        self._thread = self._thread or ThreadPoolExecutor(1, "builder")
+        self._newest = self._thread.submit(self._build, model, rows, self._data_dir / path)
+        return self._newest
+
+    def _build(self, model: str, rows: Rows, file: Path) -> Built:
+        if len(rows.ids) >= LARGE_N:
             try:
                 self._there = self._there or _Process(self._models)
                 return self._there.build(Asked(model, str(file), rows))
             except (OSError, EOFError, ValueError) as error:
                 log.warning("builder.lost", model=model, error=f"{type(error).__name__}: {error}"[:200])
-                self.close()
+                self._end()
         return self._here[model].build(rows, file)
 
     def release(self) -> None:
@@ -68,9 +86,17 @@ class Builder:
         if self._was_large:
             give_back()
         self._was_large = False
+        if self._newest is not None and self._newest.done():
+            self._newest = None
 
     def close(self) -> None:
         """End the process, if there is one."""
+        if self._thread is not None:
+            self._thread.submit(self._end)
+            self._thread.shutdown()
+            self._thread = self._newest = None
+
+    def _end(self) -> None:
         if self._there is not None:
             self._there.close()
             self._there = None
@@ -104,6 +130,7 @@ class _Process:
 
 def answer(pipe: Connection) -> None:
     """The process, from its own side: until the pipe closes. What goes wrong ends it, and is found again by the service."""
+    end_with_parent()
     models = [ModelSettings.model_validate(found) for found in msgspec.json.decode(pipe.recv_bytes())]
     building = {model.name: Building(model) for model in models}
     decoder = msgspec.msgpack.Decoder(Asked)
@@ -115,6 +142,12 @@ def answer(pipe: Connection) -> None:
             give_back()
     except (EOFError, BrokenPipeError):
         return
+
+
+def end_with_parent() -> None:
+    """Ask the kernel to kill this process when the thread that started it is gone; elsewhere than on Linux a closed pipe has to do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

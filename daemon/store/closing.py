@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import func, select
+import structlog
 
-from daemon.store import tables
+from daemon.store.ahead import next_seq
 from daemon.store.closed import ClosedPane, Join, Part, Reign
 from daemon.store.columns import concatenated, rows_of
 from daemon.store.joining import Joiner, Own, waited
@@ -25,17 +25,20 @@ from detectors.sketches.summary import summary_from_bytes
 from detectors.types import Increment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from numpy.typing import NDArray
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings
     from daemon.store.builder import Builder
+    from daemon.store.building import Built
+    from daemon.store.columns import Rows
     from daemon.store.embed.panes import Embedded
     from daemon.store.pending import Buffer, HeldLabel, Pending
-    from daemon.store.ports import SpooledRecord
 
+log = structlog.get_logger()
 Columns = dict[str, "NDArray[Any]"]
 
 
@@ -84,33 +87,48 @@ class Closing:
         )
 
     def _take(self, buffer: Buffer, start: float, *, needs_own: bool) -> None:
-        """A buffer's records, one part a version."""
+        """A buffer's records: the pieces that were built ahead, then one part a version."""
+        n_seen, taken = Counter(buffer.seen), 0
+        for part, built in buffer.pieces:
+            rows = range(taken, taken := taken + part.n)
+            n_seen[part.version] -= part.n_seen
+            self._add(part, rows, buffer, built, needs_own=needs_own)
         by_version: dict[str, list[int]] = defaultdict(list)
-        if len(buffer.seen) == 1:
-            by_version[next(iter(buffer.seen))] = list(range(len(buffer.records)))
-        else:
-            for i, record in enumerate(buffer.records):
-                by_version[record.version].append(i)
-        for version in buffer.seen:
-            rows = by_version[version]
-            ats = [buffer.ats[i] for i in rows]
-            part = replace(self._part(version, start, n_seen=buffer.seen[version]), keys=[buffer.keys[i] for i in rows], ats=ats)
-            self._add(part, [buffer.records[i] for i in rows])
-            if needs_own:
-                at, pi = len(self._parts) - 1, self._model.sample_ratio
-                self._own |= {buffer.keys[i]: (at, row, buffer.records[i], ats[row], pi) for row, i in enumerate(rows)}
+        for i in range(taken, len(buffer.records)):
+            by_version[buffer.records[i].version].append(i)
+        for version, n in n_seen.items():
+            if n:
+                rows_left = by_version[version]
+                part = replace(
+                    self._part(version, start, n_seen=n),
+                    keys=[buffer.keys[i] for i in rows_left],
+                    ats=[buffer.ats[i] for i in rows_left],
+                )
+                self._add(part, rows_left, buffer, None, needs_own=needs_own)
 
-    def _add(self, part: Part, records: list[SpooledRecord]) -> None:
-        """One part: its Parquet is durable and its sketches are made when this returns."""
-        if records:
+    def _add(self, part: Part, rows: Sequence[int], buffer: Buffer, ahead: Future[Built] | None, *, needs_own: bool) -> None:
+        """One part of these rows of a buffer: its Parquet is durable and its sketches are made when this returns."""
+        if needs_own:
+            at, pi = len(self._parts), self._model.sample_ratio
+            self._own |= {part.keys[k]: (at, k, buffer.records[i], part.ats[k], pi) for k, i in enumerate(rows)}
+        if part.n:
             path = log_path(self._model.name, part.version, part.start, part.seq)
-            built = self._builder.build(self._model.name, rows_of(records, part.ats), path)
+            built = self._built(ahead, path, lambda: rows_of([buffer.records[i] for i in rows], part.ats))
             part = replace(part, path=path, summary={**summary_from_bytes(built.summary), **self._embed(part)})
             if part.version == self._version:
                 self._fresh.append(_since({**built.columns, AT: np.asarray(part.ats, dtype=np.float64)}, part.ats, self._since))
                 kept = np.asarray(part.ats) >= self._since  # (n,)
-                self._wrong.update({subject: int(kept[rows].sum()) for subject, rows in built.wrong.items()})
+                self._wrong.update({subject: int(kept[wrong].sum()) for subject, wrong in built.wrong.items()})
         self._parts.append(part)
+
+    def _built(self, ahead: Future[Built] | None, path: str, rows: Callable[[], Rows]) -> Built:
+        """What was built ahead; built now where it was not, or could not be (a full disk)."""
+        if ahead is not None:
+            try:
+                return ahead.result()
+            except OSError as error:
+                log.warning("piece.failed", model=self._model.name, error=str(error)[:200])
+        return self._builder.build(self._model.name, rows(), path)
 
     def _embed(self, part: Part) -> dict[str, dict[str, Fourier]]:
         """Sketches of the part's texts that were embedded; another encoder's have another name and never merge with these."""
@@ -133,10 +151,8 @@ class Closing:
             self._parts[i] = replace(part, summary={**part.summary, RECORD: record})
 
     def _part(self, version: str, start: float, *, n_seen: int) -> Part:
-        t = tables.pane
-        query = select(func.max(t.c.seq)).where(t.c.model == self._model.name, t.c.version == version, t.c.start == start)
-        seq = self._tx.execute(query).scalar()
-        seq = 0 if seq is None else seq + 1
+        seq = next_seq(self._tx, self._model.name, version, start)
+        seq += sum(part.version == version and part.start == start for part in self._parts)
         end = start + self._model.monitors.pane_s
         return Part(version=version, start=start, end=end, seq=seq, path=None, n_seen=n_seen, n_pairs=0, summary={})
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from daemon.store import counters, keys, tables
+from daemon.store.ahead import build_ahead
 from daemon.store.builder import Builder
 from daemon.store.closed import ClosedPane, Reign
 from daemon.store.closing import Closing
@@ -111,10 +112,12 @@ class Intake:
                 if batch_n >= _CHUNK_N:
                     self._take(tx, batch)
                     batch, batch_n = [], 0
+                    self._build_ahead(tx)
                     if self.n_pending >= _MOST_PENDING_N:
                         self._is_complete, self._until = False, min(now, entry.received_at)
                         break
             self._take(tx, batch)
+            self._build_ahead(tx)
         return Pulled(n_records=n_records, n_labels=n_labels, is_complete=self._is_complete)
 
     def due(self, now: float, champions: Mapping[str, Reign]) -> Iterator[ClosedPane]:
@@ -230,6 +233,11 @@ class Intake:
             self._sort(tx, name, found, "labels")
         if batch:
             self._mark = Mark(*batch[-1][0].mark)
+
+    def _build_ahead(self, tx: Connection) -> None:
+        for name, pending in self._pending.items():
+            for index, buffer in pending.buffers.items():
+                build_ahead(tx, self._models[name], self._builder, index, buffer)
 
     def _sort(self, tx: Connection, name: str, items: list[_Item], what: str) -> None:
         count, n_fresh = self._counts[name], sum(item[4] for item in items)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from daemon.store.ahead import Piece
     from daemon.store.ports import Label, Mark, SpooledRecord
 
 
@@ -26,6 +27,8 @@ class Buffer:
     """(key, at) of those that the hash left out."""
     seen: Counter[str] = field(default_factory=Counter)
     """Version -> records, sampled or not."""
+    pieces: list[Piece] = field(default_factory=list)
+    """Of the first records: built ahead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
 import os
 import socket
 import statistics
@@ -19,10 +20,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import psutil
 
 _SECONDS = 2.0
@@ -32,6 +36,8 @@ _SHAPES = {"batches of 1,000": (4, 1000), "singles": (64, 1)}
 _TARGETS = {"batches of 1,000": 4.0, "singles": 2.5}
 _NUMERIC = [f"x{i}" for i in range(16)]
 _MODEL = "bench"
+Begin = Callable[[Any], Callable[[], bytes]]
+"""Rows -> what waits for their summary."""
 _PANE_N = 20_000
 """Records summarised together: what a busy pane holds."""
 
@@ -100,7 +106,8 @@ def _cpu_s(process: psutil.Process) -> float:
 @contextmanager
 def _child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "tests.bench.ingest", *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # as `retuned serve` has it: a second thread would spin on the other core
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     try:
         yield process
     finally:
@@ -192,57 +199,76 @@ def _settings() -> Any:
     return ModelSettings.model_validate({"name": _MODEL, "task": "text-classification", "labels": ["no", "yes"], "columns": columns})
 
 
-def _sketcher() -> Callable[[Any], Any]:
-    """Rows of a pane to sketches, in the reading thread."""
+def _sketcher() -> Begin:
+    """Rows of a pane to sketches, in a process of its own, as the service's builder has one."""
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    return lambda rows: pool.submit(_sketched, msgspec.msgpack.encode(rows)).result
+
+
+def _sketched(rows: bytes) -> bytes:
+    from daemon.store.columns import Rows
+    from detectors.sketches.summary import summarise, summary_to_bytes
+
+    reader, kinds = _reader()
+    return summary_to_bytes(summarise(reader.frame(msgspec.msgpack.decode(rows, type=Rows)).watched, kinds))
+
+
+@cache
+def _reader() -> tuple[Any, Any]:
     from daemon.store.columns import Reader
-    from detectors.sketches.summary import summarise
 
     model = _settings()
-    reader = Reader(model)
-    return lambda rows: summarise(reader.frame(rows).watched, model.subjects())
+    return Reader(model), model.subjects()
 
 
-def _builder(folder: Path) -> Callable[[Any], Any]:
+def _builder(folder: Path) -> Begin:
     """Rows of a pane to Parquet and sketches, as the service does it."""
     from daemon.store.builder import Builder
-    from detectors.sketches.summary import summary_from_bytes
 
     builder = Builder([_settings()], folder)
-    return lambda rows: summary_from_bytes(builder.build(_MODEL, rows, "pane.parquet").summary)
+
+    def begin(rows: Any) -> Callable[[], bytes]:
+        built = builder.begin(_MODEL, rows, "pane.parquet")
+        return lambda: built.result().summary
+
+    return begin
 
 
 class _Intake:
     """What stands behind the spool: read, parse, summarise a pane, merge it into the window."""
 
-    def __init__(self, spool: Any, summarised: Callable[[Any], Any]) -> None:
+    def __init__(self, spool: Any, begin: Begin) -> None:
         from daemon.capture.frames import START
 
-        self.spool, self.summarised, self.mark = spool, summarised, START
+        self.spool, self.begin, self.mark = spool, begin, START
         self.is_warm, self.is_wanted = threading.Event(), threading.Event()
 
     def follow(self) -> None:
+        """While one pane is summarised by the other process, the next one is read."""
         from daemon.capture.wire import parse_records
         from daemon.store.columns import rows_of
-        from detectors.sketches.summary import merge_summaries
+        from detectors.sketches.summary import merge_summaries, summary_from_bytes
 
         window: Any = {}
-        mark = self.mark
+        mark, newest = self.mark, None
         waiting = list(parse_records(b"\n".join(map(_record, range(_PANE_N)))))  # warms all there is
         while True:
-            if waiting:
-                rows = rows_of(waiting, [record.at.timestamp() for record in waiting])
-                window = merge_summaries(window, self.summarised(rows))
+            before, newest = newest, None
+            if len(waiting) >= _PANE_N or (waiting and before is None):
+                newest = mark, self.begin(rows_of(waiting, [record.at.timestamp() for record in waiting]))
                 waiting = []
-            self.mark = mark
-            self.spool.release(mark)
-            self.is_warm.set()
+            if before is not None:
+                self.mark, summary = before
+                window = merge_summaries(window, summary_from_bytes(summary()))
+                self.spool.release(self.mark)
+                self.is_warm.set()
+            elif not waiting and newest is None:
+                self.is_wanted.wait(0.2)  # a tick
             for entry in self.spool.read(mark):
                 waiting += parse_records(entry.payload)
                 mark = entry.mark
                 if len(waiting) >= _PANE_N:
                     break
-            else:
-                self.is_wanted.wait(0.2)  # a tick
 
     def tell(self) -> None:
         for _ in sys.stdin:

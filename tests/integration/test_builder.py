@@ -137,13 +137,27 @@ time.sleep(600)
 """
 
 
-def test_the_process_ends_with_a_service_that_was_killed(tmp_path: Path) -> None:
+def test_panes_that_are_built_behind_each_other_are_the_same_and_the_next_one_waits(builder: Builder, tmp_path: Path) -> None:
+    found = rows(LARGE_N)
+    first = builder.begin("m", found, "1.parquet")
+    second = builder.begin("m", found, "2.parquet")
+    assert first.done()
+    assert_same(first.result(), second.result())
+    assert pq.read_table(tmp_path / "2.parquet").equals(pq.read_table(tmp_path / "1.parquet"))
+    builder.begin("m", rows(20), "3.parquet")
+    builder.close()
+    assert (tmp_path / "3.parquet").exists()
+    assert processes() == []
+
+
+def test_the_process_ends_with_a_service_that_was_killed_even_when_it_cannot_see_that(tmp_path: Path) -> None:
     service = subprocess.Popen(
         [sys.executable, "-c", _SERVICE, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
     )
     assert service.stdout is not None
     with service, service.stdout:
         process = psutil.Process(int(service.stdout.readline()))
+        process.suspend()  # as in the middle of a long call: its pipe's end is not read
         service.kill()
         service.wait()
         deadline = time.monotonic() + 60

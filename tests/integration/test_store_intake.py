@@ -18,7 +18,7 @@ from daemon.capture.frames import Mark as SpoolMark
 from daemon.capture.sampling import included
 from daemon.capture.wire import parse_labels, parse_records
 from daemon.settings import Settings
-from daemon.store import counters, intake, panes, rows, tables
+from daemon.store import ahead, counters, intake, panes, rows, tables
 from daemon.store.closed import Reign
 from daemon.store.intake import ClosedPane, Intake
 from daemon.store.ledger import Ledger
@@ -85,6 +85,8 @@ class Service:
             parse_labels=parse_labels,
             included=lambda record_id, model, ratio: included(record_id, model, ratio, b"salt"),
         )
+        if hasattr(self, "intake"):
+            self.intake.close()  # a killed service takes its builder with it
         self.intake = Intake(self.settings, self.ledger, feed, self.folder)
 
     def tick(self, now: float) -> list[ClosedPane]:
@@ -101,6 +103,16 @@ class Service:
     def counters(self) -> dict[tuple[str, str], int]:
         with self.ledger.read() as tx:
             return counters.counters(tx, "m")
+
+    def unnamed(self) -> list[str]:
+        """Files of the log that no pane names."""
+        with self.ledger.read() as tx:
+            named = set(tx.execute(select(tables.pane.c.path)).scalars())
+        return [
+            name
+            for path in self.folder.rglob("records/**/*")
+            if path.is_file() and (name := str(path.relative_to(self.folder))) not in named
+        ]
 
     def logged(self) -> list[dict[str, Any]]:
         """Every row of every file that a committed pane names."""
@@ -379,11 +391,14 @@ def test_a_backlog_is_read_in_bounded_portions_with_the_same_panes(
 
 
 @pytest.mark.parametrize(
-    ("new_database", "seed"), [("sqlite", 0), ("sqlite", 1), ("sqlite", 2), ("postgresql", 0)], indirect=["new_database"]
+    ("new_database", "seed", "piece_n"),
+    [("sqlite", 0, 20_000), ("sqlite", 1, 12), ("sqlite", 2, 12), ("postgresql", 0, 12)],
+    indirect=["new_database"],
 )
 def test_with_crashes_at_random_places_everything_is_stored_and_folded_exactly_once(
-    tmp_path: Path, new_database: Callable[[], str], seed: int
+    tmp_path: Path, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch, seed: int, piece_n: int
 ) -> None:
+    monkeypatch.setattr(ahead, "PIECE_N", piece_n)
     rng = np.random.default_rng(seed)
     service = Service(tmp_path, new_database(), ratio=0.8)
     truth = _random_traffic(service, rng)
@@ -416,6 +431,7 @@ def test_with_crashes_at_random_places_everything_is_stored_and_folded_exactly_o
     assert sorted(folded) == sorted(kept)
     assert joined == len(kept & truth["labels"])
     assert sorted(r["id"] for r in service.logged()) == sorted(kept)
+    assert service.unnamed() == []
     found = service.counters()
     dropped = ("sampled_out", "duplicate", "late")
     assert found["accepted", "records"] == truth["sent"]
@@ -445,6 +461,43 @@ def _random_traffic(service: Service, rng: np.random.Generator) -> dict[str, Any
         labels.update(named)
         labels_sent += 2
     return {"records": records, "labels": labels, "sent": sent, "late": late, "labels_sent": labels_sent}
+
+
+def test_pieces_that_are_built_ahead_come_to_the_same_pane(
+    tmp_path: Path, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(name: str) -> tuple[list[Any], int]:
+        (tmp_path / name).mkdir()
+        service = Service(tmp_path / name, new_database(), ratio=0.8)
+        for i in range(10):  # the second version comes with the 70th record
+            mine = range(10 * i, 10 * i + 10)
+            service.spool.records(*(record(f"r{k}", T + i, version="1" if k < 70 else "2") for k in mine), received_at=T + i)
+            service.spool.labels(*(label(f"r{k}", T + i, ("yes", "no")[k % 2]) for k in mine if k % 3), received_at=T + i)
+            service.tick(T + i + 0.5)
+        (pane,) = service.tick(T + 12)
+        with service.ledger.read() as tx:
+            windows = [panes.window(tx, "m", version, T, T + 10) for version in ("1", "2")]
+        counts = [(w.n_seen, w.n, w.sketches["input.age"]["moments"], w.sketches["segment.band"]["counts"]) for w in windows]
+        logged = [(row["id"], row["version"], row["text"]) for row in service.logged()]
+        service.ledger.close()
+        return [texts(pane), pane.increment.pairs.label.tolist(), pane.increment.arrived, counts, logged], len(pane.parts)
+
+    whole, n_parts = run("whole")
+    monkeypatch.setattr(ahead, "PIECE_N", 8)
+    pieces, n_pieces = run("pieces")
+    assert pieces == whole
+    assert (n_parts, n_pieces) == (2, 8)
+
+
+def test_a_piece_that_could_not_be_written_is_built_when_its_pane_closes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "PIECE_N", 2)
+    (service.folder / "records").write_text("a full disk would be like this")
+    service.spool.records(*(record(f"r{i}", T + i) for i in range(5)), received_at=T + 5)
+    service.tick(T + 6)
+    (service.folder / "records").unlink()
+    (pane,) = service.tick(T + 12)
+    assert texts(pane) == [f"r{i}" for i in range(5)]
+    assert [row["id"] for row in service.logged()] == [f"r{i}" for i in range(5)]
 
 
 def test_a_window_from_the_cache_is_the_window_from_the_ledger(service: Service) -> None:
