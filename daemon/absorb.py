@@ -183,6 +183,7 @@ class Absorb:
     ) -> Epoch:
         """The next epoch; what is known about answers goes on in it."""
         held, model = seen.held, self._model
+        states_before = states.load(tx, model.name, key_of(model, held.version, seen.epoch.epoch, before.reference))
         new = champions.renew(
             tx,
             held,
@@ -192,9 +193,8 @@ class Absorb:
             reference_digest=after.digest,
             absorbed_from=absorbed_from,
         )
-        old_key, new_key = (key_of(model, held.version, epoch.epoch, of.reference) for epoch, of in ((seen.epoch, before), (new, after)))
-        states.carry(tx, model.name, before=old_key, after=new_key, is_kept=lambda detector: alarm_kind(detector) in OF_ANSWERS)
-        states.forget(tx, model.name, but=new_key)
+        of_answers = {name: state for name, state in states_before.items() if alarm_kind(name[0]) in OF_ANSWERS}
+        states.save(tx, model.name, key_of(model, held.version, new.epoch, after.reference), of_answers)
         return new
 
     def _note(self, tx: Connection, what: Absorbing, incident: str | None, seen: _Seen, new: Epoch, *, now: float, **said: object) -> None:

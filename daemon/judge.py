@@ -16,7 +16,6 @@ from daemon.decide.classes import Classes, compare
 from daemon.decide.explained import explained
 from daemon.decide.labelled import Labelled, loss_of, named
 from daemon.decide.run import State
-from daemon.learn import learn
 from daemon.settings_encoder import SUFFIX
 from daemon.store import champions, controls, epochs, incidents, outbox, panes, runs, tables, verdicts
 from daemon.store.ledger import note
@@ -67,7 +66,7 @@ class Judge:
 
     def fold(self, tx: Connection, pane: ClosedPane, now: float) -> None:
         """One closed pane through the sequential detectors; new alarms and the incident go into the ledger with it."""
-        watch = self._watch(tx, pane.model, now)
+        watch = self._watch(tx, pane.model)
         if watch is None or pane.epoch not in {None, watch.epoch}:  # moved while the pane was closed: its records are not of this epoch
             return
         before = {(v.verdict.detector, v.verdict.subject): v.verdict for v in verdicts.latest(tx, pane.model, epoch=watch.epoch)}
@@ -81,7 +80,7 @@ class Judge:
 
     def decide(self, tx: Connection, model: ModelSettings, now: float) -> policy.Decision:
         """The window's informing verdicts, and the policy's decision with its reason."""
-        watch = self._watch(tx, model.name, now)
+        watch = self._watch(tx, model.name)
         if watch is not None:
             self._look(tx, watch, now)
             telling.tell_turn(tx, self._incident(tx, watch, [], now), None, now)
@@ -91,7 +90,7 @@ class Judge:
         self._record(tx, model.name, decision, now)
         return decision
 
-    def _watch(self, tx: Connection, name: str, now: float) -> Watch | None:
+    def _watch(self, tx: Connection, name: str) -> Watch | None:
         """The watch of the present epoch; None before a champion is known and while its reference is being learnt."""
         held = champions.champion(tx, name)
         if held is None:
@@ -101,11 +100,10 @@ class Judge:
             return self._begun(tx, watch)
         found = epochs.epoch(tx, name, held.epoch)
         model = self._models[name]
-        path = learn(tx, model, found, self._data_dir, now) if found is not None else None
-        if path is None:
+        if found is None or found.reference_path is None:
             return None
-        watch = watches.enter(tx, model, held.version, held.epoch, Path(self._data_dir, path))
-        watch.since = found.started_at if found is not None and found.started_at > held.since else 0.0
+        watch = watches.enter(tx, model, held.version, held.epoch, Path(self._data_dir, found.reference_path))
+        watch.since = found.started_at if found.started_at > held.since else 0.0
         self._watches[name] = watch
         self._standing.pop(name, None)
         self.groups.pop(name, None)

@@ -4,42 +4,55 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daemon.store import epochs, rows
+from daemon.store import champions, epochs, rows
 from detectors.types import digest_of
 from retrain.dataset.rows import write_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings
     from daemon.store.epochs import Epoch
+    from daemon.store.ledger import Ledger
 
 _DAY_S = 86_400.0
 
 
-def learn(tx: Connection, model: ModelSettings, epoch: Epoch, data_dir: Path, now: float) -> str | None:
-    """Path of the epoch's reference, pinned now if it is due; None while still learning.
+def learn(ledger: Ledger, model: ModelSettings, data_dir: Path, now: float) -> None:
+    """Pin the reference of the model's present epoch if it is due.
 
-    Due: `learn_days` are over and `learn_n` records are there. The user's own file is pinned at once.
+    Due: `learn_days` are over and `learn_n` records are there. The user's own file is pinned at once. Reading the records of weeks takes up
+    to some minutes, in which nobody who writes to the ledger waits: only the pinning is a transaction. `Permanent(BAD_DATA)` when a file of
+    the log is missing.
     """
-    if epoch.reference_path is not None:
-        return epoch.reference_path
-    wanted = model.reference
-    if wanted.kind == "file" and wanted.path is not None:
-        path = str(wanted.path.resolve())
-        epochs.pin_reference(tx, model.name, epoch.epoch, path=path, digest=digest_of(path), now=now)
-        return path
-    if now - epoch.started_at < wanted.learn_days * _DAY_S:
+    with ledger.read() as tx:
+        held = champions.champion(tx, model.name)
+        epoch = epochs.epoch(tx, model.name, held.epoch) if held is not None else None
+        if epoch is None or epoch.reference_path is not None:
+            return
+        given = model.reference.path if model.reference.kind == "file" else None
+        table = _seen(tx, model, epoch, data_dir, now) if given is None else None
+    if given is not None:
+        path = str(given.resolve())
+        digest = digest_of(path)
+    elif table is not None:
+        folder = data_dir / "references" / model.name / f"epoch-{epoch.epoch}"
+        write_rows(folder / "records.parquet", table)
+        path, digest = str(folder.relative_to(data_dir)), digest_of(*table["id"].to_pylist())
+    else:
+        return
+    with ledger.begin() as tx:
+        if champions.champion(tx, model.name) == held:
+            epochs.pin_reference(tx, model.name, epoch.epoch, path=path, digest=digest, now=now)
+
+
+def _seen(tx: Connection, model: ModelSettings, epoch: Epoch, data_dir: Path, now: float) -> pa.Table | None:
+    """The records of the epoch until now; None: too early, or too few. They are counted before a file is read: every tick asks."""
+    wanted, since, version = model.reference, epoch.started_at, epoch.version
+    if now - since < wanted.learn_days * _DAY_S or rows.sampled_n(tx, model.name, since=since, until=now, version=version) < wanted.learn_n:
         return None
-    table = rows.sampled(
-        tx, data_dir, model.name, since=epoch.started_at, until=now, version=epoch.version, limit=wanted.max_n, most_files=rows.ALL_FILES
-    )
-    if table.num_rows < wanted.learn_n:
-        return None
-    folder = data_dir / "references" / model.name / f"epoch-{epoch.epoch}"
-    write_rows(folder / "records.parquet", table)
-    path = str(folder.relative_to(data_dir))
-    epochs.pin_reference(tx, model.name, epoch.epoch, path=path, digest=digest_of(*table["id"].to_pylist()), now=now)
-    return path
+    table = rows.sampled(tx, data_dir, model.name, since=since, until=now, version=version, limit=wanted.max_n, most_files=rows.ALL_FILES)
+    return table if table.num_rows >= wanted.learn_n else None

@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from daemon.decide import policy
+from daemon.learn import learn
 from daemon.show.snapshot import snapshot
 from daemon.store import champions
 from daemon.store.champions import FROM_TRAFFIC
@@ -77,6 +78,8 @@ class Pipeline:
         """Spool → record log and panes → sequential detectors → verdicts → incident; False: there is more."""
         pulled = self.intake.pull(now)  # capture → sample
         self._name_champions()
+        for model in self.settings.models:
+            learn(self.ledger, model, self.settings.data_dir, now)
         for pane in self.intake.due(now, self._champions()):  # labels, by id, join here
             with self.ledger.begin() as tx:
                 self.intake.commit(tx, pane)

@@ -24,7 +24,7 @@ _PROOF = Says(
 _ONE = Says(
     title="Distance of $column",
     shows="How far the column is from its reference, with an interval: stability index (numeric), Jensen-Shannon (category), "
-    "what a classifier of texts tells apart (text); dashed: a limit set by hand, if any.",
+    "the larger of what its figures and its words tell apart (text), mean discrepancy (embedding); dashed: a limit set by hand, if any.",
     do="This is the size of the change; whether it is one, the evidence says.",
     empty="too few records in the window to say, or the reference lacks this column",
     unit="none",

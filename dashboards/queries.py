@@ -8,9 +8,12 @@ WATCHED = 'detector=~".+_floor"'
 """Sequential detectors of performance: what has a limit and alarms."""
 PERFORMANCE = 'detector=~"accuracy|f1|precision|recall|macro|roc_auc|brier|calibration_error|r2|score"'
 """The same figures of the whole window with exact intervals."""
-DISTANCE = 'detector=~"psi|jensen_shannon|text_witness"'
-"""One distance for each kind of column: numeric, category, text."""
-OF_COLUMNS = 'detector=~"ks|psi.*|wasserstein|jensen_shannon.*|hellinger.*|chi_square|total_variation|l_infinity|conformal_.+|text_.+"'
+DISTANCE = 'detector=~"psi|jensen_shannon|text_figures|text_witness|mmd"'
+"""One distance for each kind of column (numeric, category, embedding); two of a text, of which the larger is shown."""
+OF_COLUMNS = (
+    'detector=~"ks|psi.*|wasserstein|jensen_shannon.*|hellinger.*|chi_square|total_variation|l_infinity|mmd|'
+    'conformal_.+|text_.+|embedding_.+"'
+)
 """Every detector of a column's drift."""
 GAP_POINTS = 'detector=~"equalized_odds|demographic_parity|rate_gap|calibration_gap"'
 """Gaps in points, which may be compared with each other."""

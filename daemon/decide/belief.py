@@ -1,7 +1,8 @@
 """What may be believed of an incident by its e-processes: whether anything changed at all, and which columns and segments did. Pure.
 
 e-detectors wake people, for they are quick; they grow without bound in quiet times and prove nothing afterwards. Beside each of them stands
-an e-process of the same bets (`detectors.sequential.purse`), and of these:
+an e-process of the same bets (`detectors.sequential.purse`). A subject is one hypothesis, that nothing about it has changed, however many
+detectors look at it (a text has two, a column of numbers one and its faults): their mean is its e-process. Of these:
 
 - `named`: e-BH at the moment of an alarm, a stopping time of all of them, names what has changed since the epoch began. At that moment at
   most `DISCOVERIES` of the named are named falsely in the mean, whatever depends on what.
@@ -50,15 +51,18 @@ def believe(verdicts: Iterable[Verdict], *, before: Mapping[str, Any] | None, ea
     `before`: what was believed of the incident. `earlier`: of each epoch before this one, in order, the most that its mean was (log10) at
     an alarm; None = it had no incident.
     """
-    found = [(v.subject, e) for v in verdicts if (e := _e_process(v)) is not None]
+    found: dict[str, list[EValue]] = {}
+    for v in verdicts:
+        if (e := _e_process(v)) is not None:
+            found.setdefault(v.subject, []).append(e)
     if not found:
         return None
-    evidence = [e for _, e in found]
+    evidence = [mean_e_value(of_one) for of_one in found.values()]
     is_named = e_bh(evidence, DISCOVERIES)
     now = max(mean_e_value(evidence).log10_e, before["log10_e"] if before is not None else -math.inf)
     stream = [_of_epoch(log10_e) for log10_e in [*earlier, now]]
     return Belief(
-        named=tuple(dict.fromkeys(subject for (subject, _), named in zip(found, is_named, strict=True) if named)),
+        named=tuple(subject for subject, named in zip(found, is_named, strict=True) if named),
         log10_e=now,
         needed=-math.log10(e_lond_levels(stream, DISCOVERIES)[-1]),
         is_confirmed=bool(e_lond(stream, DISCOVERIES)[-1]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, insert, select, update
 
-from daemon.store import tables
+from daemon.store import states, tables
 from daemon.store.ledger import note
 from retrain.types import Permanent, Reason
 
@@ -75,7 +75,7 @@ def start_epoch(
     reference_digest: str | None,
     absorbed_from: int | None = None,
 ) -> Epoch:
-    """End the running epoch and start the next one; without a reference that of the version's last epoch comes back."""
+    """End the running epoch, with its detectors' states, and start the next; without a reference the version's last one comes back."""
     before = last_epoch(tx, model, version)
     if reference_path is None and before is not None:
         reference_path, reference_digest, absorbed_from = before.reference_path, before.reference_digest, before.absorbed_from
@@ -93,6 +93,7 @@ def start_epoch(
         absorbed_from=absorbed_from,
     )
     tx.execute(insert(_t).values({name: getattr(new, name) for name in Epoch.__dataclass_fields__}))
+    states.forget(tx, model)
     return new
 
 

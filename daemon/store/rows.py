@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
 from daemon.store import tables
 from daemon.store.arrow import integers, strings
@@ -96,6 +96,12 @@ def unlabelled(
         if n >= limit:
             break
     return _joined(tables_found, since, until)
+
+
+def sampled_n(tx: Connection, model: str, *, since: float, until: float, version: str) -> int:
+    """How many records the panes around that time hold, without a look into a file: no fewer than `sampled` has to draw from."""
+    query = select(func.sum(_pane.c.n)).where(_pane.c.model == model, _pane.c.path.is_not(None))
+    return int(tx.execute(_between(query, since, until, version)).scalar() or 0)
 
 
 def sampled(

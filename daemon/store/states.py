@@ -10,7 +10,7 @@ from daemon.store import tables
 from daemon.store.upsert import upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sqlalchemy import Connection
 
@@ -32,13 +32,6 @@ def save(tx: Connection, model: str, epoch_key: str, states: Mapping[tuple[str, 
     upsert(tx, _t, rows)
 
 
-def carry(tx: Connection, model: str, *, before: str, after: str, is_kept: Callable[[str], bool]) -> int:
-    """Give the states of some detectors, by their name, to another epoch: their evidence goes on; gives how many."""
-    kept = {key: state for key, state in load(tx, model, before).items() if is_kept(key[0])}
-    save(tx, model, after, kept)
-    return len(kept)
-
-
-def forget(tx: Connection, model: str, *, but: str) -> int:
-    """Drop the states of every other epoch of the model; gives how many."""
-    return int(tx.execute(delete(_t).where(_t.c.model == model, _t.c.epoch_key != but)).rowcount)
+def forget(tx: Connection, model: str) -> None:
+    """A new epoch begins: no state of an earlier one is used again."""
+    tx.execute(delete(_t).where(_t.c.model == model))

@@ -5,10 +5,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pytest
+from sqlalchemy import insert
 
+from daemon.learn import learn
 from daemon.replay import replay
-from daemon.settings import Settings
+from daemon.settings import ModelSettings, Settings
+from daemon.store import champions, epochs, rows, tables
+from daemon.store.ledger import Ledger, note
 
+_DAY_S = 86_400.0
 _START = 1_790_000_000.0
 
 
@@ -59,3 +66,42 @@ def test_damaged_data_open_an_incident_of_their_own_kind_and_an_unreadable_value
     (incident,) = summary["incidents"]
     assert {s["kind"] for s in incident["subjects"].values()} == {"quality"}
     assert summary["triggers"] == []
+
+
+def _learning(tmp_path: Path, *, panes_n: int) -> tuple[Ledger, ModelSettings]:
+    """A model whose learn_days are over, with ten records a pane in the ledger (no file of them is there)."""
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.migrate()
+    pane = {"model": "m", "version": "1", "seq": 0, "n_seen": 10, "n": 10, "n_pairs": 0, "sketches": b""}
+    times = [{"start": _START + i, "end": _START + i + 1.0, "path": f"records/m/{i}.parquet"} for i in range(panes_n)]
+    with ledger.begin() as tx:
+        champions.adopt(tx, "m", "1", now=_START, because="first")
+        tx.execute(insert(tables.pane), [pane | at for at in times])
+    reference = {"kind": "learn", "learn_days": 7, "learn_n": 1000}
+    return ledger, ModelSettings.model_validate({"name": "m", "task": "tabular-regression", "reference": reference})
+
+
+def test_a_quiet_model_that_goes_on_learning_reads_no_file_at_every_tick(tmp_path: Path) -> None:
+    ledger, model = _learning(tmp_path, panes_n=99)
+    learn(ledger, model, tmp_path, _START + 8 * _DAY_S)  # would be refused: no file is there
+    with ledger.read() as tx:
+        found = epochs.epoch(tx, "m", 1)
+        assert found is not None
+        assert found.reference_path is None
+
+
+def test_the_ledger_is_free_while_weeks_of_records_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, model = _learning(tmp_path, panes_n=100)
+
+    def read(_: Path, __: str) -> pa.Table:
+        with ledger.begin() as tx:  # a second writer would wait ten seconds, and fail
+            note(tx, _START, "m", "acknowledged")
+        named = {"id": [f"r{i}" for i in range(10)], "at": [_START + 1.0] * 10, "version": ["1"] * 10}
+        return pa.table(named | dict.fromkeys(("text", "inputs", "segments", "predicted", "score", "output"), pa.nulls(10)))
+
+    monkeypatch.setattr(rows, "_read", read)
+    learn(ledger, model, tmp_path, _START + 8 * _DAY_S)
+    with ledger.read() as tx:
+        found = epochs.epoch(tx, "m", 1)
+        assert found is not None
+        assert found.reference_path == "references/m/epoch-1"

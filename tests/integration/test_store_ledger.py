@@ -304,15 +304,18 @@ def test_a_verdict_that_is_none_of_ours_is_a_value_error() -> None:
         verdicts.from_json({"evidence": {"type": "Popen"}})
 
 
-def test_states_belong_to_their_epoch(ledger: Ledger) -> None:
+def test_states_belong_to_their_epoch_and_go_with_it(ledger: Ledger) -> None:
     with ledger.begin() as tx:
+        champions.adopt(tx, "m", "1", now=1.0, because="first")
         states.save(tx, "m", "k1", {("d", "s"): (b"1", 1)})
         states.save(tx, "m", "k2", {("d", "s"): (b"2", 2)})
         states.save(tx, "m", "k2", {("d", "s"): (b"3", 3)})
         assert states.load(tx, "m", "k1") == {("d", "s"): (b"1", 1)}
-        assert states.forget(tx, "m", but="k2") == 1
-        assert states.load(tx, "m", "k1") == {}
         assert states.load(tx, "m", "k2") == {("d", "s"): (b"3", 3)}
+        states.save(tx, "other", "k1", {("d", "s"): (b"4", 4)})
+        champions.move_champion(tx, "m", "2", expected_revision=1, now=2.0, because="better")
+        assert states.load(tx, "m", "k1") == states.load(tx, "m", "k2") == {}
+        assert states.load(tx, "other", "k1") == {("d", "s"): (b"4", 4)}
 
 
 def test_pause_and_resume_survive_with_their_reasons(ledger: Ledger) -> None:

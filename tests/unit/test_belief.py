@@ -35,6 +35,14 @@ def test_what_changed_is_named_by_e_processes_never_by_e_detectors() -> None:
     assert believed(bet, verdict("risk", 4.0)).named == ("risk",)
 
 
+def test_a_text_with_two_detectors_is_one_hypothesis_whose_evidence_is_their_mean() -> None:
+    texts = [replace(verdict("input.text", log10_e), detector=name) for log10_e, name in ((2.0, "text_figures"), (-9.0, "text_witness"))]
+    quiet = [verdict(f"input.q{i}", -9.0) for i in range(5)]
+    assert believed(*texts, *quiet[:4]).named == ("input.text",)  # 50 of the 5 / .1 that one of five subjects needs
+    assert believed(*texts, *quiet).named == ()  # of six 60, though one of its detectors has 100
+    assert believed(*texts, *quiet).log10_e == pytest.approx(math.log10(50.0 / 6))  # not 100 / 7
+
+
 def test_one_loud_column_among_many_confirms_only_by_its_share_of_the_mean() -> None:
     quiet = [verdict(f"input.q{i}", -1.0) for i in range(99)]
     alone, among = (believed(verdict("input.a", 3.0), *others) for others in ([], quiet))
