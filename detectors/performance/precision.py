@@ -3,69 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
-from detectors.performance.rate import Unused, check_settings, rate_verdict, weighted
+from detectors.performance.rate import weighted
+from detectors.performance.rated import RatedOfLabel
 from detectors.registry import register
-from detectors.sketches.confusion import Confusion
-from detectors.types import Eats, Kind, Score
 
 if TYPE_CHECKING:
-    from detectors.types import Reference, Verdict, Window
+    from detectors.performance.rate import Rate
+    from detectors.sketches.confusion import Confusion
 
 
 @register("precision")
 @dataclass(frozen=True, kw_only=True)
-class Precision:
+class Precision(RatedOfLabel):
     """Share of the answers `label` that were right, with an exact interval; n = labelled pairs answered so."""
 
-    name: ClassVar[str]
-    kind: ClassVar[Kind] = Kind.INFORMS
-    eats: ClassVar[frozenset[Eats]] = frozenset({Eats.PAIRS})
-    evidence: ClassVar[type[Score]] = Score
     guarantee: ClassVar[str] = "given how many answers of the label, the interval holds with at least 1 - alpha at one look, for every n"
-    assumption: ClassVar[str] = "pairs independent; speaks of labelled records only; with uneven weights the interval holds about"
-    cost: ClassVar[str] = "O(cells) of the confusion counts; needs labels"
-    source: ClassVar[str] = "Clopper & Pearson 1934"
+    counted: ClassVar[str] = "labelled pairs answered so"
 
-    label: str
-    """The class that is found or missed; all others are the rest."""
-    minimum: float | None = None
-    """Alarm when even the interval's upper end is below this; None = report only."""
-    alpha: float = 0.05
-    """The interval holds with 1 - alpha."""
-    min_n: int = 20
-    """Fewer labelled pairs answered so: insufficient."""
-
-    def __post_init__(self) -> None:
-        """Check the settings once, not at the first look."""
-        check_settings(self.alpha, self.minimum, self.min_n)
-
-    @classmethod
-    def example(cls) -> Self:
-        """As the contract tests build it."""
-        return cls(label="positive", minimum=0.8)
-
-    @property
-    def subject(self) -> str:
-        """Of one label."""
-        return f"precision[label={self.label}]"
-
-    def start(self, reference: Reference) -> Unused:  # noqa: ARG002 (a rate needs no reference)
-        """Nothing is kept."""
-        return Unused()
-
-    def step(self, state: Unused, data: Window) -> tuple[Unused, Verdict]:
-        """One look at a window."""
-        confusion = data.confusion if isinstance(data.confusion, Confusion) else Confusion()
+    def rate(self, confusion: Confusion) -> Rate:
+        """TP of TP + FP."""
         found = confusion.tallies(self.label)
-        verdict = rate_verdict(
-            weighted(found.tp, found.tp.plus(found.fp), self.alpha),
-            detector=self.name,
-            subject=self.subject,
-            minimum=self.minimum,
-            min_n=self.min_n,
-            what="labelled pairs answered so",
-            dropped=confusion.dropped_of_all,
-        )
-        return state, verdict
+        return weighted(found.tp, found.tp.plus(found.fp), self.alpha)
