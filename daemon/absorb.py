@@ -10,8 +10,6 @@ Up to some seconds of reading: called from a worker thread of the HTTP server. [
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +27,7 @@ from detectors.sketches.records import AT
 from detectors.types import digest_of
 from retrain.dataset.rows import write_rows
 from retrain.types import Permanent, Reason
+from retrain.whole import copy_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -168,7 +167,10 @@ class Absorb:
         write_rows(folder / "records.parquet", table)
         _, bound = files_of(self._model, Path(self._data_dir, str(seen.epoch.reference_path)))
         if bound is not None:
-            _copied(bound, folder / BOUNDS[0 if bound.suffix == ".parquet" else 1])
+            try:
+                copy_whole(bound, folder / BOUNDS[0 if bound.suffix == ".parquet" else 1])
+            except OSError as e:
+                raise Permanent(Reason.BAD_DATA, f"bound rows {bound}: {e.strerror or e}") from e
         reference = load_reference(self._model, *files_of(self._model, folder))
         return _Reading(path=str(folder.relative_to(self._data_dir)), reference=reference, digest=reference.digest)
 
@@ -208,19 +210,6 @@ class Absorb:
         """The incident that the reference of an epoch was absorbed for."""
         found = events(tx, self._model.name, f"reference.{Absorbing.ABSORBED}", limit=1000)
         return next((str(e["data"]["incident"]) for e in found if e["data"]["digest"] == epoch.reference_digest), None)
-
-
-def _copied(source: Path, target: Path) -> None:
-    """The whole file or none of it."""
-    beside = target.with_name(target.name + ".tmp")
-    try:
-        with source.open("rb") as read, beside.open("wb") as out:
-            shutil.copyfileobj(read, out)
-            out.flush()
-            os.fsync(out.fileno())
-    except OSError as e:
-        raise Permanent(Reason.BAD_DATA, f"bound rows {source}: {e.strerror or e}") from e
-    beside.replace(target)
 
 
 def _lost(before: Reference, after: Reference, rhythm: Rhythm) -> list[str]:

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from retrain.types import Permanent, Reason
+from retrain.whole import sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,11 +70,7 @@ class Writer:
         self._tar.addfile(_header(MANIFEST, len(data)), io.BytesIO(data))
         self._tar.close()
         self._zstd.close()  # and the file
-        fd = os.open(self._part, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync(self._part)
 
     def __enter__(self) -> Self:
         return self

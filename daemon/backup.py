@@ -29,6 +29,7 @@ from daemon.store.hold import Hold
 from daemon.store.intake import spool_mark
 from daemon.store.ledger import Ledger
 from retrain.types import Permanent, Reason
+from retrain.whole import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,7 @@ def backup(settings: Settings, config: Path, out: Path, *, ledger_url: str) -> M
             }
             archive.finish(facts)
         (folder / "archive").rename(out)
-        _sync(out.parent)
+        sync(out.parent)
     made.n_files, made.n_bytes = len(archive.files), sum(entry.size for entry in archive.files.values())
     made.seconds = time.monotonic() - began
     return made
@@ -216,11 +217,3 @@ def _outside(settings: Settings, ledger_url: str) -> list[str]:
             named |= {"retrain.base_model": base if base.is_dir() else None}
         said += [f"{model.name}: {path} ({setting})" for setting, path in named.items() if path is not None]
     return said
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

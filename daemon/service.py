@@ -28,6 +28,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from daemon.restore import WORK
 from daemon.wiring import build
+from retrain.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -67,9 +68,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         ),
     )
     where = settings.data_dir / "service.json"
-    beside = where.with_suffix(".tmp")
-    beside.write_text(json.dumps({"url": url, "pid": os.getpid()}))
-    beside.replace(where)  # whoever waits for the file finds it whole
+    write_whole(where, json.dumps({"url": url, "pid": os.getpid()}).encode())  # others wait for it
     log.info("service.listening", url=url, models=[m.name for m in settings.models], data_dir=str(settings.data_dir))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises it once more when it has ended: then there is nothing left to stop

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import time
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from daemon.store.ledger import Ledger
 from daemon.store.panes import Windows
 from daemon.store.ports import Feed
 from retrain.versions.mlflow import MlflowVersions
+from retrain.whole import write_whole
 
 if TYPE_CHECKING:
     import asyncio
@@ -186,11 +186,5 @@ def salts_of(data_dir: Path) -> dict[str, bytes]:
     """The installation's two secrets, made once: sampling and splitting must not share one (a split of a sample would be no split)."""
     path = data_dir / "secrets.json"
     if not path.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".tmp")
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            json.dump({name: secrets.token_hex(32) for name in ("sampling", "split")}, out)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(path)
+        write_whole(path, json.dumps({name: secrets.token_hex(32) for name in ("sampling", "split")}).encode(), mode=0o600)
     return {name: bytes.fromhex(value) for name, value in json.loads(path.read_text()).items()}

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from retrain.layout import RunFolder
 from retrain.plan import Plan, read_plan
 from retrain.types import Permanent, Reason, Transient
+from retrain.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,9 +132,7 @@ def _keep_plan(plan: Plan, run: RunFolder) -> None:
     kept = run.root / "plan.json"
     if kept.is_file() and read_plan(kept).digest != plan.digest:
         raise Permanent(Reason.CONFLICT, f"{run.root} belongs to another plan; give this one a folder of its own")
-    beside = kept.with_suffix(".tmp")
-    beside.write_bytes(plan.to_json())
-    beside.replace(kept)
+    write_whole(kept, plan.to_json())
 
 
 def _failed(error: Exception, run: RunFolder | None) -> int:

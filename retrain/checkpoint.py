@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from retrain.types import Permanent, Reason
+from retrain.whole import sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,10 +50,10 @@ def write_checkpoint(folder: Path, progress: Progress, trainable: Tensors, optim
     if progress.best is not None:
         _write(beside / "best.safetensors", save(progress.best))
     _write(beside / ".complete", b"")
-    _sync_folder(beside)
+    sync(beside)
     shutil.rmtree(final, ignore_errors=True)
     beside.rename(final)
-    _sync_folder(folder)
+    sync(folder)
     for old in _complete(folder)[KEPT_N:]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -107,11 +108,3 @@ def _write(path: Path, data: bytes) -> None:
         out.write(data)
         out.flush()
         os.fsync(out.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

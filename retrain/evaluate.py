@@ -14,6 +14,7 @@ from retrain.evaluations import write_evaluation
 from retrain.scorer import Scorer
 from retrain.types import Permanent, Reason, Transient
 from retrain.weights import check_weights
+from retrain.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -91,6 +92,4 @@ def _write_reload(scorer: Scorer, run: RunFolder) -> None:
         "n": len(before),
         "n_other_answers": int((now.argmax(axis=1) != before.argmax(axis=1)).sum()),
     }
-    beside = run.reload.with_suffix(".tmp")
-    beside.write_text(json.dumps(found, sort_keys=True))
-    beside.replace(run.reload)
+    write_whole(run.reload, json.dumps(found, sort_keys=True).encode())

@@ -29,6 +29,7 @@ from retrain.packed import logits_of
 from retrain.techniques.find import technique
 from retrain.types import Permanent, Reason, Transient
 from retrain.weights import check_weights
+from retrain.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -230,9 +231,7 @@ def _write_candidate(model: Any, tokenizer: Any, candidate: Candidate, rows: pa.
     tokens = tokens_of(tokenizer, check["text"].to_pylist(), candidate.max_tokens)
     scores = probabilities(model, tokens, tokenizer.pad_token_id or 0, bf16=candidate.bf16)
     write_evaluation(run.check_scores, check, scores, candidate.labels)
-    beside = run.candidate_file.with_suffix(".tmp")
-    beside.write_text(json.dumps(asdict(candidate), indent=2, sort_keys=True))
-    beside.replace(run.candidate_file)
+    write_whole(run.candidate_file, json.dumps(asdict(candidate), indent=2, sort_keys=True).encode())
 
 
 def _rows(table: pa.Table, tokenizer: Any, part: TrainingPart) -> _Rows:  # noqa: ANN401 (transformers)

@@ -23,6 +23,7 @@ from daemon.store.reference import load_reference
 from detectors.types import ColumnKind, Reference
 from retrain.dataset.rows import write_rows
 from retrain.types import Permanent, Reason, Transient
+from retrain.whole import write_whole
 
 if TYPE_CHECKING:
     from daemon.store.ledger import Ledger
@@ -101,9 +102,7 @@ class Reporter:
             "current": str(current.resolve()),
             "target": str(target.resolve()),
         }
-        part = request.with_suffix(".part")
-        part.write_text(json.dumps(body))
-        part.replace(request)
+        write_whole(request, json.dumps(body).encode())
 
 
 def main(request: Path) -> None:

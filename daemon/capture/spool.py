@@ -18,6 +18,7 @@ import structlog
 
 from daemon.capture.frames import FILE_HEAD, START, Damage, Entry, EntryKind, Mark, frame_head, frames
 from retrain.types import Permanent, Reason, Transient
+from retrain.whole import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +148,7 @@ class Spool:
             if os.write(fd, FILE_HEAD) < len(FILE_HEAD):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 (as the next write would)
             os.fsync(fd)
-            self._sync_folder()
+            sync(self.folder)
         except OSError:
             os.close(fd)
             self._path(segment).unlink(missing_ok=True)
@@ -242,7 +243,7 @@ class Spool:
             log.warning("spool.torn_tail", segment=newest, offset=end, torn_bytes=self._sizes[newest] - end)
             os.ftruncate(self._fd, end)
         os.fsync(self._fd)  # after a kill the pages may still be in memory only
-        self._sync_folder()
+        sync(self.folder)
         self._sizes[newest] = end
         self._durable = Mark(newest, end)
 
@@ -266,13 +267,6 @@ class Spool:
 
     def _path(self, segment: int) -> Path:
         return self.folder / f"{segment:010d}.spool"
-
-    def _sync_folder(self) -> None:
-        fd = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
     def close(self) -> None:
         """Finish the group that is being written and close the files."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from daemon.store.arrow import integers
 from detectors.types import digest_of
 from retrain.types import Permanent, Reason
+from retrain.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,23 +28,9 @@ def log_path(model: str, version: str, start: float, seq: int) -> str:
 
 
 def write_log(path: Path, table: pa.Table) -> None:
-    """Write, fsync, rename, fsync the folder: an orphan of an earlier crash is overwritten."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".tmp")
-    try:
-        with beside.open("wb") as out:
-            pq.write_table(table, out, compression="zstd", use_dictionary=["version", "predicted", "segments"], write_statistics=False)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(path)
-    except OSError:  # on a full disk the half of a file would be in the way of what makes room
-        beside.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    """On the disk, whole, when this returns: an orphan of an earlier crash is overwritten."""
+    with whole(path) as out:
+        pq.write_table(table, out, compression="zstd", use_dictionary=["version", "predicted", "segments"], write_statistics=False)
 
 
 class RecordLog:

@@ -15,6 +15,7 @@ from detectors.types import digest_of
 from retrain.dataset.rows import SCHEMA, is_human, read_rows, text_digests, write_rows
 from retrain.dataset.split import assign
 from retrain.types import Permanent, Reason
+from retrain.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -185,9 +186,7 @@ def _write(plan: Plan, tables: dict[str, pa.Table], removed: dict[str, int], rep
         removed={reason: n for reason, n in sorted(removed.items()) if n},
         replayed=replayed,
     )
-    beside = run.manifest.with_suffix(".tmp")
-    beside.write_bytes(msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2))
-    beside.replace(run.manifest)
+    write_whole(run.manifest, msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2))
     return manifest
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retrain.types import Permanent, Reason
+from retrain.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -65,14 +65,9 @@ def read_rows(path: Path) -> pa.Table:
 
 
 def write_rows(path: Path, table: pa.Table) -> None:
-    """The whole file or none of it: written beside, fsynced, renamed. Equal tables give equal bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".tmp")
-    with beside.open("wb") as out:
+    """The whole file or none of it. Equal tables give equal bytes."""
+    with whole(path) as out:
         pq.write_table(table, out, compression="zstd")
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(path)
 
 
 def text_digest(text: str) -> str:

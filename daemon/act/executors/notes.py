@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from retrain.types import Permanent, Reason
+from retrain.whole import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +24,5 @@ def read_note(path: Path) -> dict[str, Any] | None:
 
 
 def write_note(path: Path, data: dict[str, Any]) -> None:
-    """Written beside, flushed, renamed."""
-    part = path.with_name(f".{path.name}")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # a local job's environment is in it
-    with os.fdopen(fd, "w") as file:
-        json.dump(data, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    """The whole note or none; for nobody else's eyes, since a local job's environment is in it."""
+    write_whole(path, json.dumps(data).encode(), mode=0o600)

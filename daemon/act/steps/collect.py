@@ -20,6 +20,7 @@ from retrain.gates.power import PLANNED_DISCORDANT_RATIO, smallest_gain
 from retrain.plan import DataPart, GatePart, Plan, TrainingPart, Trigger, read_plan
 from retrain.types import Permanent, Reason
 from retrain.weights import base_folder, weights_digest
+from retrain.whole import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ class Collecting:
         """Fetch the champion's adapter and write the plan once: everything that is judged later is fixed here."""
         path = self._ports.plan_path(task.run)
         if not path.exists():
-            _write(path, _plan(self._ports, task).to_json())
+            write_whole(path, _plan(self._ports, task).to_json())
         plan = read_plan(path)  # what was written before a crash holds
         needed = ", ".join(f"{n} {name}" for name, n in wanted(plan.data).items())
         gain = smallest_gain(n=plan.data.gate_n, discordant_ratio=PLANNED_DISCORDANT_RATIO, alpha=plan.gate.alpha, power=_POWER)
@@ -200,11 +201,3 @@ def copied(source: Path, folder: RunFolder, name: str) -> str:
 
 def _iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """The whole plan or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(data)
-    part.replace(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from daemon.act.step import Move, Ports, Task
@@ -14,10 +13,9 @@ from daemon.store import champions
 from retrain.evaluations import read_evaluation
 from retrain.gates.record import Judged, is_sound, judge
 from retrain.types import Permanent, Reason
+from retrain.whole import copy_whole
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sqlalchemy import Connection
 
     from retrain.layout import RunFolder
@@ -141,16 +139,9 @@ def _reference(ports: Ports, task: Task) -> tuple[str | None, str | None]:
     if not source.reference.exists():
         return None, None
     folder = ports.data_dir / "references" / task.run.model / task.run.id
-    folder.mkdir(parents=True, exist_ok=True)
     sha = hashlib.sha256()
     for path, name in ((source.reference, "records.parquet"), (source.bound, "bound.parquet")):
         if path.exists():
-            _copy(path, folder / name)
+            copy_whole(path, folder / name)
             sha.update(path.read_bytes())
     return str(folder.relative_to(ports.data_dir)), sha.hexdigest()[:16]
-
-
-def _copy(source: Path, target: Path) -> None:
-    part = target.with_suffix(".part")
-    shutil.copyfile(source, part)
-    part.replace(target)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ from daemon.store.embed.encoder import ATTEMPTS_N, REQUEST_N, Job, Priority, Sta
 from daemon.store.embed.texts import sent
 from detectors.types import digest_of
 from retrain.types import Permanent, Reason
+from retrain.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,19 +143,12 @@ def _spread(texts: list[str]) -> list[str]:
 
 
 def _save(path: Path, vectors: Vectors) -> None:
-    """The whole file or none of it; without room on the disk it is made again after a restart."""
-    beside = path.with_suffix(".tmp")
+    """Without room on the disk it is made again after a restart."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as out:
+        with whole(path) as out:
             np.savez(out, vectors=vectors)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(path)
     except OSError as e:
         log.warning("reference.not_kept", path=path.name, because=str(e))
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
 
 
 def _load(path: Path, n: int, dimensions: int) -> Vectors | None:
