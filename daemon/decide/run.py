@@ -60,9 +60,6 @@ ENDED = frozenset(state for state, following in _EDGES.items() if not following)
 UNCHANGED_WORLD = frozenset({_S.REJECTED, _S.INCONCLUSIVE, _S.INVALID, _S.FAILED})
 """Ends after which the same incident starts no other run by itself: told, not repeated until it passes."""
 
-CHAMPION_WAS_MOVED = frozenset({_S.PROMOTED, _S.WATCHING, _S.KEPT, _S.ROLLED_BACK})
-"""States that exist only after the promotion's transaction."""
-
 
 def allowed(state: State) -> frozenset[State]:
     """Which states may follow."""

@@ -12,7 +12,6 @@ from fastapi.responses import PlainTextResponse, Response
 _HERE = Path(__file__).resolve()
 _FOLDERS = (_HERE.parent / "runbooks", _HERE.parents[2] / "docs" / "runbooks")
 """In the wheel; in a checkout."""
-_AS_IT_IS = {"X-Content-Type-Options": "nosniff"}
 
 
 def runbooks() -> APIRouter:

@@ -112,8 +112,3 @@ class ClosedPane:
     def n_pairs(self) -> int:
         """Labelled pairs of all versions."""
         return sum(part.n_pairs for part in self.parts)
-
-    @property
-    def n_joined(self) -> int:
-        """Labels that found their record, of whatever kind."""
-        return sum(join.state == "joined" for join in self.joins)

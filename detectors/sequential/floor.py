@@ -1,7 +1,7 @@
 """A metric's floor as a bet: F1, precision, recall and accuracy at a fixed bound are shares of errors among the pairs that count.
 
 F1 = 2 TP / (2 TP + FP + FN), so with s the share of TP among the pairs that are TP, FP or FN: F1 = 2s / (1 + s), and F1 >= f is
-s >= f / (2 - f), which is E[2 (1 - f) TP - f (FP + FN)] >= 0 (recipes, section 0). Precision counts the pairs predicted as the label,
+s >= f / (2 - f), which is E[2 (1 - f) TP - f (FP + FN)] >= 0. Precision counts the pairs predicted as the label,
 recall those that are the label, accuracy all; there the metric is s itself.
 """
 
@@ -63,7 +63,7 @@ class Floor(OfSegment):
         "given the past, the chance of an error among the pairs that count is at most the floor's; labels come unselected"
     )
     cost: ClassVar[str] = "O(1) a pane; state of 6 numbers and counts"
-    source: ClassVar[str] = "Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532; recipes section 0: ratio metrics are means"
+    source: ClassVar[str] = "Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532; ratios of counts are held as means (the module says how)"
 
     def __post_init__(self) -> None:
         check_rates(self.alpha, self.delta)

@@ -14,12 +14,14 @@ from sqlalchemy import func, select
 
 from daemon.act import operate
 from daemon.act.steps import collect
-from daemon.decide.run import CHAMPION_WAS_MOVED, State, allowed, is_ended, judged, may_promote
+from daemon.decide.run import State, allowed, is_ended, judged, may_promote
 from daemon.store import champions, controls, epochs, runs, tables
 from daemon.store.ledger import events
 from retrain.gates.record import is_sound
 from retrain.types import Permanent
 from tests.acting import MODEL, Killed, World
+
+_CHAMPION_WAS_MOVED = {State.PROMOTED, State.WATCHING, State.KEPT, State.ROLLED_BACK}
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -141,7 +143,7 @@ class RunMachine(RuleBasedStateMachine):
             every = runs.runs(tx, MODEL)
             moved = {e["data"]["version"] for e in events(tx, MODEL, "champion.moved", limit=1000)}
         for run in every:
-            if State(run.state) in CHAMPION_WAS_MOVED:
+            if State(run.state) in _CHAMPION_WAS_MOVED:
                 assert is_sound(run.record)
                 assert may_promote(run.record, run.approved_by)
                 assert judged(run.record) is not State.REJECTED
