@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from detectors.registry import build
-from detectors.types import Increment, Outcome, Pairs, Reference, Verdict
+from detectors.types import Outcome, Pairs, Verdict
+from tests.statistical.explained import COLUMNS, cell, first_said, followed, inputs
 
 LABELS = ("no", "yes")
-COLUMNS = ("input.a", "input.b", "input.c", "input.channel")
 DETECTORS = ("conformal_inputs", "conformal_given_inputs", "conformal_given_classes")
-_START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +39,14 @@ def pairs(rng: np.random.Generator, n: int, world: World) -> Pairs:
 
 
 def _drawn(rng: np.random.Generator, n: int, world: World) -> Pairs:
-    a, b, c = rng.normal(size=(3, n)) + world.inputs * np.array([[1.0 - world.hidden], [1.0], [float(world.hidden)]])
-    channel = rng.choice(["web", "app", "shop"], n, p=[0.5, 0.3, 0.2])
-    logit = 2.5 * a + 0.7 * (b * b - 1.0) + (channel == "shop")
+    (a, b, c), is_shop, columns = inputs(rng, n, world.inputs, hidden=world.hidden)
+    logit = 2.5 * a + 0.7 * (b * b - 1.0) + is_shop
     is_turned = c > np.quantile(rng.normal(size=4000), 1.0 - world.concept) if world.concept else np.zeros(n, dtype=bool)
     if world.hidden:
         is_turned |= (b * c > 0.5) & (rng.random(n) < 0.6)
     truth = rng.random(n) < expit(np.where(is_turned, -logit, logit))
     yes = expit(2.5 * a + 0.2)
     names = np.array(LABELS, dtype=object)
-    columns: dict[str, NDArray[Any]] = {"input.a": a, "input.b": b, "input.c": c, "input.channel": channel.astype(object)}
     return Pairs(
         predicted=names[(yes > 0.5).astype(int)], label=names[truth.astype(int)], scores=np.column_stack([1.0 - yes, yes]), columns=columns
     )
@@ -66,42 +61,22 @@ def _of_shares(rng: np.random.Generator, n: int, world: World) -> Pairs:
     return many.take(rows)
 
 
-def stream(
-    seed: int,
-    world: World,
-    *,
-    alpha: float,
-    reference_n: int = 1000,
-    before_n: int = 1000,
-    after_n: int = 2000,
-    pane_n: int = 50,
-) -> list[dict[str, Verdict]]:
+def stream(seed: int, world: World, *, alpha: float, **sizes: int) -> list[dict[str, Verdict]]:
     """The detectors' verdicts after each pane of the second part, by name."""
     rng, calm = np.random.default_rng(seed), World(hidden=world.hidden)
-    reference = Reference(columns={}, kinds={}, sketches={}, bound=pairs(rng, reference_n, calm), digest="")
     columns: dict[str, Any] = {"columns": COLUMNS}
-    detectors = [build(n, labels=LABELS, alpha=alpha, **(columns if n != "conformal_given_classes" else {})) for n in DETECTORS]
-    states = [d.start(reference) for d in detectors]
-    found = []
-    for i in range((before_n + after_n) // pane_n):
-        is_after = i * pane_n >= before_n
-        at = _START + timedelta(minutes=i)
-        pane = Increment(start=at, end=at, columns={}, pairs=pairs(rng, pane_n, world if is_after else calm))
-        stepped = [d.step(state, pane) for d, state in zip(detectors, states, strict=True)]
-        states = [state for state, _ in stepped]
-        if is_after:
-            found.append({verdict.detector: verdict for _, verdict in stepped})
-    return found
+    detectors = {n: build(n, labels=LABELS, alpha=alpha, **(columns if n != "conformal_given_classes" else {})) for n in DETECTORS}
+    return followed(detectors, lambda n: pairs(rng, n, calm), lambda n: pairs(rng, n, world), **sizes)
 
 
 def called(found: list[dict[str, Verdict]]) -> dict[str, int]:
     """Word -> first pane in which it is ever said: as the diagnosis of an incident does, "concept" where both martingales are."""
-    words: dict[str, int] = {}
-    for i, verdicts in enumerate(found):
+    panes = []
+    for verdicts in found:
         moved, given_inputs, given_classes = (verdicts[name].outcome is Outcome.ALARM for name in DETECTORS)
         said = {"inputs": moved, "given inputs": given_inputs, "given classes": given_classes, "concept": given_inputs and given_classes}
-        words = {word: i for word, is_said in said.items() if is_said} | words
-    return words
+        panes.append(said)
+    return first_said(panes)
 
 
 WORLDS = {
@@ -119,15 +94,12 @@ WORLDS = {
 
 
 def main() -> None:
-    """The table of docs/critiques.md; argument: streams a world."""
-    streams, pane_n = int(sys.argv[1]), 50
+    """The table of docs/decisions/0019; argument: streams a world."""
+    streams = int(sys.argv[1])
     print("| what moves | inputs | given inputs | given classes | concept |\n|---|---|---|---|---|")
     for name, world in WORLDS.items():
-        found = [called(stream(seed, world, alpha=1e-5, pane_n=pane_n)) for seed in range(streams)]
-        cells = []
-        for word in ("inputs", "given inputs", "given classes", "concept"):
-            when = [(words[word] + 1) * pane_n for words in found if word in words]
-            cells.append(f"{len(when)} of {streams}" + (f", after {np.median(when):.0f}" if when else ""))
+        found = [called(stream(seed, world, alpha=1e-5)) for seed in range(streams)]
+        cells = [cell(found, word) for word in ("inputs", "given inputs", "given classes", "concept")]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 

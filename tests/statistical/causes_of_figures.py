@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from detectors.registry import build
-from detectors.types import Increment, Outcome, Pairs, Reference, Verdict
-
-COLUMNS = ("input.a", "input.b", "input.c", "input.channel")
-_START = datetime(2026, 1, 1, tzinfo=UTC)
+from detectors.types import Outcome, Pairs, Verdict
+from tests.statistical.explained import COLUMNS, cell, first_said, followed, inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +29,6 @@ class World:
     """What is right comes from its own distribution, tilted by exp(target value): what leads to it stays as it was (numbers)."""
 
 
-def _inputs(rng: np.random.Generator, n: int, world: World) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
-    """(a and b and c, shape (3, n); whether the channel is the shop; the columns)."""
-    abc = rng.normal(size=(3, n)) + world.inputs * np.array([[1.0 - world.hidden], [1.0], [float(world.hidden)]])
-    channel = rng.choice(["web", "app", "shop"], n, p=[0.5, 0.3, 0.2])
-    columns: dict[str, NDArray[Any]] = {f"input.{name}": values for name, values in zip("abc", abc, strict=True)}
-    return abc, channel == "shop", {**columns, "input.channel": channel.astype(object)}
-
-
 def numbers(rng: np.random.Generator, n: int, world: World) -> Pairs:
     """The model knows a and has a bias: what is right also depends on b, curved, and on the channel; b tells how noisy it is."""
     if world.target:
@@ -49,7 +36,7 @@ def numbers(rng: np.random.Generator, n: int, world: World) -> Pairs:
         assert many.value is not None
         tilted = np.exp(world.target * (many.value - many.value.max()))
         return many.take(rng.choice(many.n, n, replace=False, p=tilted / tilted.sum()))
-    (a, b, c), is_shop, columns = _inputs(rng, n, world)
+    (a, b, c), is_shop, columns = inputs(rng, n, world.inputs, hidden=world.hidden)
     noise = (0.4 + 0.8 * expit(b)) * world.spread
     value = 2.0 * a + 0.5 * (b * b - 1.0) + is_shop + noise * (rng.normal(size=n) + world.concept)
     if world.hidden:
@@ -60,7 +47,7 @@ def numbers(rng: np.random.Generator, n: int, world: World) -> Pairs:
 
 def judged(rng: np.random.Generator, n: int, world: World, *, grades: int = 4) -> Pairs:
     """Grades from 0 to 1 in so many steps; 1: good or bad."""
-    (a, b, c), is_shop, columns = _inputs(rng, n, world)
+    (a, b, c), is_shop, columns = inputs(rng, n, world.inputs, hidden=world.hidden)
     logit = 1.8 - 0.9 * a - 0.4 * (b * b - 1.0) - 0.5 * is_shop - world.concept
     if world.hidden:
         logit -= 2.5 * (b * c > 0.5)
@@ -76,41 +63,17 @@ def thumbs(rng: np.random.Generator, n: int, world: World) -> Pairs:
 DRAWN = {"numbers": numbers, "grades": judged, "thumbs": thumbs}
 
 
-def stream(
-    kind: str,
-    seed: int,
-    world: World,
-    *,
-    alpha: float,
-    reference_n: int = 1000,
-    before_n: int = 1000,
-    after_n: int = 2000,
-    pane_n: int = 50,
-) -> list[dict[str, Verdict]]:
+def stream(kind: str, seed: int, world: World, *, alpha: float, **sizes: int) -> list[dict[str, Verdict]]:
     """The two detectors' verdicts after each pane of the second part: "inputs" and "given inputs"."""
     rng, calm, pairs = np.random.default_rng(seed), World(hidden=world.hidden), DRAWN[kind]
-    reference = Reference(columns={}, kinds={}, sketches={}, bound=pairs(rng, reference_n, calm), digest="")
     suffix = "value" if kind == "numbers" else "judged"
     detectors = {w: build(f"conformal_{w.replace(' ', '_')}_{suffix}", columns=COLUMNS, alpha=alpha) for w in ("inputs", "given inputs")}
-    states = {w: d.start(reference) for w, d in detectors.items()}
-    found = []
-    for i in range((before_n + after_n) // pane_n):
-        at = _START + timedelta(minutes=i)
-        is_after = i * pane_n >= before_n
-        pane = Increment(start=at, end=at, columns={}, pairs=pairs(rng, pane_n, world if is_after else calm))
-        stepped = {w: d.step(states[w], pane) for w, d in detectors.items()}
-        states = {w: state for w, (state, _) in stepped.items()}
-        if is_after:
-            found.append({w: verdict for w, (_, verdict) in stepped.items()})
-    return found
+    return followed(detectors, lambda n: pairs(rng, n, calm), lambda n: pairs(rng, n, world), **sizes)
 
 
 def called(found: list[dict[str, Verdict]]) -> dict[str, int]:
     """Word -> first pane in which it is ever said."""
-    words: dict[str, int] = {}
-    for i, verdicts in enumerate(found):
-        words = {word: i for word, v in verdicts.items() if v.outcome is Outcome.ALARM} | words
-    return words
+    return first_said({word: v.outcome is Outcome.ALARM for word, v in verdicts.items()} for verdicts in found)
 
 
 WORLDS = {
@@ -129,7 +92,7 @@ WORLDS = {
 
 def main() -> None:
     """The table of docs/decisions/0023; arguments: streams a world, kinds."""
-    streams, pane_n = int(sys.argv[1]), 50
+    streams = int(sys.argv[1])
     kinds = sys.argv[2:] or [*DRAWN]
     print("| what moves | " + " | ".join(f"{kind}: {word}" for kind in kinds for word in ("inputs", "given inputs")) + " |")
     print("|---" * (1 + 2 * len(kinds)) + "|")
@@ -139,10 +102,8 @@ def main() -> None:
             if kind != "numbers" and (world.target or world.spread != 1.0):
                 cells += ["", ""]
                 continue
-            found = [called(stream(kind, seed, world, alpha=1e-5, pane_n=pane_n)) for seed in range(streams)]
-            for word in ("inputs", "given inputs"):
-                when = [(words[word] + 1) * pane_n for words in found if word in words]
-                cells.append(f"{len(when)} of {streams}" + (f", after {np.median(when):.0f}" if when else ""))
+            found = [called(stream(kind, seed, world, alpha=1e-5)) for seed in range(streams)]
+            cells += [cell(found, word) for word in ("inputs", "given inputs")]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 

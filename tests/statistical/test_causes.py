@@ -12,7 +12,8 @@ from detectors.registry import build
 from detectors.sequential import reweighting
 from detectors.sequential.weighted_ranks import RANK_WEIGHTS, ranked, ranks_of
 from detectors.types import Increment, Outcome, Reference
-from tests.statistical.causes import COLUMNS, LABELS, World, called, pairs, stream
+from tests.statistical.causes import LABELS, World, called, pairs, stream
+from tests.statistical.explained import COLUMNS
 
 ALPHA = 1e-5
 

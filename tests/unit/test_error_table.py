@@ -15,7 +15,8 @@ from detectors.sequential.error_table import OUTPUTS, inputs_of, surprise, table
 from detectors.sequential.logistic import fit, logits
 from detectors.sequential.reweighting import effective_n, no_weights, opened, relearnt, taken
 from detectors.types import Increment, Outcome, Pairs, Reference
-from tests.statistical.causes import COLUMNS, LABELS, World, pairs
+from tests.statistical.causes import LABELS, World, pairs
+from tests.statistical.explained import COLUMNS
 
 THREE = ("a", "b", "c")
 
