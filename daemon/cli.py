@@ -15,8 +15,8 @@ from daemon.cli_service import asking
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from daemon.recorded import Recorded
     from daemon.settings import Settings
+    from daemon.watched.recorded import Recorded
 
 app = typer.Typer(
     name="retuned",
@@ -98,8 +98,8 @@ def check(
     """Validate the settings; say what will be watched, how often it will be wrong, what it costs; of recorded traffic, any rhythm."""
     _one_thread()
     settings = settings_of(file or config)
-    from daemon.watched import show_watched  # noqa: PLC0415 (start-up time of every other command)
-    from daemon.watched_traffic import Traffic  # noqa: PLC0415 (as above)
+    from daemon.watched.table import show_watched  # noqa: PLC0415 (start-up time of every other command)
+    from daemon.watched.traffic import Traffic  # noqa: PLC0415 (as above)
 
     with _told():
         found = _recorded(settings, records, labels, from_ledger=from_ledger)
@@ -109,7 +109,7 @@ def check(
 
 def _recorded(settings: Settings, records: Path | None, labels: Path | None, *, from_ledger: bool) -> dict[str, Recorded]:
     """Model -> its recorded traffic; none where nobody asked for it."""
-    from daemon.recorded import recorded_in_files, recorded_in_log  # noqa: PLC0415 (start-up time of every other command)
+    from daemon.watched.recorded import recorded_in_files, recorded_in_log  # noqa: PLC0415 (start-up time of every other command)
 
     if records is not None and from_ledger:
         raise typer.BadParameter("give --records or --ledger, not both", param_hint="--ledger")
@@ -145,8 +145,8 @@ def replay(
     """Run recorded traffic through the same pipeline on a virtual clock; would-be retrainings are listed, not run."""
     _one_thread()
     settings = settings_of(config)
-    from daemon.replay import replay as run  # noqa: PLC0415 (start-up time of every other command)
-    from daemon.replay_show import show_summary, shown_progress  # noqa: PLC0415 (as above)
+    from daemon.replay.run import replay as run  # noqa: PLC0415 (start-up time of every other command)
+    from daemon.replay.show import show_summary, shown_progress  # noqa: PLC0415 (as above)
     from retrain.types import Permanent  # noqa: PLC0415 (as above)
 
     try:
@@ -166,7 +166,7 @@ def backup(
 ) -> None:
     """Write all that the service needs to go on elsewhere into one file, while it runs."""
     settings = settings_of(config)
-    from daemon.backup import backup as make  # noqa: PLC0415 (start-up time of every other command)
+    from daemon.backup.make import backup as make  # noqa: PLC0415 (start-up time of every other command)
     from daemon.wiring import ledger_url  # noqa: PLC0415 (as above)
 
     with _told():
@@ -183,7 +183,7 @@ def restore(
     ] = None,
 ) -> None:
     """Verify a backup and put it into an empty folder."""
-    from daemon.restore import restore as put  # noqa: PLC0415 (start-up time of every other command)
+    from daemon.backup.restore import restore as put  # noqa: PLC0415 (start-up time of every other command)
 
     with _told():
         typer.echo("\n".join(put(archive, into, ledger_url=ledger).lines()))

@@ -30,7 +30,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 def settings_of(file: Path) -> Settings:
     """The settings, or every problem on stderr and exit code 2."""
-    from daemon.check import SettingsError, load_settings  # noqa: PLC0415 (start-up time of `retuned --help`)
+    from daemon.check.read import SettingsError, load_settings  # noqa: PLC0415 (start-up time of `retuned --help`)
 
     try:
         return load_settings(file)

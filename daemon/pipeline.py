@@ -44,7 +44,7 @@ _PRUNE_EVERY_S = 3600.0
 
 @dataclass(kw_only=True)
 class Pipeline:
-    """Everything wired; `daemon.wiring` builds it, `daemon.service` and `daemon.replay` tick it."""
+    """Everything wired; `daemon.wiring` builds it, `daemon.service` and `daemon.replay.run` tick it."""
 
     settings: Settings
     ledger: Ledger

@@ -26,7 +26,7 @@ import uvicorn
 import uvloop
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from daemon.restore import WORK
+from daemon.backup.restore import WORK
 from daemon.wiring import build
 from retrain.whole import write_whole
 

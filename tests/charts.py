@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from daemon.check import load_settings
+from daemon.check.read import load_settings
 from daemon.settings import Settings
 
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from daemon.crosscheck_executor import TRAINING
+from daemon.check.executor import TRAINING
 from daemon.demo.children import Children
 from daemon.demo.closing import close
 from daemon.demo.opening import fresh, start, train_first

@@ -24,10 +24,10 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from daemon.backup import backup
+from daemon.backup.make import backup
+from daemon.backup.restore import restore
 from daemon.capture.spool import EntryKind, Spool
-from daemon.check import load_settings
-from daemon.restore import restore
+from daemon.check.read import load_settings
 from daemon.store import champions, counters, tables
 from daemon.store.copy import copy_rows
 from daemon.store.hold import Hold

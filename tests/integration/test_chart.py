@@ -16,7 +16,7 @@ import yaml
 from typer.testing import CliRunner
 
 from daemon import service
-from daemon.check import load_settings
+from daemon.check.read import load_settings
 from daemon.cli import app
 from tests.charts import CHART, ROOT, VALUES, Object, Rendered, helm, parsed, rendered, template
 from tests.image import DOCKERFILE, stages

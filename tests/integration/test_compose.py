@@ -17,7 +17,7 @@ import yaml
 from compose_spec import PyCompose
 from sqlalchemy import create_engine, text
 
-from daemon.check import load_settings
+from daemon.check.read import load_settings
 from retrain.versions.mlflow import MlflowVersions
 from tests import image, postgresql
 from tests.docs_blocks import Block

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.replay import replay
+from daemon.replay.run import replay
 from tests.integration import test_replay as recorded
 
 

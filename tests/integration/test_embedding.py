@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 import pytest
 
-from daemon.check import load_settings
-from daemon.replay import replay
+from daemon.check.read import load_settings
+from daemon.replay.run import replay
 from retrain.demo.corpora import read_corpus
 from tests.integration.conftest import Service, wait_for
 from tests.tiny import make_tiny

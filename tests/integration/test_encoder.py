@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.check import SettingsError, load_settings
+from daemon.check.read import SettingsError, load_settings
 from daemon.settings_encoder import EncoderSettings
 from daemon.store.embed import process as of_process
 from daemon.store.embed.process import EncoderProcess

@@ -10,8 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from daemon import yaml_lines
-from daemon.check import load_settings
+from daemon.check import yaml_lines
+from daemon.check.read import load_settings
 from tests.charts import CHART, OPERATOR, Object, Rendered, helm, kustomize, parsed
 
 KUBERNETES = ("1.34", "1.35", "1.36")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert
 
 from daemon.learn import learn
-from daemon.replay import replay
+from daemon.replay.run import replay
 from daemon.settings import ModelSettings, Settings
 from daemon.store import champions, epochs, rows, tables
 from daemon.store.ledger import Ledger, note

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from daemon.act.message import compose
-from daemon.replay import replay
+from daemon.replay.run import replay
 from tests import shifting
 from tests.integration import test_replay as recorded
 from tests.shifting import MODEL, World

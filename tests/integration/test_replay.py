@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from daemon.check import load_settings
-from daemon.replay import replay
-from daemon.replay_show import show_summary
+from daemon.check.read import load_settings
+from daemon.replay.run import replay
+from daemon.replay.show import show_summary
 from daemon.settings import RetrainSettings
 from retrain.types import Permanent
 

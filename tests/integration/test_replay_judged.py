@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from daemon.check import load_settings
-from daemon.replay import replay
+from daemon.check.read import load_settings
+from daemon.replay.run import replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

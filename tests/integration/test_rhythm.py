@@ -12,13 +12,13 @@ import yaml
 from typer.testing import CliRunner
 
 from daemon.cli import app
-from daemon.recorded import Recorded
-from daemon.replay import _ledger, _Player, _silent, replay
-from daemon.replay_read import Recording
+from daemon.replay.read import Recording
+from daemon.replay.run import _ledger, _Player, _silent, replay
 from daemon.settings import Settings
 from daemon.store import rows
 from daemon.store.ledger import Ledger
-from daemon.watched_rhythm import look_for_rhythm
+from daemon.watched.recorded import Recorded
+from daemon.watched.rhythm import look_for_rhythm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -193,7 +193,7 @@ def test_a_ticking_service_has_loaded_nothing_heavy(tmp_path: Path, forbidden: t
     program = f"""
 import sys
 from pathlib import Path
-from daemon.check import load_settings
+from daemon.check.read import load_settings
 from daemon.wiring import build
 import daemon.service
 wired = build(load_settings(Path({str(config)!r})))

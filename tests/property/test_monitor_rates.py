@@ -13,7 +13,7 @@ from rich.console import Console
 from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.rates import DELTAS, E_PROCESSES, Group, promised_days, spread
 from daemon.settings import ModelSettings
-from daemon.watched_knob import knob_table, promise
+from daemon.watched.knob import knob_table, promise
 from detectors.registry import build
 from detectors.types import EDetectorValue, EValue, Kind
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from daemon.archive import MANIFEST, Writer, unpack
+from daemon.backup.archive import MANIFEST, Writer, unpack
 from retrain.types import Permanent
 
 ROOM = 10**8

@@ -11,12 +11,12 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from rich.console import Console
 
-from daemon import yaml_lines
-from daemon.check import SettingsError, load_settings
+from daemon.check import yaml_lines
+from daemon.check.read import SettingsError, load_settings
 from daemon.decide.monitors.all import monitors
 from daemon.settings import ModelSettings, RetrainSettings, Settings
 from daemon.settings_monitors import FairnessSettings
-from daemon.watched import show_watched
+from daemon.watched.table import show_watched
 from detectors.types import Kind
 
 EXAMPLE = Path(__file__).parents[2] / "retuned.example.yaml"

@@ -199,7 +199,7 @@ def test_evidence_is_a_share_of_its_limit_and_a_run_s_states_come_from_events() 
 
 @pytest.mark.parametrize("scale", [1.0, 0.05])
 def test_the_demo_s_yaml_is_one_that_the_service_takes(tmp_path: Path, scale: float) -> None:
-    from daemon.check import load_settings
+    from daemon.check.read import load_settings
     from daemon.settings import Autonomy
 
     config = configuration.Config(

@@ -28,7 +28,7 @@ from daemon.store.ledger import Ledger
 from daemon.store.pending import Buffer
 from daemon.store.ports import Mark, SpooledRecord
 from daemon.watch import enter
-from daemon.watched import notes
+from daemon.watched.table import notes
 from detectors.sketches.fourier import Fourier
 from detectors.types import Increment, Outcome, Pairs, Window
 from retrain.encoder_wire import Hello

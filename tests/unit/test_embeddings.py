@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.capture.wire import decode_records, parse_records
-from daemon.crosscheck import findings
+from daemon.check.rules import findings
 from daemon.decide.monitors.all import monitors
 from daemon.settings import Settings
 from daemon.store.columns import Reader, rows_of, vectors

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from daemon.check import SettingsError, load_settings
+from daemon.check.read import SettingsError, load_settings
 from daemon.settings import ModelSettings
 from daemon.store import codec
 from daemon.store.reference import load_reference

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from daemon import replay_read
 from daemon.capture.frames import EntryKind
-from daemon.replay_read import Line, Recording
+from daemon.replay import read as read_module
+from daemon.replay.read import Line, Recording
 from retrain.types import Permanent
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def test_records_and_labels_come_as_one_stream_by_their_time(tmp_path: Path) -> 
 def test_a_large_file_in_any_order_is_merged_from_disk_without_losing_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_n: int
 ) -> None:
-    monkeypatch.setattr(replay_read, "RUN_N", run_n)
-    monkeypatch.setattr(replay_read, "FAN_IN", 4)
+    monkeypatch.setattr(read_module, "RUN_N", run_n)
+    monkeypatch.setattr(read_module, "FAN_IN", 4)
     order = [(i * 37) % 101 for i in range(101)]
     lines, _ = read(tmp_path, [record(i, START + i) for i in order])
     assert ids(lines) == [f"r{i}" for i in range(101)]
@@ -85,7 +85,7 @@ def test_a_record_of_the_future_is_no_error_in_a_recording(tmp_path: Path) -> No
 
 
 def test_a_line_without_end_is_skipped_in_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay_read, "MAX_LINE_BYTES", 300)
+    monkeypatch.setattr(read_module, "MAX_LINE_BYTES", 300)
     lines, recording = read(tmp_path, [record(1, START), record(2, START, inputs={"text": "x" * 5000}), record(3, START)])
     assert ids(lines) == ["r1", "r3"]
     assert recording.skipped["records", "too_large"] == 1

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from daemon.check import SettingsError, load_settings
+from daemon.check.read import SettingsError, load_settings
 from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.rates import promised_days
 from daemon.decide.monitors.segments import left_out, watched_values
 from daemon.settings import ModelSettings, Settings
-from daemon.watched import show_watched
-from daemon.watched_traffic import Traffic
+from daemon.watched.table import show_watched
+from daemon.watched.traffic import Traffic
 from detectors.registry import build
 from detectors.sequential.segment import Segment
 from detectors.types import Increment, Kind, Outcome, Pairs, Reference, Verdict

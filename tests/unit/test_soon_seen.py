@@ -15,9 +15,9 @@ from rich.console import Console
 
 from daemon.decide.monitors.all import monitors
 from daemon.settings import Settings
-from daemon.watched import show_watched
-from daemon.watched_soon import Soon
-from daemon.watched_traffic import Traffic, soon_of
+from daemon.watched.soon import Soon
+from daemon.watched.table import show_watched
+from daemon.watched.traffic import Traffic, soon_of
 from detectors.types import Kind
 
 BOUND_N = 2000

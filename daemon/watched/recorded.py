@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from daemon.capture.frames import EntryKind
 from daemon.capture.wire import parse_records
-from daemon.replay_read import Recording
+from daemon.replay.read import Recording
 from daemon.store import panes, rows, tables
 from daemon.store.columns import SLICE_N, Reader, Rows, concatenated, rows_of
 from daemon.store.ledger import Ledger
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sqlalchemy import Connection
 
-    from daemon.replay_read import Line
+    from daemon.replay.read import Line
     from daemon.settings import ModelSettings, Settings
 
     Columns = dict[str, NDArray[Any]]

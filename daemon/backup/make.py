@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
-from daemon.archive import Writer
+from daemon.backup.archive import Writer
 from daemon.store import tables
 from daemon.store.copy import copy_rows, copy_sqlite, one_file
 from daemon.store.hold import Hold

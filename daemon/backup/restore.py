@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from daemon.archive import unpack
+from daemon.backup.archive import unpack
 from daemon.store import tables
 from daemon.store.copy import copy_rows, one_file
 from daemon.store.ledger import Ledger

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from daemon.crosscheck import Finding
+from daemon.check.rules import Finding
 from daemon.show.guard import is_loopback
 
 if TYPE_CHECKING:

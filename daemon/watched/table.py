@@ -18,12 +18,12 @@ from daemon.decide.monitors.rates import promised_days
 from daemon.settings_encoder import SUFFIX
 from daemon.settings_monitors import LOSSES
 from daemon.show.guard import is_loopback
-from daemon.watched_knob import alpha_of, knob_table, promise
-from daemon.watched_rhythm import as_data as rhythm_data
-from daemon.watched_rhythm import in_words, look_for_rhythm
-from daemon.watched_segments import known_values, segments_in_words
-from daemon.watched_soon import heading, in_lines
-from daemon.watched_traffic import Traffic, hours_in_words, soon_of
+from daemon.watched.knob import alpha_of, knob_table, promise
+from daemon.watched.rhythm import as_data as rhythm_data
+from daemon.watched.rhythm import in_words, look_for_rhythm
+from daemon.watched.segments import known_values, segments_in_words
+from daemon.watched.soon import heading, in_lines
+from daemon.watched.traffic import Traffic, hours_in_words, soon_of
 from detectors.rhythm import Rhythm
 from detectors.types import Kind
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from daemon import crosscheck, crosscheck_encoder, crosscheck_executor, crosscheck_segments, yaml_lines
+from daemon.check import encoder, executor, rules, segments, yaml_lines
 from daemon.settings import Settings
 
 _SHOWN_CHARS = 80
@@ -58,7 +58,7 @@ def load_settings(file: Path) -> Settings:
     except ValidationError as e:
         problems = [_problem(error, data, lines) for error in e.errors(include_url=False)]
         raise SettingsError(file, sorted(problems, key=lambda p: p.line)) from None
-    settings = crosscheck.anchored(settings, file.resolve().parent)
+    settings = rules.anchored(settings, file.resolve().parent)
     found = [
         Problem(
             line=_line(lines, f.path),
@@ -67,7 +67,7 @@ def load_settings(file: Path) -> Settings:
             rule=f.rule,
             remedy=f.remedy,
         )
-        for part in (crosscheck, crosscheck_encoder, crosscheck_executor, crosscheck_segments)
+        for part in (rules, encoder, executor, segments)
         for f in part.findings(settings)
     ]
     if found:

@@ -14,8 +14,8 @@ from detectors.periodicity import ALPHA, LEAST_DAYS, LEAST_RATIO, periodicities
 from detectors.rhythm import Rhythm
 
 if TYPE_CHECKING:
-    from daemon.recorded import Recorded
     from daemon.settings import ModelSettings
+    from daemon.watched.recorded import Recorded
     from detectors.periodicity import Periodicity
 
 ROWS_AN_HOUR = 50

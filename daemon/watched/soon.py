@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daemon.watched_knob import alpha_of
+from daemon.watched.knob import alpha_of
 from detectors.fairness.metric import COUNTED, GAPS
 from detectors.quality.fault import Rise
 from detectors.sequential.ceiling import Ceiling

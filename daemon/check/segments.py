@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daemon.crosscheck import Finding, near
+from daemon.check.rules import Finding, near
 from detectors.types import ColumnKind
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Recorded traffic through the very same pipeline on a virtual clock: when would it have alarmed and retrained?
 
 The clock follows the records' `at`: a record arrives at that instant, a label at its own. What is around the pipeline is quiet
-(`daemon.replay_world`): no registry, no training, no delivery. Recorded answers are the old model's: after a would-be retraining the
+(`daemon.replay.world`): no registry, no training, no delivery. Recorded answers are the old model's: after a would-be retraining the
 recording goes on as it was.
 """
 
@@ -21,8 +21,8 @@ from daemon.capture.sampling import included
 from daemon.capture.wire import parse_labels, parse_records
 from daemon.judge import Judge
 from daemon.pipeline import Pipeline
-from daemon.replay_read import Recording
-from daemon.replay_world import KeptAll, ListedRuns, MemorySpool, SeenVersions, Traffic, Undelivered
+from daemon.replay.read import Recording
+from daemon.replay.world import KeptAll, ListedRuns, MemorySpool, SeenVersions, Traffic, Undelivered
 from daemon.show.views import Health
 from daemon.show.wire import iso, to_wire
 from daemon.store import counters, incidents, tables, verdicts
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from daemon.replay_read import Line
+    from daemon.replay.read import Line
     from daemon.settings import ModelSettings, Settings
 
 GAP_S = 3600.0

@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.crosscheck import Finding
+from daemon.check.rules import Finding
 from daemon.settings_encoder import SUFFIX
 from retrain.types import Permanent
 from retrain.weights import base_folder

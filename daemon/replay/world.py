@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.decide.policy import Retrain
-    from daemon.replay_read import Line
+    from daemon.replay.read import Line
     from daemon.settings import ModelSettings
     from daemon.store.ledger import Ledger
 

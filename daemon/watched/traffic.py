@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daemon.store.reference import load_bound, load_reference
-from daemon.watched_soon import Day, soon_seen
+from daemon.watched.soon import Day, soon_seen
 from detectors.rhythm import HOUR_S, LEAST_ROWS, Rhythm, hours_of
 from detectors.sketches.records import AT
 from detectors.sketches.summary import summarise
@@ -17,9 +17,9 @@ from detectors.types import ColumnKind, Pairs, Reference
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from daemon.recorded import Recorded
     from daemon.settings import ModelSettings
-    from daemon.watched_soon import Soon
+    from daemon.watched.recorded import Recorded
+    from daemon.watched.soon import Soon
     from detectors.types import Detector
 
 _WEEK_H = 168

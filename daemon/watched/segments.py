@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.decide.monitors.segments import left_out, watched_values
-from daemon.watched_traffic import standing_reference
+from daemon.watched.traffic import standing_reference
 
 if TYPE_CHECKING:
     from daemon.decide.monitors.segments import Values
     from daemon.settings import ModelSettings
-    from daemon.watched_traffic import Traffic
+    from daemon.watched.traffic import Traffic
     from detectors.types import Reference
 
 

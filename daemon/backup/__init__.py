@@ -1,0 +1,1 @@
+"""Everything that the service keeps, carried to another folder."""

@@ -1,0 +1,1 @@
+"""Settings, read whole and checked before anything starts."""

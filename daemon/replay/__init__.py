@@ -1,0 +1,1 @@
+"""Recorded traffic through the pipeline on a virtual clock."""
