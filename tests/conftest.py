@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Generator
 
 import pytest
 
 from tests.docs_blocks import Block, blocks_run_by
-from tests.prove.results import SHARP
+from tests.prove import sharp
 
-_ROWS = pytest.StashKey[list[tuple[str, ...]]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_ROWS] = []
+_ROWS = pytest.StashKey[list[sharp.Row]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "prove" in (config.option.markexpr or ""):
-        return
-    full = [item for item in items if item.get_closest_marker("prove") is not None]
-    if full:
-        config.hook.pytest_deselected(items=full)
-        items[:] = [item for item in items if item.get_closest_marker("prove") is None]
+    is_left = _is_unproven if "prove" in (config.option.markexpr or "") else _is_usual
+    gone = [item for item in items if not is_left(item)]
+    if gone:
+        config.hook.pytest_deselected(items=gone)
+        items[:] = [item for item in items if is_left(item)]
+
+
+def _is_usual(item: pytest.Item) -> bool:
+    return item.get_closest_marker("prove") is None
+
+
+def _is_proof(item: pytest.Item) -> bool:
+    return not _is_usual(item) and item.nodeid.startswith(sharp.FOLDERS)
+
+
+def _is_unproven(item: pytest.Item) -> bool:
+    return not (_is_proof(item) and sharp.is_kept(item.nodeid))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.when == "call" and report.passed and _is_proof(item):
+        sharp.keep(item.nodeid, item.stash.get(_ROWS, []))
+    return report
 
 
 @pytest.fixture
@@ -34,16 +49,6 @@ def doc_blocks(request: pytest.FixtureRequest) -> list[Block]:
 
 
 @pytest.fixture
-def proof_rows(request: pytest.FixtureRequest) -> list[tuple[str, ...]]:
-    """Rows of docs/validity.md, collected by the full proofs; a short form's rows go nowhere."""
-    if request.node.get_closest_marker("prove") is None:
-        return []
-    return request.config.stash[_ROWS]
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    rows = session.config.stash[_ROWS]
-    is_whole = exitstatus == pytest.ExitCode.OK and not session.config.option.keyword
-    if rows and is_whole:
-        SHARP.parent.mkdir(parents=True, exist_ok=True)
-        SHARP.write_text(json.dumps(rows))
+def proof_rows(request: pytest.FixtureRequest) -> list[sharp.Row]:
+    """Rows of docs/validity.md, kept when a full proof has passed; a short form's rows go nowhere."""
+    return request.node.stash.setdefault(_ROWS, [])

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from detectors import registry
+from tests.prove import sharp
 from tests.prove.followed import LEARNT
 from tests.prove.limits import LOG_FLAKE
 from tests.prove.remedies import REMEDIES
-from tests.prove.results import ROOT, SHARP
+from tests.prove.results import ROOT
 from tests.prove.run import CLIPPED
 from tests.prove.trials import DELTA, EVER_ALPHA, LOOK_ALPHA, REFERENCE_N, ROWS_N, RUN_ALPHA
 from tests.prove.verdicts import Row
@@ -38,7 +38,7 @@ _REMEDIES = {remedy.name for remedy in REMEDIES}
 def write(rows: list[Row], *, is_whole: bool) -> None:
     inside = [r for r in rows if r.what not in _OUTSIDE | _REMEDIES]
     remedied, outside = (sorted((r for r in rows if r.what in of), key=lambda r: r.detector) for of in (_REMEDIES, _OUTSIDE))
-    sharp = json.loads(SHARP.read_text()) if SHARP.exists() else []
+    proven = sharp.rows()
     broken = [r for r in inside if not r.is_kept]
     parts = [
         "# Validity: what the guarantees did when they were tried",
@@ -60,12 +60,12 @@ def write(rows: list[Row], *, is_whole: bool) -> None:
         "## Intervals that are not held against a shifted world",
         "\n".join(f"- `{name}`: {why}." for name, why in sorted({**LEARNT, **CLIPPED}.items())),
     ]
-    if sharp:
+    if proven:
         parts += [
             "## The bets inside the detectors, at the boundary of their nulls",
             "Tens of thousands of streams of single bets, with the conditional mean at its limit; and real shifts that must be found.",
             "| what | claim | figure | limit | streams | chance that a valid one misses |\n|---|---|---|---|---|---|\n"
-            + "\n".join("| " + " | ".join(row) + " |" for row in sorted(sharp)),
+            + "\n".join("| " + " | ".join(row) + " |" for row in proven),
         ]
     parts += [_planted()]
     PAGE.write_text("\n\n".join(parts) + "\n")

@@ -7,14 +7,15 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detectors import registry
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".cache" / "prove"
-SHARP = KEPT / "sharp.json"
-"""Rows of the proofs in tests/statistical, from their last whole run."""
 _OWN = ["tests/prove/trials.py", "tests/prove/worlds.py", "detectors/examples.py"]
 _FURTHER = {"quiet": "tests/prove/followed.py", "moved": "tests/prove/followed.py", "remedied": "tests/prove/remedies.py"}
 """Sources of some kinds of trials beside these."""
@@ -24,8 +25,14 @@ _FURTHER = {"quiet": "tests/prove/followed.py", "moved": "tests/prove/followed.p
 def digest_of_sources(name: str, kind: str = "") -> str:
     """Of the detector's file, of all files of `detectors` that it imports, and of the trials themselves."""
     module = registry.detector_class(name).__module__
-    files = {*_OWN, _FURTHER[kind]} if kind in _FURTHER else set(_OWN)
-    waiting = [f"{module.replace('.', '/')}.py"]
+    own = {*_OWN, _FURTHER[kind]} if kind in _FURTHER else set(_OWN)
+    return digest_of(own | imported(f"{module.replace('.', '/')}.py", "detectors"))
+
+
+def imported(file: str, *packages: str) -> set[str]:
+    """A file (relative to the root) and all files of these packages that it imports, in however many steps."""
+    files: set[str] = set()
+    waiting = [file]
     while waiting:
         file = waiting.pop()
         if file in files or not (ROOT / file).exists():
@@ -34,7 +41,12 @@ def digest_of_sources(name: str, kind: str = "") -> str:
         for node in ast.walk(ast.parse((ROOT / file).read_text())):
             found = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
             found += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            waiting += [f"{m.replace('.', '/')}.py" for m in found if m.startswith("detectors")]
+            waiting += [f"{m.replace('.', '/')}.py" for m in found if m.startswith(packages)]
+    return files
+
+
+def digest_of(files: Iterable[str]) -> str:
+    """Of names and contents."""
     sha = hashlib.sha256()
     for file in sorted(files):
         sha.update(file.encode() + b"\0" + (ROOT / file).read_bytes())
