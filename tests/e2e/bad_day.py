@@ -114,7 +114,7 @@ def bad_day(folder: Path) -> Iterator[tuple[Service, str]]:
     before, after = (_rows(folder / f"first/data/{name}.ndjson") for name in ("before", "after"))
     config = _CONFIG.format(folder=folder, data=folder / "first" / "data", model=MODEL)
     scorer = Scorer.load(str(folder / "tiny"), RunFolder(folder / "first" / "first").adapter, ("negative", "positive"))
-    with running(folder, config) as service:
+    with running(folder, config, has_reports=True) as service:
         for n in range(40, len(before), 40):
             _post(service, before[n - 40 : n], scorer)
             wait_for(lambda n=n: _joined(service) >= n, seconds=60, message="the pane")

@@ -7,19 +7,18 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests import postgresql
+from tests import postgresql, warm
 
 
 def wait_for(what: Callable[[], Any], *, seconds: float = 30.0, message: str = "the condition") -> Any:
@@ -40,7 +39,7 @@ def free_port() -> int:
 
 @dataclass
 class Service:
-    process: subprocess.Popen[bytes]
+    process: warm.Process
     http: httpx.Client
     folder: Path
 
@@ -53,19 +52,16 @@ class Service:
 
 
 @contextmanager
-def running(folder: Path, config: str) -> Iterator[Service]:
-    """`retuned serve` on `config` (YAML; data_dir is `folder`/data and the port is free)."""
+def running(folder: Path, config: str, *, has_reports: bool = False) -> Iterator[Service]:
+    """`retuned serve` on `config` (YAML; data_dir is `folder`/data and the port is free).
+
+    Evidently's report of an incident costs 8 s of CPU: written where a test is about it.
+    """
     path = folder / "retuned.yaml"
     path.write_text(f"data_dir: {folder / 'data'}\nhttp: {{port: 0}}\n{config}")
     where = folder / "data" / "service.json"
     where.unlink(missing_ok=True)
-    with (folder / "service.log").open("ab") as log:
-        process = subprocess.Popen(
-            [Path(sys.executable).with_name("retuned"), "serve", "--config", str(path)],
-            stderr=log,
-            stdout=log,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
-        )
+    process = warm.Process(path, folder / "service.log", {"OMP_NUM_THREADS": "1"}, has_reports=has_reports)
     try:
         wait_for(lambda: where.exists() or process.poll() is not None, seconds=90, message="the service's start")
         assert process.poll() is None, (folder / "service.log").read_text()
@@ -80,9 +76,9 @@ def running(folder: Path, config: str) -> Iterator[Service]:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Callable[[str], Any]:
+def serve(tmp_path: Path) -> Callable[..., Any]:
     """Starts the service on a configuration; to be used as a context manager."""
-    return lambda config: running(tmp_path, config)
+    return partial(running, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ import pytest
 from tests.integration.conftest import Service, wait_for
 from tests.observing import drive
 
-Serve = Callable[[str], AbstractContextManager[Service]]
+Serve = Callable[..., AbstractContextManager[Service]]
 
 _CONFIG = """
 tick_s: 0.2
@@ -92,7 +92,7 @@ def test_a_record_comes_back_as_a_figure_and_sigterm_ends_the_service_cleanly(se
 
 def test_a_shift_opens_an_incident_with_evidentlys_report(serve: Serve, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
-    with serve(_CONFIG.format(reference=_reference(tmp_path))) as service:
+    with serve(_CONFIG.format(reference=_reference(tmp_path)), has_reports=True) as service:
         service.http.post("/v1/records", json=_rows(rng, 2000, shift=3.0)).raise_for_status()
         incident = wait_for(lambda: next(iter(service.model("shop")["incidents"]), None), message="an incident")
         assert "conformal_numeric:input.x" in incident["subjects"]
