@@ -1,7 +1,7 @@
 """How the model did before an incident, in it, and after what it led to: the informing detectors over the panes of each stretch.
 
-A stretch is at most one window long, so that a page costs the same whatever the incident's length. Fairness is left out: its
-detectors load fairlearn.
+A stretch is at most one window long, so that a page costs the same whatever the incident's length. Fairness is left out: metrics by columns
+and intersections would be a table of their own.
 """
 
 from __future__ import annotations
