@@ -40,7 +40,7 @@ def show_model(model: Body, *, as_json: bool) -> None:
         return
     console = Console()
     console.print("\n".join(_head(model)), highlight=False)
-    console.print(_figures(model["verdicts"]))
+    console.print(_figures(model["verdicts"]) if model["verdicts"] else "nothing is judged yet")
     for incident in model["incidents"][:5]:
         console.print(_incident(incident), highlight=False)
     if model["runs"]:
