@@ -198,6 +198,7 @@ class Judge:
             classes=self._classes.get(watch.model.name),
             explained=causes,
             likely=likely.because if likely is not None and likely.outcome is Outcome.ALARM else None,
+            within=watch.moved_within(kept.subjects),
         )
         said = {"harm": found.harm.value, "shift": found.shift.value, "because": found.because, **labelled.kept()}
         said |= {"concept": causes.concept} if causes.concept is not None else {}

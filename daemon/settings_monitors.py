@@ -26,7 +26,7 @@ class DriftSettings(Part):
     columns: Literal["all"] | list[str] = "all"
     """Which columns; "all" includes the model's own output."""
     mean_days_between_false_alarms: Positive | None = None
-    """Of all of this model's drift monitors together, for experts: None = their share of the model's."""
+    """Of all of this model's drift monitors together, those within segments too, for experts: None = their share of the model's."""
     statistics: list[str] = ["ks", "wasserstein", "psi", "chi_square", "total_variation", "jensen_shannon", "mmd"]
     """What is measured of each column at every look, each by those that fit its kind; they inform, they never alarm. Numeric: ks,
     wasserstein, psi, jensen_shannon_numeric, hellinger_numeric. Category: chi_square, total_variation, jensen_shannon, hellinger,
@@ -172,10 +172,11 @@ class QualitySettings(Part):
 
 
 class SegmentSettings(Part):
-    """Labelled records of the values of columns, each for itself: whether the model got worse in one shop, language or channel.
+    """Values of columns, each for itself: whether the model got worse in one shop, language or channel, or answers otherwise there.
 
     Within each the loss (`performance.tolerance`) and the metric are held to what `performance` says, measured on the segment's own bound
-    rows. A short form: `segments: [channel, language]`.
+    rows; labels and numbers that the model gives, and their scores, are compared with the segment's own reference rows where `drift`
+    watches them. A short form: `segments: [channel, language]`.
     """
 
     by: list[str] = Field(min_length=1, max_length=5)
@@ -185,7 +186,8 @@ class SegmentSettings(Part):
     least_n: int = Field(default=30, ge=10)
     """Fewer rows say nothing: of the reference (the value is not watched), of the labelled bound rows, of labelled records so far."""
     mean_days_between_false_alarms: Positive | None = None
-    """Of all segments of this model together, for experts: None = their share of the model's."""
+    """Of loss and metric of all segments of this model together, for experts: None = their share of the model's. What the model answers
+    within them shares the rate of `drift`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -209,7 +211,7 @@ class Monitors(Part):
     fairness: FairnessSettings | None = None
     quality: QualitySettings | None = QualitySettings()
     segments: SegmentSettings | None = None
-    """Also watch labelled records of single values of columns; None = only all together."""
+    """Also watch single values of columns: their labelled records, and what the model answers there; None = only all together."""
     window_s: Positive = 3600.0
     """Length of the window that informing detectors look at."""
     pane_s: Positive = 60.0

@@ -18,12 +18,13 @@ from detectors.fairness.groups import group_figures, named_groups, named_interse
 from detectors.fairness.intersection import AND
 from detectors.rhythm import Rhythm
 from detectors.rhythm_window import during
+from detectors.sequential.column_of_segment import ColumnOfSegment
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.counts import Counts
 from detectors.types import Kind, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from numpy.typing import NDArray
     from sqlalchemy import Connection
@@ -117,6 +118,11 @@ class Watch:
     def is_of_segments(self, keys: Iterable[str]) -> bool:
         """Whether all of these ("detector:subject"), of an incident or of a verdict, are of segments."""
         return {*keys} <= self._of_segments
+
+    def moved_within(self, keys: Container[str]) -> list[str]:
+        """Subjects within segments, among an incident's keys, of columns that did not alarm as a whole."""
+        of_columns = [d for d in self.detectors if isinstance(d, ColumnOfSegment)]
+        return [d.subject for d in of_columns if f"{d.name}:{d.subject}" in keys and f"{d.name}:{d.column}" not in keys]
 
     @cached_property
     def _of_segments(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Rules of segments: columns that can be told apart by value, labels to watch, and not too many detectors."""
+"""Rules of segments: columns that can be told apart by value, labels or answers to watch, and not too many detectors."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ def _segments(model: ModelSettings) -> Iterator[Finding]:
             yield Finding(path, column, "must be of kind category", "post a name in place of a figure (age_band for age, say)")
     if wanted is None:
         return
-    from daemon.decide.monitors.performance import by_labels  # noqa: PLC0415 (settings without it need no detectors to be checked)
+    # settings without it need no detectors to be checked
+    from daemon.decide.monitors.answers import watched_answers  # noqa: PLC0415
+    from daemon.decide.monitors.performance import by_labels  # noqa: PLC0415
 
-    each = len(by_labels(model, has_bound=True))
+    each = len(by_labels(model, has_bound=True)) + len(watched_answers(model, model.subjects()))
     if (n := len(set(wanted.by)) * wanted.most_n * each) > _MOST_IN_SEGMENTS:
         rule = f"makes {n} detectors, {each} a segment; at most {_MOST_IN_SEGMENTS} are watched"
         yield Finding((*at, "most_n"), wanted.most_n, rule, "name fewer columns, or watch fewer values of each")
-    if model.monitors.performance is None or (model.task.endswith("classification") and not model.labels):
-        remedy = "add monitors.performance and, of classes, the model's labels; or remove segments"
-        yield Finding(at, None, "watches labelled records, and performance is not watched", remedy)
+    if each == 0:
+        remedy = "add monitors.performance (of classes: the model's labels) or the output to monitors.drift; or remove segments"
+        yield Finding(at, None, "watches labelled records and answers, and neither performance nor drift of the output is watched", remedy)

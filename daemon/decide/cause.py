@@ -16,7 +16,7 @@ from daemon.decide.incident import AlarmKind
 from detectors.sequential.loss import Loss
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from daemon.decide.classes import Classes
     from daemon.decide.labelled import Labelled
@@ -69,15 +69,17 @@ def diagnose(
     classes: Classes | None = None,
     explained: Explained = _NOTHING_EXPLAINED,
     likely: str | None = None,
+    within: Sequence[str] = (),
 ) -> Diagnosis:
     """What is said.
 
     `subjects`: as the incident holds them. `quiet_n`: drift monitors of inputs that have data and nothing to say. `priors_moved`: says
     `label_shift`. `classes`: shares, and answers within each, by labels. `explained`: what weighted martingales say of labelled records.
-    `likely`: what speaks for harm without labels.
+    `likely`: what speaks for harm without labels. `within`: what moved in segments and not in the whole: labels of all records do
+    not acquit it.
     """
     kinds = {s["kind"] for s in subjects.values()}
-    harm, why = _harm(kinds, labelled)
+    harm, why = _harm(kinds, labelled, within)
     if harm is Harm.UNKNOWN and likely is not None:
         harm, why = Harm.LIKELY, f"{likely} (no proof: labels have yet to say so; {why})"
     shares = _by_shares(classes, priors_moved=priors_moved and bool(moved_inputs(subjects)) and explained.concept is None)
@@ -88,7 +90,7 @@ def diagnose(
     return Diagnosis(harm=harm, shift=shift, because=f"{why}; {what}")
 
 
-def _harm(kinds: set[str], labelled: Labelled) -> tuple[Harm, str]:
+def _harm(kinds: set[str], labelled: Labelled, within: Sequence[str]) -> tuple[Harm, str]:
     seen = labelled.told()
     if kinds & {AlarmKind.RISK, AlarmKind.PERFORMANCE}:
         return Harm.HARMFUL, f"{_worse(labelled)}: {'loss' if AlarmKind.RISK in kinds else 'performance'} alarms ({seen})"
@@ -97,7 +99,8 @@ def _harm(kinds: set[str], labelled: Labelled) -> tuple[Harm, str]:
         return Harm.UNKNOWN, f"no bound on the {what} is known (reference.bound), so labels cannot prove or disprove harm"
     allowed = labelled.allowed()
     if AlarmKind.DRIFT in kinds and labelled.bounds[1] < labelled.limit:
-        return Harm.BENIGN, f"{seen}: below the {allowed} that the bound and its tolerance allow"
+        why = f"{seen}: below the {allowed} that the bound and its tolerance allow"
+        return (Harm.UNKNOWN, f"{why}, over all records; not proven for {', '.join(within)}") if within else (Harm.BENIGN, why)
     return Harm.UNKNOWN, f"{seen}; the bound and its tolerance allow {allowed}: {_missing(labelled)}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daemon.decide.monitors.answers import watched_answers
 from daemon.decide.monitors.segments import left_out, watched_values
 from daemon.watched.traffic import standing_reference
 
@@ -27,7 +28,9 @@ def segments_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
         return []
     found = ["Segments tell people; by themselves they train nothing: the gates judge all traffic."]
     if model.reference.bound is None:
-        found.append("Without reference.bound segments are held to a fixed minimum or maximum only, if there is one.")
+        found.append("Without reference.bound loss and metric of segments are held to a fixed minimum or maximum, if there is one.")
+    if answered := watched_answers(model, model.subjects()):
+        found.append(f"Within segments drift of {', '.join(answered)} is watched; that of inputs and texts within the whole only.")
     if reference is None:
         most = f"at most {wanted.most_n} values a column, each with at least {wanted.least_n} reference rows"
         return [*found, f"Segments ({', '.join(wanted.by)}): {most}; which ones the reference will say, or --records now."]

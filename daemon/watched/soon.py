@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from daemon.watched.knob import alpha_of
 from detectors.fairness.metric import COUNTED, GAPS
 from detectors.quality.fault import Rise
 from detectors.sequential.ceiling import Ceiling
+from detectors.sequential.column_of_segment import ColumnOfSegment
 from detectors.sequential.conformal_category import CategoryState
 from detectors.sequential.conformal_numeric import NumericState
 from detectors.sequential.fairness_gap import FairnessGap
@@ -60,6 +61,8 @@ def soon_seen(detectors: Iterable[Detector], reference: Reference, day: Day) -> 
 
 
 def _soon(d: Any, state: Any, reference: Reference, day: Day) -> Soon:  # noqa: ANN401 (a detector and a state of its own)
+    if isinstance(d, ColumnOfSegment):
+        day = replace(day, records_n=d.within.share(reference.columns) * day.records_n)
     if isinstance(state, NumericState):
         found = _number(d, state, day)
     elif isinstance(state, FiguresState):

@@ -101,7 +101,7 @@ def test_a_restart_changes_nothing_and_people_are_told_which_segment_and_how_sur
             world.send(3, p_wrong=p_wrong)
         restarted.close()
         restarted.start()
-    assert len(_said(straight)) == 6
+    assert len(_said(straight)) == 3 * 4  # loss, accuracy, label, score
     assert _said(straight) == _said(restarted)
     first, second = (world.incident() for world in shops)
     assert first is not None

@@ -111,15 +111,18 @@ def test_the_most_frequent_values_with_enough_rows_are_watched_and_the_rest_is_c
 def test_segments_share_the_one_knob_as_a_group_and_the_whole_keeps_what_was_asked_for() -> None:
     values = {"input.channel": ("web", "app"), "segment.band": ("old",)}
     without, found = (monitors(model(), has_bound=True, values=v) for v in ({}, values))
-    mine: list[Any] = [d for d in found if getattr(d, "within", None) is not None]
+    mine: list[Any] = [d for d in found if getattr(d, "within", None) is not None and "output." not in d.subject]
     assert len(mine) == 3 * 3
     assert {d.subject for d in mine} > {"risk[channel=web]", "f1[label=yes,channel=app]", "f1[label=no,band=old]", "risk[band=old]"}
     assert promised_days(found, pane_s=60.0) >= 90.0 * (1 - 1e-9)
     groups = {d.name: d.alpha for d in without if d.kind is Kind.ALARMS}  # type: ignore[attr-defined]
     now: dict[str, Any] = {d.name: d.alpha for d in found if d.kind is Kind.ALARMS and d not in mine}  # type: ignore[attr-defined]
-    assert now["conformal_numeric"] == pytest.approx(0.75 * groups["conformal_numeric"])  # a fourth group beside three
+    names = {"conformal_numeric", "conformal_category", "text_figures", "text_witness"}
+    of_drift = [sum(d.name in names for d in some) for some in (without, found)]
+    assert of_drift == [7, 7 + 2 * 3]  # label and score of three segments are drift, and share its rate
+    assert now["conformal_numeric"] == pytest.approx(0.75 * 7 / 13 * groups["conformal_numeric"])  # a fourth group beside three
     assert sum(d.alpha for d in mine) == pytest.approx(4 * now["f1_floor"], rel=0.01)  # two floors, calibration, risk: as much together
-    own = model(monitors={"segments": {"by": ["channel"], "mean_days_between_false_alarms": 10}})
+    own = model(monitors={"segments": {"by": ["channel"], "mean_days_between_false_alarms": 10}, "drift": None})
     by_hand: list[Any] = [d for d in monitors(own, has_bound=True, values=values) if getattr(d, "within", None) is not None]
     assert sum(d.alpha for d in by_hand) == pytest.approx(60 / 864_000)
 
@@ -130,7 +133,7 @@ def test_segments_share_the_one_knob_as_a_group_and_the_whole_keeps_what_was_ask
         ("[chanel]", "did you mean 'channel'?"),
         ("[n]", "must be of kind category"),
         ("{by: [channel, band], most_n: 50, least_n: 5}", "greater than or equal to 10"),
-        ("{by: [channel, band, third], most_n: 50}", "makes 450 detectors, 3 a segment; at most 400 are watched"),
+        ("{by: [channel, band, third], most_n: 50}", "makes 750 detectors, 5 a segment; at most 400 are watched"),
         ("[channel, a, b, c, d, e]", "at most 5 items"),
         ("[]", "at least 1 item"),
     ],
@@ -159,11 +162,17 @@ def test_the_alpha_of_a_segments_monitor_is_taken_and_that_of_no_monitor_is_refu
         load_settings(file)
 
 
-def test_segments_without_labels_to_watch_are_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("monitored", ["drift: null", "drift: {columns: [channel]}"])
+def test_segments_with_neither_labels_nor_answers_to_watch_are_told(tmp_path: Path, monitored: str) -> None:
     file = tmp_path / "c.yaml"
-    file.write_text("models:\n  - {name: m, task: tabular-classification, columns: {channel: category}, monitors: {segments: [channel]}}\n")
-    with pytest.raises(SettingsError, match="performance is not watched"):
+    start = "models:\n  - {name: m, task: tabular-classification, columns: {channel: category}, monitors: {segments: [channel]"
+    file.write_text(f"{start}, {monitored}}}}}\n")
+    with pytest.raises(SettingsError, match="neither performance nor drift of the output is watched"):
         load_settings(file)
+    file.write_text(start + ", performance: null}}\n")
+    (found,) = load_settings(file).models
+    mine = [d for d in monitors(found, has_bound=False, values={"input.channel": ("web",)}) if getattr(d, "within", None) is not None]
+    assert [d.subject for d in mine] == ["output.label[channel=web]", "output.score[channel=web]"]
 
 
 def _checked(folder: Path, **changes: Any) -> tuple[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daemon.decide.monitors.answers import answers
 from daemon.decide.monitors.causes import causes
 from daemon.decide.monitors.drift import drift
 from daemon.decide.monitors.estimates import estimates
@@ -32,7 +33,7 @@ def groups(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None 
     has_scores = seen is None or "output.scores" in known
     judged = performance(model, has_bound=has_bound, has_scores=has_scores) + estimates(model, has_bound=has_bound, has_scores=has_scores)
     return [
-        Group(name="drift", detectors=drift(model, known), days=wanted.own_days("drift")),
+        Group(name="drift", detectors=drift(model, known) + answers(model, values, known), days=wanted.own_days("drift")),
         Group(name="performance", detectors=judged, days=wanted.own_days("performance")),
         Group(name="segments", detectors=segments(model, values, has_bound=has_bound), days=wanted.own_days("segments")),
         Group(name="fairness", detectors=fairness(model), alpha=wanted.fairness.alpha if wanted.fairness else None),

@@ -26,15 +26,23 @@ BY_HOUR = {ColumnKind.NUMERIC, ColumnKind.CATEGORY}
 """Whose detectors all compare within the hour of a rhythm; of a text's only `text_figures` does."""
 
 
-def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
-    """Of the columns that the reference knows."""
+def watched_kinds(model: ModelSettings, known: Container[str]) -> dict[str, ColumnKind]:
+    """Subject -> kind of the columns that are watched, of those that the reference knows; {} = drift is not watched."""
     wanted = model.monitors.drift
     if wanted is None:
-        return []
+        return {}
     kinds = {s: k for s, k in model.subjects().items() if s in known}
     kinds |= {s: ColumnKind.EMBEDDING for s in model.encoders() if s.removesuffix(SUFFIX) in kinds}
     if wanted.columns != "all":
         kinds = {s: k for s, k in kinds.items() if {s, s.split(".", 1)[1], *_texts_of(s)} & {*wanted.columns}}
+    return kinds
+
+
+def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
+    """Of the columns that the reference knows."""
+    wanted, kinds = model.monitors.drift, watched_kinds(model, known)
+    if wanted is None:
+        return []
     together = _together(model, kinds)
     n = sum(len(_SEQUENTIAL[kind]) for kind in kinds.values()) + bool(together)
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=n)
