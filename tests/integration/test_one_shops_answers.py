@@ -11,7 +11,7 @@ import pytest
 
 from daemon.absorb import Absorb
 from daemon.act.message import compose
-from daemon.replay import replay
+from daemon.replay.run import replay
 from retrain.types import Permanent
 from tests import shifting
 from tests.integration import test_replay as recorded
