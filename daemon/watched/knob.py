@@ -32,7 +32,8 @@ def knob_table(model: ModelSettings, *, has_bound: bool, values: Values = _NO_VA
         kinds: dict[tuple[str, float], list[Detector]] = {}
         for detector in (next(built) for _ in group.detectors):
             if detector.evidence in {EDetectorValue, EValue}:
-                kinds.setdefault((detector.name, alpha_of(detector)), []).append(detector)
+                named = detector.name if getattr(detector, "within", None) is None else f"{detector.name} within segments"
+                kinds.setdefault((named, alpha_of(detector)), []).append(detector)
         for (name, alpha), some in kinds.items():
             is_own = (group.days or group.alpha or own_alpha(some[0], monitors.alphas)) is not None
             own = " (set by hand)" if is_own else ""

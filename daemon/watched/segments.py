@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.decide.monitors.answers import watched_answers
+from daemon.decide.monitors.performance import by_labels
 from daemon.decide.monitors.segments import left_out, watched_values
 from daemon.watched.traffic import standing_reference
 
@@ -27,7 +28,7 @@ def segments_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
     if wanted is None:
         return []
     found = ["Segments tell people; by themselves they train nothing: the gates judge all traffic."]
-    if model.reference.bound is None:
+    if model.reference.bound is None and by_labels(model, has_bound=True):
         found.append("Without reference.bound loss and metric of segments are held to a fixed minimum or maximum, if there is one.")
     if answered := watched_answers(model, model.subjects()):
         found.append(f"Within segments drift of {', '.join(answered)} is watched; that of inputs and texts within the whole only.")

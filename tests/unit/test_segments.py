@@ -196,7 +196,16 @@ def _checked(folder: Path, **changes: Any) -> tuple[str, dict[str, Any]]:
 
 def test_check_shows_what_each_segment_gets_and_what_it_sees_within_a_day(tmp_path: Path) -> None:
     text, data = _checked(tmp_path)
-    assert "segments" in next(line for line in text.splitlines() if "risk_change" in line and " 2 " in line)
+    rows = [line.split() for line in text.splitlines() if " within segments " in line and "Within" not in line]
+    assert {(row[0], row[1], row[4]) for row in rows} == {
+        ("segments", "accuracy_floor", "2"),
+        ("segments", "risk_change", "2"),
+        ("drift", "conformal_category", "2"),
+        ("drift", "conformal_numeric", "2"),
+    }
+    assert "Within segments drift of output.label, output.score is watched" in text
+    label = {s["subject"]: s["smallest"] for s in data["seen_within_a_day"] if s["detector"] == "conformal_category"}
+    assert 0.5 < label["output.label"] < label["output.label[channel=web]"] < label["output.label[channel=app]"] < 1.0
     assert "Segments by channel: web, app; 1 other values, 10." in text
     assert "train nothing" in text
     of = {s["subject"]: s["smallest"] for s in data["seen_within_a_day"] if s["detector"] == "risk_change"}
