@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from daemon.decide.monitors.rates import spread
 from daemon.decide.monitors.segments import watched_values
 from daemon.settings import ModelSettings
 from daemon.store import codec
+from daemon.watch import Watch
 from daemon.watched.soon import Day, soon_seen
 from detectors.checks import copes_without_a_reference, is_documented, is_pure, says_insufficient_on_nothing, takes_an_empty_pane_as_no_step
 from detectors.registry import build
@@ -24,7 +25,7 @@ from detectors.rhythm import Rhythm
 from detectors.sequential.column_of_segment import CategoryOfSegment, NumericOfSegment
 from detectors.sequential.segment import Segment
 from detectors.sketches.records import AT
-from detectors.types import Increment, Kind, Outcome, Pairs, Reference, Verdict
+from detectors.types import Detector, Increment, Kind, Outcome, Pairs, Reference, Verdict
 
 FR = Segment(column="input.shop", value="fr")
 START = datetime(2026, 1, 5, tzinfo=UTC).timestamp()
@@ -162,3 +163,20 @@ def test_labels_of_all_records_do_not_acquit_what_moved_in_one_segment_alone() -
     found = diagnose(subjects, fine, within=["output.label[shop=fr]"])
     assert found.harm is Harm.UNKNOWN
     assert "below the 0.150 that the bound and its tolerance allow, over all records; not proven for output.label[shop=fr]" in found.because
+
+
+def test_what_moved_in_the_whole_as_well_is_not_of_segments_alone() -> None:
+    fr, uk = (CategoryOfSegment(column="output.label", alpha=0.01, within=replace(FR, value=shop)) for shop in ("fr", "uk"))
+    whole: Any = build("conformal_category", column="output.label", alpha=0.01)
+    watch = Watch(
+        model=ModelSettings.model_validate({**MODEL, "task": "tabular-classification"}),
+        version="1",
+        epoch=1,
+        reference=reference({}),
+        key="",
+        detectors=[whole, cast("Detector", fr), cast("Detector", uk)],
+    )
+    key = "conformal_category:output.label[shop=fr]"
+    assert watch.moved_within({key, "conformal_category:input.shop"}) == ["output.label[shop=fr]"]
+    assert watch.moved_within({key, "conformal_category:output.label"}) == []
+    assert watch.is_of_segments([key])
