@@ -12,11 +12,12 @@ from scipy.special import chdtrc, rel_entr
 
 from detectors.drift.categories import CategoryState, category_state, compared, largest_change
 from detectors.drift.interval import Slopes, interval, smoothed
+from detectors.drift.one_look import OneLookOfColumn
 from detectors.registry import register
-from detectors.types import Eats, Kind, Outcome, PValue, Verdict
+from detectors.types import Eats
 
 if TYPE_CHECKING:
-    from detectors.types import Reference, Window
+    from detectors.types import Reference, Verdict, Window
 
 _EXPECTED = 5.0
 """Categories expected less often than this in either sample are rare: Pearson's p-value is not to be trusted there (Cochran's rule)."""
@@ -24,41 +25,22 @@ _EXPECTED = 5.0
 
 @register("chi_square")
 @dataclass(frozen=True, kw_only=True)
-class ChiSquare:
+class ChiSquare(OneLookOfColumn):
     """Chi-square test of one category column; a missing value is a category, rare categories are pooled and looked at one by one.
 
     Value: Cramér's V of the table (sample x category), in [0, 1]: 0 = the same shares, 1 = nothing in common.
     """
 
-    name: ClassVar[str]
-    kind: ClassVar[Kind] = Kind.INFORMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.CATEGORY})
-    evidence: ClassVar[type[PValue]] = PValue
     guarantee: ClassVar[str] = "P(p <= alpha) about alpha at one look"
     assumption: ClassVar[str] = "records independent; asymptotic, except for rare categories, whose bound holds for any n"
     cost: ClassVar[str] = "O(categories), at most 1,000; counts are exact; no labels"
     source: ClassVar[str] = "Pearson 1900; Cochran 1954 (pooling); Hoeffding 1963 (rare ones); Cramér 1946 (V)"
 
-    column: str
-    """Subject, "input.channel"."""
-    alpha: float = 0.01
-    """False-alarm rate at one look; the interval holds with 1 - alpha."""
-    min_n: int = 30
-    """Fewer records on either side: insufficient."""
-
-    def __post_init__(self) -> None:
-        """Check alpha once, not at the first look."""
-        PValue(p=1.0, alpha=self.alpha)
-
     @classmethod
     def example(cls) -> Self:
         """As the contract tests build it."""
         return cls(column="input.channel")
-
-    @property
-    def subject(self) -> str:
-        """The column."""
-        return self.column
 
     def start(self, reference: Reference) -> CategoryState:
         """The reference's counts."""
@@ -70,33 +52,18 @@ class ChiSquare:
         n_before, n_now = int(before.sum()), int(now.sum())
         if min(n_before, n_now) < self.min_n:
             because = f"{self.column}: {n_now} records in the window, {n_before} in the reference; both need {self.min_n}"
-            return state, self._verdict(Outcome.INSUFFICIENT, 1.0, (0.0, 0.0, 1.0), n_now, because)
+            return state, self.unknown((0.0, 0.0, 1.0), n_now, because)
         p = homogeneity(before, now)
         found = squared_association(before / n_before, now / n_now, n_before, n_now)
         low, high = interval(found, smoothed(before), smoothed(now), n_p=n_before, n_q=n_now, alpha=self.alpha)
-        outcome = Outcome.ALARM if p <= self.alpha else Outcome.OK
+        is_alarm = p <= self.alpha
         because = (
-            f"{self.column}: categories {'do not come' if outcome is Outcome.ALARM else 'come'} as often as in the reference, p = {p:.2g} "
-            f"{'<=' if outcome is Outcome.ALARM else '>'} {self.alpha:g}, {largest_change(names, before / n_before, now / n_now)}; "
+            f"{self.column}: categories {'do not come' if is_alarm else 'come'} as often as in the reference, p = {p:.2g} "
+            f"{'<=' if is_alarm else '>'} {self.alpha:g}, {largest_change(names, before / n_before, now / n_now)}; "
             f"{n_now} records against {n_before}"
         )
         figure = (math.sqrt(found.value), math.sqrt(low), min(1.0, math.sqrt(high)))
-        return state, self._verdict(outcome, p, figure, n_now, because)
-
-    def _verdict(self, outcome: Outcome, p: float, figure: tuple[float, float, float], n: int, because: str) -> Verdict:
-        value, low, high = figure
-        evidence = PValue(p=p, alpha=self.alpha)
-        return Verdict(
-            detector=self.name,
-            subject=self.subject,
-            outcome=outcome,
-            evidence=evidence,
-            value=value,
-            low=low,
-            high=high,
-            n=n,
-            because=because,
-        )
+        return state, self.told(p, figure, n_now, because)
 
 
 def homogeneity(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import kolmogorov
 
+from detectors.drift.one_look import OneLookOfColumn
 from detectors.registry import register
 from detectors.sketches.quantiles import Quantiles
-from detectors.types import Eats, Kind, Outcome, PValue, Verdict
+from detectors.types import Eats
 
 if TYPE_CHECKING:
-    from detectors.types import Reference, Window
+    from detectors.types import Reference, Verdict, Window
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +34,7 @@ class KsState:
 
 @register("ks")
 @dataclass(frozen=True, kw_only=True)
-class Ks:
+class Ks(OneLookOfColumn):
     """Two-sample Kolmogorov-Smirnov test of one numeric column on KLL sketches.
 
     Value: D = sup |F(x) - G(x)| in [0, 1], of the sketches. The test uses D less both sketches' rank errors, so a sketch can hide a
@@ -41,35 +42,16 @@ class Ks:
     Massart, "The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality" (1990) on either side.
     """
 
-    name: ClassVar[str]
-    kind: ClassVar[Kind] = Kind.INFORMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.NUMERIC})
-    evidence: ClassVar[type[PValue]] = PValue
     guarantee: ClassVar[str] = "P(p <= alpha) <= alpha at one look (0.02 more once sketches round: each holds its rank error in 99 of 100)"
     assumption: ClassVar[str] = "records independent; asymptotic in n (ties make it conservative)"
     cost: ClassVar[str] = "O(points of the sketches), about 2,500, whatever the window holds; no labels"
     source: ClassVar[str] = "Smirnov 1948 (test); Vrbik 2020 (small n); Karnin, Lang & Liberty 2016, arXiv:1603.05346 (sketch)"
 
-    column: str
-    """Subject, "input.age"."""
-    alpha: float = 0.01
-    """False-alarm rate at one look; the interval holds with 1 - alpha."""
-    min_n: int = 30
-    """Fewer numbers on either side: insufficient."""
-
-    def __post_init__(self) -> None:
-        """Check alpha once, not at the first look."""
-        PValue(p=1.0, alpha=self.alpha)
-
     @classmethod
     def example(cls) -> Self:
         """As the contract tests build it."""
         return cls(column="input.age")
-
-    @property
-    def subject(self) -> str:
-        """The column."""
-        return self.column
 
     def start(self, reference: Reference) -> KsState:
         """The reference's distribution function; empty when it has no such column."""
@@ -82,33 +64,17 @@ class Ks:
         current = data.sketches.get(self.column, {}).get("quantiles", Quantiles())
         if min(state.n, current.n) < self.min_n:
             because = f"{self.column}: {current.n} numbers in the window, {state.n} in the reference; both need {self.min_n}"
-            return state, self._verdict(Outcome.INSUFFICIENT, 1.0, (0.0, 0.0, 1.0), current.n, because)
+            return state, self.unknown((0.0, 0.0, 1.0), current.n, because)
         gap, at = largest_gap(state, current)
         error = state.error + current.rank_error
         sure = max(0.0, gap - error)
         p = chance_of(sure, state.n * current.n / (state.n + current.n))
         radius = error + sum(math.sqrt(math.log(4.0 / self.alpha) / (2.0 * size)) for size in (state.n, current.n))
-        outcome = Outcome.ALARM if p <= self.alpha else Outcome.OK
         because = (
             f"{self.column}: the distributions of window and reference are at most {gap:.3f} apart (at {at:.4g}), p = {p:.2g} "
-            f"{'<=' if outcome is Outcome.ALARM else '>'} {self.alpha:g}; {current.n} numbers against {state.n}"
+            f"{'<=' if p <= self.alpha else '>'} {self.alpha:g}; {current.n} numbers against {state.n}"
         )
-        return state, self._verdict(outcome, p, (gap, max(0.0, gap - radius), min(1.0, gap + radius)), current.n, because)
-
-    def _verdict(self, outcome: Outcome, p: float, figure: tuple[float, float, float], n: int, because: str) -> Verdict:
-        value, low, high = figure
-        evidence = PValue(p=p, alpha=self.alpha)
-        return Verdict(
-            detector=self.name,
-            subject=self.subject,
-            outcome=outcome,
-            evidence=evidence,
-            value=value,
-            low=low,
-            high=high,
-            n=n,
-            because=because,
-        )
+        return state, self.told(p, (gap, max(0.0, gap - radius), min(1.0, gap + radius)), current.n, because)
 
 
 def chance_of(gap: float, n: float) -> float:

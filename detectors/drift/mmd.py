@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.drift.one_look import OneLookOfColumn
 from detectors.registry import register
 from detectors.sketches.fourier import BLOCKS_N, FEATURES_N, Fourier, fourier_features
-from detectors.types import Eats, Kind, Outcome, PValue, Verdict
+from detectors.types import Eats
 
 if TYPE_CHECKING:
-    from detectors.types import Reference, Window
+    from detectors.types import Reference, Verdict, Window
 
     Floats = NDArray[np.float64]
 
@@ -35,17 +36,14 @@ class MmdState:
 
 @register("mmd")
 @dataclass(frozen=True, kw_only=True)
-class Mmd:
+class Mmd(OneLookOfColumn):
     """Two-sample test of a column of embeddings: the distance of the mean features of window and reference.
 
     Value: MMD in [0, sqrt 2] with the bias of both samples' own spread taken off; its interval by McDiarmid's inequality. The p-value
     exchanges runs of the window (about one a pane) with runs of as many reference rows: a dependence within a run makes no alarm.
     """
 
-    name: ClassVar[str]
-    kind: ClassVar[Kind] = Kind.INFORMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.EMBEDDING})
-    evidence: ClassVar[type[PValue]] = PValue
     guarantee: ClassVar[str] = (
         "P(p <= alpha) <= alpha at one look where runs of production are exchangeable with runs of the reference's rows"
     )
@@ -53,26 +51,10 @@ class Mmd:
     cost: ClassVar[str] = "500 sums over at most 128 blocks of 256 features, whatever the window holds: 20 ms; no labels"
     source: ClassVar[str] = "Gretton et al. 2012, JMLR 13 (test); Rahimi & Recht 2007 (features); Phipson & Smyth 2010 (p-value)"
 
-    column: str
-    """Subject, "input.vector"."""
-    alpha: float = 0.01
-    """False-alarm rate at one look; the interval holds with 1 - alpha."""
-    min_n: int = 30
-    """Fewer vectors on either side: insufficient."""
-
-    def __post_init__(self) -> None:
-        """Check alpha once, not at the first look."""
-        PValue(p=1.0, alpha=self.alpha)
-
     @classmethod
     def example(cls) -> Self:
         """As the contract tests build it."""
         return cls(column="input.vector")
-
-    @property
-    def subject(self) -> str:
-        """The column."""
-        return self.column
 
     def start(self, reference: Reference) -> MmdState:
         """The reference's blocks."""
@@ -88,35 +70,20 @@ class Mmd:
         m, n = int(state.sizes.sum()), current.n
         if min(m, n) < self.min_n:
             because = f"{self.column}: {n} vectors in the window, {m} in the reference; both need {self.min_n}"
-            return state, self._verdict(Outcome.INSUFFICIENT, 1.0, (0.0, 0.0, _WIDEST), n, because)
+            return state, self.unknown((0.0, 0.0, _WIDEST), n, because)
         figure = _distance(state.sums.sum(axis=0) / m, m, current.mean, n, self.alpha)
         sizes, sums = _joined(state, float(current.sizes.mean()))
         if min(len(sizes), len(current.sizes)) < _LEAST_BLOCKS:
             because = (
                 f"{self.column}: {len(current.sizes)} runs of vectors against {len(sizes)} of the reference; both need {_LEAST_BLOCKS}"
             )
-            return state, self._verdict(Outcome.INSUFFICIENT, 1.0, figure, n, because)
+            return state, self.unknown(figure, n, because)
         p = _chance(sizes, sums, current)
-        outcome = Outcome.ALARM if p <= self.alpha else Outcome.OK
         because = (
             f"{self.column}: embeddings of window and reference are {figure[0]:.3f} apart (MMD), p = {p:.2g} "
-            f"{'<=' if outcome is Outcome.ALARM else '>'} {self.alpha:g}; {n} vectors against {m}"
+            f"{'<=' if p <= self.alpha else '>'} {self.alpha:g}; {n} vectors against {m}"
         )
-        return state, self._verdict(outcome, p, figure, n, because)
-
-    def _verdict(self, outcome: Outcome, p: float, figure: tuple[float, float, float], n: int, because: str) -> Verdict:
-        value, low, high = figure
-        return Verdict(
-            detector=self.name,
-            subject=self.subject,
-            outcome=outcome,
-            evidence=PValue(p=p, alpha=self.alpha),
-            value=value,
-            low=low,
-            high=high,
-            n=n,
-            because=because,
-        )
+        return state, self.told(p, figure, n, because)
 
 
 def _distance(before: Floats, m: int, after: Floats, n: int, alpha: float) -> tuple[float, float, float]:

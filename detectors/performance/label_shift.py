@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from scipy.special import erfc
 
+from detectors.drift.one_look import OneLook
 from detectors.performance.priors import Priors, by_answers
 from detectors.performance.scored import counts_of, numbered, with_scores
 from detectors.registry import register
-from detectors.types import Eats, Kind, Outcome, PValue, Verdict
+from detectors.types import Eats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detectors.types import Reference, Window
+    from detectors.types import Reference, Verdict, Window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +31,10 @@ class LabelShiftState:
 
 @register("label_shift")
 @dataclass(frozen=True, kw_only=True)
-class LabelShift:
+class LabelShift(OneLook):
     """Black box shift estimation of one class's share of the truth; p-value of "it is the reference's share"."""
 
-    name: ClassVar[str]
-    kind: ClassVar[Kind] = Kind.INFORMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.SCORES})
-    evidence: ClassVar[type[PValue]] = PValue
     guarantee: ClassVar[str] = "interval with about 1 - alpha, P(p <= alpha) about alpha at one look (delta method over both samples)"
     assumption: ClassVar[str] = "only the shares of the classes change, not what each class looks like; records independent"
     cost: ClassVar[str] = "O(k^3) for k classes, flat in records; no labels of the window"
@@ -46,12 +44,11 @@ class LabelShift:
 
     label: str
     labels: tuple[str, ...]
-    alpha: float = 0.01
     min_n: int = 100
     """Fewer answers in the window, or labelled reference rows: insufficient."""
 
     def __post_init__(self) -> None:
-        PValue(p=1.0, alpha=self.alpha)
+        super().__post_init__()
         if self.label not in self.labels:
             raise ValueError(f"label must be one of {self.labels}, got {self.label!r}")
 
@@ -82,7 +79,7 @@ class LabelShift:
             because = (
                 f"{self.subject}: {n} answers, {n_before} labelled reference rows (both need {self.min_n}), or the answers tell nothing"
             )
-            return state, self._verdict(Outcome.INSUFFICIENT, 1.0, (0.5, 0.0, 1.0), n, because)
+            return state, self.unknown((0.5, 0.0, 1.0), n, because)
         return state, self._found(found, state.table.sum(axis=0) / n_before, n)
 
     def _found(self, found: Priors, before: NDArray[np.float64], n: int) -> Verdict:
@@ -96,19 +93,4 @@ class LabelShift:
             f"{share:.1%} of the records are probably {self.label}, between {low:.1%} and {high:.1%}, by {n} answers; in the reference "
             f"{before[j]:.1%}: {'another' if is_alarm else 'no evidence of another'} share, p = {p:.2g}"
         )
-        return self._verdict(Outcome.ALARM if is_alarm else Outcome.OK, p, (share, low, high), n, because)
-
-    def _verdict(self, outcome: Outcome, p: float, figure: tuple[float, float, float], n: int, because: str) -> Verdict:
-        value, low, high = figure
-        evidence = PValue(p=p, alpha=self.alpha)
-        return Verdict(
-            detector=self.name,
-            subject=self.subject,
-            outcome=outcome,
-            evidence=evidence,
-            value=value,
-            low=low,
-            high=high,
-            n=n,
-            because=because,
-        )
+        return self.told(p, (share, low, high), n, because)

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
+from detectors.drift.one_look import OneLookOfColumn
 from detectors.registry import register
 from detectors.sequential.interval import lower_share, upper_share
 from detectors.sequential.ranks import reference_radius
 from detectors.sketches.counts import Counts
 from detectors.sketches.moments import Moments
 from detectors.sketches.quantiles import Quantiles
-from detectors.types import Eats, Kind, Outcome, PValue, Verdict
+from detectors.types import Eats
 
 if TYPE_CHECKING:
-    from detectors.types import Reference, Window
+    from detectors.types import Reference, Verdict, Window
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +31,7 @@ class ConstantState:
 
 @register("constant")
 @dataclass(frozen=True, kw_only=True)
-class Constant:
+class Constant(OneLookOfColumn):
     """Whether a numeric or category column has one value only: a sensor that hangs, a default that took over.
 
     Value: share of the most frequent value. n independent records are all of one value with sum p^n <= b^(n-1), where no value's share is
@@ -38,37 +39,19 @@ class Constant:
     with one value; any other window has p = 1. Missing values are left out. Lengths speak for texts, so texts are not looked at.
     """
 
-    column: str
-    """Subject, "input.age"."""
-    alpha: float = 0.01
-    """False-alarm rate at one look; the interval holds with 1 - alpha."""
     delta: float = 0.001
     """Chance that the bound from the reference fails."""
-    min_n: int = 30
-    """Fewer values on either side: insufficient."""
 
-    name: ClassVar[str]
-    kind: ClassVar[Kind] = Kind.INFORMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.FAULTS, Eats.NUMERIC})
-    evidence: ClassVar[type[PValue]] = PValue
     guarantee: ClassVar[str] = "P(p <= alpha) <= alpha + delta at one look, for any n"
     assumption: ClassVar[str] = "records independent, of the window and of the reference"
     cost: ClassVar[str] = "O(points of the sketch)"
     source: ClassVar[str] = "Massart 1990 (radius); Clopper & Pearson 1934 (interval)"
 
-    def __post_init__(self) -> None:
-        """Check the settings once, not at the first look."""
-        PValue(p=1.0, alpha=self.alpha)
-
     @classmethod
     def example(cls) -> Self:
         """As the contract tests build it."""
         return cls(column="input.age")
-
-    @property
-    def subject(self) -> str:
-        """The column."""
-        return self.column
 
     def start(self, reference: Reference) -> ConstantState:
         """The largest share of a value."""
@@ -84,28 +67,12 @@ class Constant:
         k, n = _most_frequent(data, self.column)
         if min(n, state.n) < self.min_n:
             because = f"{self.column}: {n} values in the window, {state.n} in the reference; both need {self.min_n}"
-            return state, self._verdict(Outcome.INSUFFICIENT, 1.0, (0.0, 0.0, 1.0), n, because)
+            return state, self.unknown((0.0, 0.0, 1.0), n, because)
         p = state.bound ** (n - 1) if k == n else 1.0
-        is_alarm = p <= self.alpha
         figure = (k / n, float(lower_share(k, n, self.alpha / 2.0)), float(upper_share(k, n, self.alpha / 2.0)))
         says = "all values are the same" if k == n else f"the most frequent value has {k / n:.1%}"
         because = f"{self.column}: {says}, of {n}; in the reference no value has more than {state.bound:.1%}, p = {p:.2g}"
-        return state, self._verdict(Outcome.ALARM if is_alarm else Outcome.OK, p, figure, n, because)
-
-    def _verdict(self, outcome: Outcome, p: float, figure: tuple[float, float, float], n: int, because: str) -> Verdict:
-        value, low, high = figure
-        evidence = PValue(p=p, alpha=self.alpha)
-        return Verdict(
-            detector=self.name,
-            subject=self.subject,
-            outcome=outcome,
-            evidence=evidence,
-            value=value,
-            low=low,
-            high=high,
-            n=n,
-            because=because,
-        )
+        return state, self.told(p, figure, n, because)
 
 
 def _most_frequent(window: Window, column: str) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import tempfile
 import time
 import warnings
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -103,7 +102,3 @@ def _evidently(base: dict[str, Any], data: dict[str, Any]) -> float:
         begun = time.perf_counter()
         Report([DataDriftPreset()]).run(after, before)
         return time.perf_counter() - begun
-
-
-def _at(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
