@@ -34,8 +34,8 @@ SCORE_BATCH_N = 64
 def load_base(base_model: str, labels: Sequence[str], *, seed: int) -> tuple[Any, Any]:
     """(model with a fresh head drawn from `seed`, tokeniser)."""
     folder = base_folder(base_model)
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers has no types
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # as above
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=len(labels), use_safetensors=True, trust_remote_code=False, dtype=torch.float32

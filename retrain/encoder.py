@@ -125,8 +125,8 @@ def _load(folder: Path) -> tuple[Any, Any]:
     from transformers.utils import logging  # noqa: PLC0415
 
     torch.set_num_threads(1)
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers has no types
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # as above
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     rules: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         model = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, **rules)

@@ -104,7 +104,7 @@ class Cluster:
 
         lister, selectors = self._lister(kind)
         options = {"resource_version": version, "allow_watch_bookmarks": True, "timeout_seconds": _WATCH_S}
-        watch: Any = Watch(return_type="object")  # type: ignore[no-untyped-call]  # the client types it not
+        watch: Any = Watch(return_type="object")
         events = watch.stream(lister, self.namespace, **selectors, **options, _request_timeout=(_TIMEOUT_S[0], _QUIET_S))
         with _failures(), contextlib.closing(events):
             for event in events:
