@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 CHANGES = np.array([0.01, 0.1, 0.5])
 """Chance that the offset has become another one since the block of labels before: seldom, now and then, all the time. Which of them it is,
-is learnt; at first seldom is as likely as the other two together."""
-_PRIOR = np.array([0.5, 0.25, 0.25])
+is learnt."""
+_OPEN, _SCEPTIC = np.array([0.5, 0.25, 0.25]), np.array([0.8, 0.1, 0.1])
+"""What is thought of these at first: seldom is as likely as the other two together, or, to the sceptic, four times as likely. The figure is
+the sceptic's, whom few labels hardly move; the interval is around it, as wide as for who is open to change."""
 SPREADS = np.array([0.01, 0.05, 0.2])
 """Standard deviations of what it then is, around 0, alike likely: a point, five, twenty."""
 _MOST_N = 60
@@ -37,7 +39,7 @@ class Correction:
 def no_correction(variance: float) -> Correction:
     """Before any label the offset is 0 but for what the estimate's own rows leave open: a normal error with this variance."""
     rates = len(CHANGES)
-    return Correction(log_p=np.log(_PRIOR), rate=np.arange(rates), mean=np.zeros(rates), variance=np.full(rates, variance))
+    return Correction(log_p=np.log(_OPEN), rate=np.arange(rates), mean=np.zeros(rates), variance=np.full(rates, variance))
 
 
 def corrected(before: Correction, offset: float, variance: float) -> Correction:
@@ -62,7 +64,11 @@ def corrected(before: Correction, offset: float, variance: float) -> Correction:
 
 
 def offset_of(found: Correction) -> tuple[float, float]:
-    """(mean, variance) over the hypotheses."""
+    """(the sceptic's mean, mean square around it for who is open to change).
+
+    A rate never becomes another, so another first opinion of the rates is another weight of all hypotheses of each.
+    """
     p = np.exp(found.log_p)
-    mean = float(p @ found.mean)
+    sceptic = p * (_SCEPTIC / _OPEN)[found.rate]
+    mean = float(sceptic @ found.mean / sceptic.sum())
     return mean, float(p @ (found.variance + (found.mean - mean) ** 2))

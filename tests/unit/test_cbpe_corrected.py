@@ -40,6 +40,16 @@ def test_it_is_bayes_rule_while_one_hypothesis_can_be_counted_by_hand() -> None:
     assert offset_of(found)[1] == pytest.approx(chance * (0.01**2 + 0.05**2 + 0.2**2) / 3.0, rel=1e-4)
 
 
+def test_labels_that_may_be_chance_hardly_move_the_figure_but_its_interval_knows_both() -> None:
+    """One block two standard errors off: who is open to change would move more than twice as far."""
+    found = corrected(no_correction(1e-6), -0.06, 0.03**2)
+    mean, variance = offset_of(found)
+    p = np.exp(found.log_p)
+    assert -0.005 < mean < 0.0
+    assert float(p @ found.mean) < 2.0 * mean
+    assert variance > float(p @ (found.variance + (found.mean - p @ found.mean) ** 2))
+
+
 def _pairs(rng: np.random.Generator, n: int, off: float) -> Pairs:
     """Confidences from .6 to 1 that are honest but for `off`."""
     sure, answer = rng.uniform(0.6, 1.0, n), rng.integers(0, 2, n)
