@@ -325,7 +325,7 @@ def test_killed_at_any_touch_it_is_absorbed_wholly_or_not_at_all_and_can_be_aske
     ledger = FusedLedger(str(world.wired.ledger.engine.url))
     ledger.fuse = Fuse()
     of = absorb.Absorb(ledger, world.settings.models[0], world.settings.data_dir)
-    for name in ("write_rows", "_copied"):
+    for name in ("write_rows", "copy_whole"):
         monkeypatch.setattr(absorb, name, _fused(ledger.fuse, getattr(absorb, name)))
     place = n_killed = 0
     while world.epoch().epoch == 1:
