@@ -84,9 +84,10 @@ class Judge:
         if watch is not None:
             self._look(tx, watch, now)
             telling.tell_turn(tx, self._incident(tx, watch, [], now), None, now)
-        history, rules = self._history(tx, model, watch, now), policy.Rules.of(model)
+        acting, rules = self._acting(tx, watch), policy.Rules.of(model)
+        history = self._history(tx, model, watch, acting, now)
         self.blind[model.name] = frozenset(policy.silences(history, now, rules))
-        decision = policy.decide(self._acting(tx, watch), history, now, rules)
+        decision = policy.decide(acting, history, now, rules)
         self._record(tx, model.name, decision, now)
         return decision
 
@@ -208,10 +209,10 @@ class Judge:
         telling.tell_benign(tx, kept.model, kept.id, diagnosed, now)
         return diagnosed
 
-    def _history(self, tx: Connection, model: ModelSettings, watch: Watch | None, now: float) -> policy.History:
+    def _history(self, tx: Connection, model: ModelSettings, watch: Watch | None, acting: list[Verdict], now: float) -> policy.History:
         name = model.name
         incident = _as_incident(incidents.open_of(tx, name))
-        self._standing[name] = policy.stand(self._standing.get(name, {}), self._acting(tx, watch), incident)
+        self._standing[name] = policy.stand(self._standing.get(name, {}), acting, incident)
         held = champions.champion(tx, name)
         is_learning = held is not None and watch is None  # that is known and shown, not blindness
         past = runs.runs(tx, name)
@@ -223,7 +224,7 @@ class Judge:
             standing=self._standing[name],
             runs=tuple(_past(r) for r in past),
             training_s=runs.training_s(tx, name, since=now - policy.BUDGET_S),
-            last_verdict_at=now if is_learning else max((v.at for v in verdicts.latest(tx, name)), default=None),
+            last_verdict_at=now if is_learning else verdicts.newest_at(tx, name),
             last_label_at=tx.execute(select(func.max(tables.label.c.received_at)).where(tables.label.c.model == name)).scalar(),
             scheduled_at=max((at for at in scheduled if at is not None), default=None),
         )

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from daemon.store import tables
 from daemon.store.upsert import upsert
@@ -67,6 +67,11 @@ def latest(tx: Connection, model: str, *, epoch: int | None = None) -> list[Stor
     if epoch is not None:
         query = query.where(_t.c.epoch == epoch)
     return [StoredVerdict(verdict=from_json(row.data), at=row.at, epoch=row.epoch) for row in tx.execute(query)]
+
+
+def newest_at(tx: Connection, model: str) -> float | None:
+    """When the newest of all epochs looked; None = nothing was judged yet."""
+    return tx.execute(select(func.max(_t.c.at)).where(_t.c.model == model)).scalar()
 
 
 def forget(tx: Connection, model: str, *, before_epoch: int) -> None:

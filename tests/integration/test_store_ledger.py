@@ -297,6 +297,7 @@ def test_the_latest_verdict_comes_back_with_its_evidence(ledger: Ledger, evidenc
         verdicts.save(tx, "m", [verdict(2)], at=2.0, epoch=1)
         assert verdicts.latest(tx, "m", epoch=1) == [verdicts.StoredVerdict(verdict=verdict(2), at=2.0, epoch=1)]
         assert verdicts.latest(tx, "m", epoch=2) == []
+        assert (verdicts.newest_at(tx, "m"), verdicts.newest_at(tx, "n")) == (2.0, None)
 
 
 def test_a_verdict_that_is_none_of_ours_is_a_value_error() -> None:
