@@ -181,7 +181,7 @@ def answer(pipe: Connection) -> None:
 
 def _serve(pipe: Connection, encoder: Encoder, answer_s: float) -> None:
     decoder = msgspec.msgpack.Decoder(list[str])
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(EOFError, ConnectionError):
         while True:
             texts = decoder.decode(pipe.recv_bytes())
             signal.alarm(max(1, round(2 * answer_s)))  # nobody ends an orphan that hangs

@@ -140,7 +140,7 @@ def answer(pipe: Connection) -> None:
             pipe.send_bytes(codec.encode(building[asked.model].build(asked.rows, Path(asked.path))))
             del asked
             give_back()
-    except (EOFError, BrokenPipeError):
+    except (EOFError, ConnectionError):
         return
 
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ import pytest
 
 from daemon.capture.wire import parse_records
 from daemon.settings import ModelSettings
-from daemon.store.builder import LARGE_N, Builder
+from daemon.store.builder import LARGE_N, Asked, Builder, _Process
 from daemon.store.columns import Rows, rows_of
 from detectors.sketches.summary import Summary, summary_from_bytes
 
@@ -123,6 +124,15 @@ def test_what_cannot_be_written_is_an_error_here_as_well(builder: Builder, tmp_p
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
         builder.build("m", rows(LARGE_N), "file/1.parquet")
+
+
+def test_the_process_ends_in_silence_when_nobody_reads_its_answer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    there = _Process([MODEL])
+    there._pipe.send_bytes(msgspec.msgpack.encode(Asked("m", str(tmp_path / "1.parquet"), rows(20))))
+    assert there._pipe.poll(60)
+    there.close()
+    assert there._child.returncode == 0
+    assert capfd.readouterr().err == ""
 
 
 _SERVICE = """
