@@ -14,8 +14,8 @@ demo: $(VENV)/.ready data
 	$(BIN)/retuned demo --out demo-out
 
 test: check packages data helm image
-# four workers on two cores: a third of the time a test waits for a tick, a sync or a start
-	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+# three workers on two cores: a third of the time a test waits for a tick, a sync or a start
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
