@@ -31,9 +31,8 @@ def _segments(model: ModelSettings) -> Iterator[Finding]:
             yield Finding(path, column, "must be of kind category", "post a name in place of a figure (age_band for age, say)")
     if wanted is None:
         return
-    # settings without it need no detectors to be checked
-    from daemon.decide.monitors.answers import watched_answers  # noqa: PLC0415
-    from daemon.decide.monitors.performance import by_labels  # noqa: PLC0415
+    from daemon.decide.monitors.answers import watched_answers  # noqa: PLC0415 (settings without it need no detectors to be checked)
+    from daemon.decide.monitors.performance import by_labels  # noqa: PLC0415 (as above)
 
     each = len(by_labels(model, has_bound=True)) + len(watched_answers(model, model.subjects()))
     if (n := len(set(wanted.by)) * wanted.most_n * each) > _MOST_IN_SEGMENTS:

@@ -6,6 +6,7 @@ order, so the same files are written again: none is left that no row names.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import func, select
@@ -16,6 +17,7 @@ from daemon.store.columns import rows_of
 from daemon.store.record_log import log_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from concurrent.futures import Future
 
     from sqlalchemy import Connection
@@ -43,25 +45,15 @@ def build_ahead(tx: Connection, model: ModelSettings, builder: Builder, index: i
         version = records[0].version
         if any(record.version != version for record in records):
             return
-        pane_s = model.monitors.pane_s
-        part = Part(
-            version=version,
-            start=index * pane_s,
-            end=(index + 1) * pane_s,
-            seq=next_seq(tx, model.name, version, index * pane_s) + sum(p.part.version == version for p in buffer.pieces),
-            path=None,
-            n_seen=PIECE_N,
-            n_pairs=0,
-            summary={},
-            keys=buffer.keys[begin : begin + PIECE_N],
-            ats=ats,
-        )
+        part = new_part(tx, model, version, index * model.monitors.pane_s, n_seen=PIECE_N, beside=[p.part for p in buffer.pieces])
         built = builder.begin(model.name, rows_of(records, ats), log_path(model.name, version, part.start, part.seq))
-        buffer.pieces.append(Piece(part, built))
+        buffer.pieces.append(Piece(replace(part, keys=buffer.keys[begin : begin + PIECE_N], ats=ats), built))
 
 
-def next_seq(tx: Connection, model: str, version: str, start: float) -> int:
-    """What follows on the parts of a pane that are committed."""
+def new_part(tx: Connection, model: ModelSettings, version: str, start: float, *, n_seen: int, beside: Iterable[Part]) -> Part:
+    """A part without records, numbered after those of its pane that are committed or stand beside it."""
     t = tables.pane
-    seq = tx.execute(select(func.max(t.c.seq)).where(t.c.model == model, t.c.version == version, t.c.start == start)).scalar()
-    return 0 if seq is None else int(seq) + 1
+    seq = tx.execute(select(func.max(t.c.seq)).where(t.c.model == model.name, t.c.version == version, t.c.start == start)).scalar()
+    seq = (0 if seq is None else seq + 1) + sum(part.version == version and part.start == start for part in beside)
+    end = start + model.monitors.pane_s
+    return Part(version=version, start=start, end=end, seq=seq, path=None, n_seen=n_seen, n_pairs=0, summary={})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import structlog
 
-from daemon.store.ahead import next_seq
+from daemon.store.ahead import new_part
 from daemon.store.closed import ClosedPane, Join, Part, Reign
 from daemon.store.columns import concatenated, rows_of
 from daemon.store.joining import Joiner, Own, waited
@@ -151,10 +151,7 @@ class Closing:
             self._parts[i] = replace(part, summary={**part.summary, RECORD: record})
 
     def _part(self, version: str, start: float, *, n_seen: int) -> Part:
-        seq = next_seq(self._tx, self._model.name, version, start)
-        seq += sum(part.version == version and part.start == start for part in self._parts)
-        end = start + self._model.monitors.pane_s
-        return Part(version=version, start=start, end=end, seq=seq, path=None, n_seen=n_seen, n_pairs=0, summary={})
+        return new_part(self._tx, self._model, version, start, n_seen=n_seen, beside=self._parts)
 
     def _joins(self, pending: Pending, labels: Sequence[HeldLabel], unsampled: set[bytes]) -> list[Join]:
         joiner = Joiner(self._tx, self._model, self._log, self._own, unsampled)

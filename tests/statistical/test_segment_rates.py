@@ -10,13 +10,13 @@ import pytest
 
 from daemon.decide.belief import believe
 from daemon.decide.monitors.all import monitors
-from daemon.decide.monitors.rates import promised_days
 from daemon.settings import ModelSettings
 from detectors.combine import e_lond_levels
-from detectors.sequential.purse import DISCOVERIES, share_of_step
+from detectors.sequential.purse import DISCOVERIES
 from detectors.types import EDetectorValue, EValue, Increment, Outcome, Pairs, Reference, Verdict
+from tests.statistical.segments import PANE_S, Life, hold, life
 
-SHOPS_N, PANES_N, PANE_S, PER_SHOP = 4, 24, 60.0, 12
+SHOPS_N, PANES_N, PER_SHOP = 4, 24, 12
 SHOPS = np.array([f"s{i}" for i in range(SHOPS_N)], dtype=object)
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -48,38 +48,22 @@ def _within(panes: float) -> list[Any]:
     return [d for d in found if getattr(d, "within", None) is not None]
 
 
-def _life(rng: np.random.Generator, detectors: list[Any]) -> tuple[float, bool]:
-    """(panes to the first alarm, whether the epoch was confirmed at any pane): every shop is as bad as is still fine, by a fresh bound."""
+def _life(rng: np.random.Generator, detectors: list[Any]) -> Life:
+    """Every shop is as bad as is still fine, by a fresh bound."""
     bound = _pairs(rng, 60, rng.uniform(0.05, 0.3, SHOPS_N))
     states = [d.start(Reference(columns={}, kinds={}, sketches={}, bound=bound, digest="0")) for d in detectors]
     limits = {d.within.value: state.limit for d, state in zip(detectors, states, strict=True)}
     wrong = np.array([limits[shop] for shop in SHOPS])
-    first, is_confirmed = float(PANES_N), False
-    for pane in range(PANES_N):
-        pairs = _pairs(rng, PER_SHOP, wrong)
-        stepped = [d.step(s, Increment(start=AT, end=AT, columns={}, pairs=pairs)) for d, s in zip(detectors, states, strict=True)]
-        states, said = [s for s, _ in stepped], [v for _, v in stepped]
-        believed = believe(said, before=None, earlier=())
-        is_confirmed |= believed is not None and believed.is_confirmed
-        if first == PANES_N and any(v.outcome is Outcome.ALARM for v in said):
-            first = pane + 1.0
-    return first, is_confirmed
+    panes = (Increment(start=AT, end=AT, columns={}, pairs=_pairs(rng, PER_SHOP, wrong)) for _ in range(PANES_N))
+    return life(detectors, states, panes)
 
 
 @short_and_full
 def test_segments_run_as_long_together_as_their_share_of_the_knob_and_are_seldom_confirmed_falsely(judge: Any, size: int) -> None:
     rng, detectors = np.random.default_rng(61), _within(5.0)
     assert len(detectors) == 2 * SHOPS_N
-    least = promised_days(detectors, pane_s=PANE_S) * 86_400.0 / PANE_S
-    lives = [_life(rng, detectors) for _ in range(20 * size)]
-    judge.run_lengths("one knob: 4 shops by loss and accuracy, at their limits", np.array([first for first, _ in lives]), least)
-    level = DISCOVERIES * share_of_step(1)
-    judge.crossings("an epoch of 4 shops at their limits, ever confirmed", np.array([confirmed for _, confirmed in lives]), level)
-    if size == 1:  # too few streams to prove a rate too high
-        return
-    unsplit = np.array([_life(rng, _within(5.0 / (6 * SHOPS_N)))[0] for _ in range(20 * size)])
-    with pytest.raises(AssertionError, match="promised"):
-        type(judge)([]).run_lengths("the same, each with three times the group's whole rate", unsplit, least)
+    too_often = _within(5.0 / (6 * SHOPS_N)) if size > 1 else None  # three times the group's whole rate; fewer streams cannot prove it
+    hold(judge, "4 shops by loss and accuracy, at their limits", lambda of: _life(rng, of), detectors, n=20 * size, too_often=too_often)
 
 
 @short_and_full
