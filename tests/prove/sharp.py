@@ -40,8 +40,10 @@ def keep(test: str, rows: list[Row]) -> None:
 
 def rows() -> list[Row]:
     """Of all tests that passed with the sources as they are."""
-    found = [json.loads(file.read_text()) for file in _KEPT.glob("*.json")]
-    return sorted(tuple(row) for one in found if (ROOT / _source(one["test"])).exists() and is_kept(one["test"]) for row in one["rows"])
+    found = [(file, json.loads(file.read_text())) for file in _KEPT.glob("*.json")]
+    return sorted(
+        tuple(row) for file, one in found if (ROOT / _source(one["test"])).exists() and file == _file(one["test"]) for row in one["rows"]
+    )
 
 
 def _source(test: str) -> str:

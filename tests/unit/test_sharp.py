@@ -46,6 +46,8 @@ def test_a_proof_that_passed_is_kept_with_its_rows_until_something_that_it_impor
     written(root, "detectors/some.py", "ALPHA = 0.2\n")
     assert not sharp.is_kept(TEST)
     assert sharp.rows() == []
+    sharp.keep(TEST, [("bets", "P <= 0.2", "0.19", "0.22", "1000", "1e-07")])
+    assert sharp.rows() == [("bets", "P <= 0.2", "0.19", "0.22", "1000", "1e-07")]
     written(root, "detectors/some.py", "ALPHA = 0.1\n")
     assert sharp.is_kept(TEST)
     (root / "tests/statistical/test_some.py").unlink()
