@@ -97,7 +97,7 @@ def check(
 ) -> None:
     """Validate the settings; say what will be watched, how often it will be wrong, what it costs; of recorded traffic, any rhythm."""
     _one_thread()
-    settings = settings_of(file or config)
+    settings = settings_of(file or config, reads_references=True)
     from daemon.watched.table import show_watched  # noqa: PLC0415 (start-up time of every other command)
     from daemon.watched.traffic import Traffic  # noqa: PLC0415 (as above)
 

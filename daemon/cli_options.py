@@ -28,12 +28,12 @@ Version = Annotated[str | None, typer.Option("--version", help="Which version.",
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
-def settings_of(file: Path) -> Settings:
+def settings_of(file: Path, *, reads_references: bool = False) -> Settings:
     """The settings, or every problem on stderr and exit code 2."""
     from daemon.check.read import SettingsError, load_settings  # noqa: PLC0415 (start-up time of `retuned --help`)
 
     try:
-        return load_settings(file)
+        return load_settings(file, reads_references=reads_references)
     except SettingsError as e:
         typer.echo(str(e), err=True)
         raise typer.Exit(BAD_SETTINGS) from None

@@ -22,6 +22,7 @@ from daemon.store.ledger import note
 from daemon.store.pairing import Pairing
 from detectors.sequential.loss import clip_of
 from detectors.types import ColumnKind, EDetectorValue, EValue, Outcome, PValue
+from retrain.types import Permanent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 _TRAFFIC_DAYS = 14
 """Earlier days whose traffic is compared with: two of each day of the week."""
-
-
 _SURE_P = 1e-4
 """One look at each tick is many looks: so small a p-value is believed all the same."""
 
@@ -56,6 +55,7 @@ class Judge:
         self._last: dict[str, str] = {}
         self.blind: dict[str, frozenset[str]] = {}
         self.groups: dict[str, list[GroupFigure]] = {}
+        self.unread: dict[str, watches.Unread] = {}
         self._fresh: set[str] = set()
         self._classes: dict[str, Classes | None] = {}
         self._since: dict[str, float] = {}  # models without a champion: when waiting for their first record began
@@ -66,7 +66,7 @@ class Judge:
 
     def fold(self, tx: Connection, pane: ClosedPane, now: float) -> None:
         """One closed pane through the sequential detectors; new alarms and the incident go into the ledger with it."""
-        watch = self._watch(tx, pane.model)
+        watch = self._watch(tx, pane.model, now)
         if watch is None or pane.epoch not in {None, watch.epoch}:  # moved while the pane was closed: its records are not of this epoch
             return
         before = {(v.verdict.detector, v.verdict.subject): v.verdict for v in verdicts.latest(tx, pane.model, epoch=watch.epoch)}
@@ -80,7 +80,7 @@ class Judge:
 
     def decide(self, tx: Connection, model: ModelSettings, now: float) -> policy.Decision:
         """The window's informing verdicts, and the policy's decision with its reason."""
-        watch = self._watch(tx, model.name)
+        watch = self._watch(tx, model.name, now)
         if watch is not None:
             self._look(tx, watch, now)
             telling.tell_turn(tx, self._incident(tx, watch, [], now), None, now)
@@ -91,8 +91,8 @@ class Judge:
         self._record(tx, model.name, decision, now)
         return decision
 
-    def _watch(self, tx: Connection, name: str) -> Watch | None:
-        """The watch of the present epoch; None before a champion is known and while its reference is being learnt."""
+    def _watch(self, tx: Connection, name: str, now: float) -> Watch | None:
+        """The watch of the present epoch; None before a champion is known, and while its reference is being learnt or cannot be read."""
         held = champions.champion(tx, name)
         if held is None:
             return None
@@ -103,7 +103,15 @@ class Judge:
         model = self._models[name]
         if found is None or found.reference_path is None:
             return None
-        watch = watches.enter(tx, model, held.version, held.epoch, Path(self._data_dir, found.reference_path))
+        before = self.unread.get(name)
+        if before is not None and before.waits(held.epoch, now):
+            return None
+        try:
+            watch = watches.enter(tx, model, held.version, held.epoch, Path(self._data_dir, found.reference_path))
+        except Permanent as e:  # of this model: the others are watched
+            self.unread[name] = watches.unread(before, name, held.epoch, e.detail, now)
+            return None
+        self.unread.pop(name, None)
         watch.since = found.started_at if found.started_at > held.since else 0.0
         self._watches[name] = watch
         self._standing.pop(name, None)
@@ -214,7 +222,8 @@ class Judge:
         incident = _as_incident(incidents.open_of(tx, name))
         self._standing[name] = policy.stand(self._standing.get(name, {}), acting, incident)
         held = champions.champion(tx, name)
-        is_learning = held is not None and watch is None  # that is known and shown, not blindness
+        unread = self.unread.get(name)
+        is_learning = held is not None and watch is None and unread is None  # that is known and shown, not blindness
         past = runs.runs(tx, name)
         scheduled = [r.trigger.get("due_at") for r in past if r.trigger.get("kind") == policy.TriggerKind.SCHEDULE]
         return policy.History(
@@ -224,6 +233,7 @@ class Judge:
             standing=self._standing[name],
             runs=tuple(_past(r) for r in past),
             training_s=runs.training_s(tx, name, since=now - policy.BUDGET_S),
+            unread=unread.because if unread is not None else "",
             last_verdict_at=now if is_learning else verdicts.newest_at(tx, name),
             last_label_at=tx.execute(select(func.max(tables.label.c.received_at)).where(tables.label.c.model == name)).scalar(),
             scheduled_at=max((at for at in scheduled if at is not None), default=None),

@@ -38,6 +38,9 @@ log = structlog.get_logger()
 BOUNDS = ("bound.parquet", "bound.ndjson")
 """The bound rows in an epoch's folder, by their form."""
 
+_TRY_EVERY_S = 60.0
+"""A reference that cannot be read is tried again: somebody mends the file."""
+
 
 class Embedding(NamedTuple):
     """Of an embedding that the service makes."""
@@ -46,6 +49,18 @@ class Embedding(NamedTuple):
     """Of its detectors' states: those of other vectors are never used."""
     sketches: str
     """Its name among a window's sketches."""
+
+
+class Unread(NamedTuple):
+    """A reference that cannot be read."""
+
+    epoch: int
+    because: str
+    at: float
+
+    def waits(self, epoch: int, now: float) -> bool:
+        """Whether it was tried just now: a large file is read for seconds."""
+        return epoch == self.epoch and abs(now - self.at) < _TRY_EVERY_S
 
 
 @dataclass
@@ -167,6 +182,13 @@ def enter(tx: Connection, model: ModelSettings, version: str, epoch: int, refere
     watch.waiting = dict.fromkeys(_embeddings(model, reference), "its reference has to be embedded")
     watch._enter(tx, found, key)  # noqa: SLF001 (this function is the class's constructor)
     return watch
+
+
+def unread(before: Unread | None, model: str, epoch: int, because: str, now: float) -> Unread:
+    """The same trouble is logged once."""
+    if before is None or (before.epoch, before.because) != (epoch, because):
+        log.error("reference.unreadable", model=model, epoch=epoch, because=because)
+    return Unread(epoch, because, now)
 
 
 def key_of(model: ModelSettings, version: str, epoch: int, reference: Reference) -> str:

@@ -46,9 +46,10 @@ class SettingsError(Exception):
         self.file, self.problems = file, problems
 
 
-def load_settings(file: Path) -> Settings:
+def load_settings(file: Path, *, reads_references: bool = False) -> Settings:
     """The settings in a YAML file, with the secrets that the environment holds; paths in it count from its folder.
 
+    `reads_references`: also whether the reference files hold records, which takes seconds.
     `SettingsError` names every problem with line, value, rule and remedy.
     """
     data, lines = _read(file)
@@ -59,20 +60,19 @@ def load_settings(file: Path) -> Settings:
         problems = [_problem(error, data, lines) for error in e.errors(include_url=False)]
         raise SettingsError(file, sorted(problems, key=lambda p: p.line)) from None
     settings = rules.anchored(settings, file.resolve().parent)
-    found = [
-        Problem(
-            line=_line(lines, f.path),
-            path=_dotted(f.path),
-            value="" if f.value is None else _shown(f.value, f.path),
-            rule=f.rule,
-            remedy=f.remedy,
-        )
-        for part in (rules, encoder, executor, segments)
-        for f in part.findings(settings)
-    ]
-    if found:
-        raise SettingsError(file, sorted(found, key=lambda p: p.line))
+    findings = [f for part in (rules, encoder, executor, segments) for f in part.findings(settings)]
+    if not findings and reads_references:
+        from daemon.check import reference  # noqa: PLC0415 (the other commands need no Parquet)
+
+        findings = reference.findings(settings)
+    if findings:
+        raise SettingsError(file, sorted((_broken(f, lines) for f in findings), key=lambda p: p.line))
     return settings
+
+
+def _broken(finding: rules.Finding, lines: dict[yaml_lines.Path, int]) -> Problem:
+    value = "" if finding.value is None else _shown(finding.value, finding.path)
+    return Problem(line=_line(lines, finding.path), path=_dotted(finding.path), value=value, rule=finding.rule, remedy=finding.remedy)
 
 
 def _with_secrets(data: dict[str, Any]) -> dict[str, Any]:

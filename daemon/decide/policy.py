@@ -129,6 +129,8 @@ class History:
     """Newest first."""
     training_s: float = 0.0
     """Of the last 30 days."""
+    unread: str = ""
+    """Why the reference cannot be read; "" = it can, or is not needed yet."""
     last_verdict_at: float | None = None
     last_label_at: float | None = None
     scheduled_at: float | None = None
@@ -239,15 +241,17 @@ def _too_soon_or_costly(
 
 
 def silences(history: History, now: float, rules: Rules) -> dict[Sense, float]:
-    """What has been silent for too long, and since when."""
+    """What has been silent for too long, and since when; without a reference no verdict can come, so nobody waits for it."""
     last = {Sense.VERDICT: history.last_verdict_at} | ({Sense.LABEL: history.last_label_at} if rules.labels_expected else {})
     since = {sense: max(at or 0.0, history.watched_since) for sense, at in last.items()}
-    return {sense: at for sense, at in since.items() if now - at >= rules.blind_after_s}
+    return {sense: at for sense, at in since.items() if now - at >= rules.blind_after_s or (sense is Sense.VERDICT and history.unread)}
 
 
 def _blind(history: History, now: float, rules: Rules) -> Alert | None:
     """Blind for long is itself an alert; once a silence."""
     for sense, at in silences(history, now, rules).items():
+        if sense is Sense.VERDICT and history.unread:
+            return Alert(key=f"blind:reference:{history.watched_since:.0f}", because=f"nothing is being watched: {history.unread}")
         lost = "nothing is being watched" if sense is Sense.VERDICT else "performance is not being watched"
         return Alert(key=f"blind:{sense}:{at:.0f}", because=f"no {sense} since {_iso(at)}: {lost}")
     return None

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daemon.store.columns import digests, inputs_of, numbers, score_matrix, vectors, wrong_rows
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings
 
 _MAX_LINE_BYTES = 1 << 20
+_MALFORMED = (ValueError, TypeError, OverflowError)
+"""What a row raises that cannot be what it should."""
 _RESERVED = ("label", "predicted", "score", "value")
 
 
@@ -63,7 +66,11 @@ def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> R
 
 def load_bound(model: ModelSettings, bound: Path) -> Pairs:
     """The labelled rows for the source bound alone; `Permanent(BAD_DATA)` likewise."""
-    return labelled_pairs(_sample(_rows(bound), model.reference.max_n), model)
+    rows = _sample(_rows(bound), model.reference.max_n)
+    try:
+        return labelled_pairs(rows, model)
+    except _MALFORMED as e:  # a label that is no number
+        raise Permanent(Reason.BAD_DATA, f"{bound}: {e}") from e
 
 
 def labelled_pairs(rows: Iterable[dict[str, Any]], model: ModelSettings) -> Pairs:
@@ -82,7 +89,7 @@ def _output(row: dict[str, Any], task: str) -> Output:
         return Output(value=_number_or_none(predicted if value is None else value))
     if task == "text-generation":
         return Output(text=_text_or_none(predicted if text is None else text))
-    return Output(label=predicted, scores=row["scores"])
+    return Output(label=_class_or_none(predicted), scores=row["scores"])
 
 
 def _truth(row: dict[str, Any], task: str) -> Truth:
@@ -91,19 +98,19 @@ def _truth(row: dict[str, Any], task: str) -> Truth:
         return Truth(value=_number_or_none(label))
     if task == "text-generation":
         return Truth(score=_number_or_none(score), text=_text_or_none(label))
-    return Truth(label=label)
+    return Truth(label=_class_or_none(label))
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a Parquet or NDJSON file, brought to {at, inputs, segments, predicted, score, scores, value, text, label, judgement}."""
-    number = 0  # of the row being read, for the message
+    number = 1  # of the row being read, for the message
     try:
         for raw in _raw_rows(path):
-            number += 1
             yield _normal(raw)
+            number += 1
     except OSError as e:
         raise Permanent(Reason.BAD_DATA, f"{path}: {e.strerror or e}") from e
-    except (ValueError, TypeError, KeyError, AttributeError) as e:  # what a malformed row raises
+    except (*_MALFORMED, KeyError, AttributeError, RecursionError, pa.ArrowException) as e:
         raise Permanent(Reason.BAD_DATA, f"{path}, row {number}: {e}") from e
 
 
@@ -130,7 +137,7 @@ def _normal(raw: dict[str, Any]) -> dict[str, Any]:
     score, scores = raw.get("score"), output.get("scores")
     scores = scores if isinstance(scores, dict) else None
     if score is None and scores is not None:
-        score = scores.get(predicted)
+        score = scores.get(_class_or_none(predicted))
     return {
         "at": _seconds(raw.get("at")),
         "inputs": _object(raw["inputs"]),
@@ -196,11 +203,18 @@ def _column(rows: list[dict[str, Any]], subject: str, kind: ColumnKind, dimensio
 def _raw(rows: list[dict[str, Any]], subject: str) -> list[object]:
     where, name = subject.split(".", 1)
     key = "predicted" if name == "label" else name
-    return [row[key] if where == "output" else _lookup(row, name) for row in rows]
+    if where == "output":
+        return [_class_or_none(row[key]) if name == "label" else row[key] for row in rows]
+    return [_lookup(row, name) for row in rows]
 
 
 def _text_or_none(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _class_or_none(value: object) -> str | None:
+    """A class as records name it, always by a text: a table has 1, or 1.0 where some rows have none."""
+    return _text_or_none(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _number_or_none(value: object) -> float | None:

@@ -99,6 +99,24 @@ def test_the_documented_default_of_the_data_folder_is_beside_the_file() -> None:
     assert load_settings(EXAMPLE).data_dir == EXAMPLE.parent / "retuned-data"
 
 
+def test_check_reads_the_reference_and_names_the_row_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "records.jsonl").write_text('{"inputs": {"x": 1}}\n{"inputs": 3}\n')
+    (tmp_path / "bound.jsonl").write_text('{"inputs": {"x": 1}, "output": {"value": 2}, "label": "n/a"}\n')
+    (tmp_path / "unlabelled.jsonl").write_text('{"inputs": {"x": 1}, "output": {"value": 2}}\n')
+    file = tmp_path / "retuned.yaml"
+    text = "models:\n  - name: m\n    task: tabular-regression\n    columns: {x: numeric}\n    reference:\n      kind: file\n"
+    file.write_text(text + "      path: records.jsonl\n      bound: bound.jsonl\n")
+    with pytest.raises(SettingsError) as told:
+        load_settings(file, reads_references=True)
+    first, second = told.value.problems
+    assert (first.line, first.path, second.line, second.path) == (7, "models[0].reference.path", 8, "models[0].reference.bound")
+    assert "records.jsonl, row 2: expected an object" in first.rule
+    assert "'n/a'" in second.rule
+    file.write_text(text.replace("kind: file", "bound: unlabelled.jsonl"))
+    with pytest.raises(SettingsError, match="an answer and a label"):
+        load_settings(file, reads_references=True)
+
+
 def test_two_lines_are_enough(tmp_path: Path) -> None:
     file = tmp_path / "retuned.yaml"
     file.write_text("models:\n  - {name: support-sentiment, task: text-classification}\n")

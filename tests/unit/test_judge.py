@@ -9,7 +9,7 @@ from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.rates import alpha_per_pane
 from daemon.judge import Judge
 from daemon.settings import Settings
-from daemon.store import champions, incidents, judgements, verdicts
+from daemon.store import champions, epochs, incidents, judgements, verdicts
 from daemon.store.ledger import Ledger
 from daemon.store.panes import Windows
 from daemon.watch import Watch
@@ -50,6 +50,27 @@ def test_a_model_whose_first_record_never_comes_is_told_after_a_day(tmp_path: Pa
     told = decision(ledger, judge, settings, 2.1 * DAY)
     assert isinstance(told, policy.Alert)
     assert "nothing is being watched" in told.because
+
+
+def test_a_reference_that_cannot_be_read_blinds_one_model_at_once_until_it_is_mended(tmp_path: Path, ledger: Ledger) -> None:
+    file = tmp_path / "reference.jsonl"
+    file.write_text('{"inputs": {"x": 1}}\nno JSON\n')
+    column = {"columns": {"x": "numeric"}, "task": "tabular-regression"}
+    models = [{"name": "chat", **column, "reference": {"kind": "file", "path": str(file)}}, {"name": "other", **column}]
+    settings = Settings.model_validate({"data_dir": tmp_path, "models": models})
+    judge = Judge(settings, Windows())
+    with ledger.begin() as tx:
+        held = champions.adopt(tx, "chat", "1", now=DAY, because="a test")
+        epochs.pin_reference(tx, "chat", held.epoch, path=str(file), digest="d", now=DAY)
+    told = decision(ledger, judge, settings, DAY + 1)
+    assert isinstance(told, policy.Alert)
+    assert told.because.startswith(f"nothing is being watched: {file}, row 2: ")
+    assert judge.blind["chat"] == {policy.Sense.VERDICT}
+    with ledger.begin() as tx:
+        assert isinstance(judge.decide(tx, settings.models[1], DAY + 1), policy.Hold)
+    file.write_text('{"inputs": {"x": 1}}\n')
+    assert isinstance(decision(ledger, judge, settings, DAY + 30), policy.Alert)
+    assert isinstance(decision(ledger, judge, settings, DAY + 90), policy.Hold)
 
 
 def test_what_a_person_closed_starts_no_training_until_another_subject_alarms(tmp_path: Path, ledger: Ledger) -> None:
