@@ -12,7 +12,7 @@ import structlog
 from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.segments import watched_values
 from daemon.settings_encoder import SUFFIX
-from daemon.store import codec, states
+from daemon.store import codec, states, verdicts
 from daemon.store.reference import load_reference
 from detectors.fairness.groups import group_figures, named_groups, named_intersections
 from detectors.fairness.intersection import AND
@@ -181,6 +181,8 @@ def enter(tx: Connection, model: ModelSettings, version: str, epoch: int, refere
     watch = Watch(model=model, version=version, epoch=epoch, reference=reference, key=key, detectors=found)
     watch.waiting = dict.fromkeys(_embeddings(model, reference), "its reference has to be embedded")
     watch._enter(tx, found, key)  # noqa: SLF001 (this function is the class's constructor)
+    if gone := verdicts.keep_only(tx, model.name, watch.states.keys(), epoch=epoch):  # the settings changed: what they said acts no more
+        log.info("monitors.gone", model=model.name, monitors=[f"{detector}:{subject}" for detector, subject in gone])
     return watch
 
 

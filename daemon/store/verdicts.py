@@ -13,7 +13,7 @@ from daemon.store.upsert import upsert
 from detectors.types import EDetectorValue, EValue, Evidence, Outcome, PValue, Score, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from sqlalchemy import Connection
 
@@ -72,6 +72,15 @@ def latest(tx: Connection, model: str, *, epoch: int | None = None) -> list[Stor
 def newest_at(tx: Connection, model: str) -> float | None:
     """When the newest of all epochs looked; None = nothing was judged yet."""
     return tx.execute(select(func.max(_t.c.at)).where(_t.c.model == model)).scalar()
+
+
+def keep_only(tx: Connection, model: str, monitors: Collection[tuple[str, str]], *, epoch: int) -> list[tuple[str, str]]:
+    """Drop verdicts of an epoch by monitors other than these (detector, subject): nobody says them any more. Gives whose they were."""
+    held = tx.execute(select(_t.c.detector, _t.c.subject).where(_t.c.model == model, _t.c.epoch == epoch))
+    gone = sorted({(row.detector, row.subject) for row in held} - {*monitors})
+    for detector, subject in gone:
+        tx.execute(delete(_t).where(_t.c.model == model, _t.c.detector == detector, _t.c.subject == subject))
+    return gone
 
 
 def forget(tx: Connection, model: str, *, before_epoch: int) -> None:

@@ -1,5 +1,6 @@
 """Learning is not blindness; silence is. And one setting of a user becomes every monitor's alpha."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,21 @@ def test_a_reference_that_cannot_be_read_blinds_one_model_at_once_until_it_is_me
     file.write_text('{"inputs": {"x": 1}}\n')
     assert isinstance(decision(ledger, judge, settings, DAY + 30), policy.Alert)
     assert isinstance(decision(ledger, judge, settings, DAY + 90), policy.Hold)
+
+
+def test_an_alarm_of_a_monitor_that_was_taken_out_of_the_settings_acts_no_more(tmp_path: Path, ledger: Ledger) -> None:
+    file = tmp_path / "reference.jsonl"
+    file.write_text('{"inputs": {"x": 1}, "output": {"label": "a"}}\n')
+    model = {"name": "m", "task": "text-classification", "labels": ["a", "b"], "columns": {"x": "numeric"}}
+    model |= {"retrain": {"base_model": "x", "confirm_ticks": 1}, "monitors": {"performance": None}}
+    settings = Settings.model_validate({"data_dir": tmp_path, "models": [model]})
+    with ledger.begin() as tx:
+        held = champions.adopt(tx, "m", "1", now=DAY, because="a test")
+        epochs.pin_reference(tx, "m", held.epoch, path=str(file), digest="d", now=DAY)
+        verdicts.save(tx, "m", [_alarm("risk_change"), replace(_alarm("missing_rise"), subject="input.x")], at=DAY, epoch=held.epoch)
+    assert isinstance(decision(ledger, Judge(settings, Windows()), settings, DAY + 1), policy.Hold)
+    with ledger.read() as tx:
+        assert [v.verdict.detector for v in verdicts.latest(tx, "m")] == ["missing_rise"]
 
 
 def test_what_a_person_closed_starts_no_training_until_another_subject_alarms(tmp_path: Path, ledger: Ledger) -> None:
