@@ -27,6 +27,7 @@ def estimates(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> lis
     found = [build("cbpe", labels=labels, label=label, **_held(model, metric)) for metric, label in figures]
     if columns := tuple(model.asked()):  # without any, it says what `cbpe` says
         found += [build("pape", labels=labels, label=label, columns=columns, **_held(model, metric)) for metric, label in figures]
+        found.append(build("cbpe_inputs", labels=labels, columns=columns, **_held(model, "accuracy")))
     found += [build(name, labels=labels, label=label) for name in ("label_shift", "label_shift_scores") for label in labels]
     found.append(build("cbpe_corrected", labels=labels, **_held(model, "accuracy")))
     return [*found, build("ppi", labels=labels, minimum=_minimum(model, "accuracy"))]

@@ -21,7 +21,7 @@ from detectors.performance.prediction_powered import powered_mean, powered_ratio
 from detectors.performance.reweighted import density_ratio
 from detectors.registry import build
 from detectors.sequential.table import coding_of, encode, normal_features
-from detectors.types import Increment, Pairs, Reference
+from detectors.types import Increment, Outcome, Pairs, Reference
 from tests.bench.environments import python_of
 from tests.bench.estimates.sets import CHUNKS_N, SETS, Part, folder, load
 
@@ -33,6 +33,7 @@ FEW_METRICS: tuple[Metric, ...] = ("accuracy", "f1")
 DRAWS_N, LABELLED = 20, 0.05
 ALONE = "chance alone"
 CORRECTED = "CBPE corrected by 5 % labels so far"
+INPUTS = "CBPE, inputs where they carry"
 SEED = 20261125
 
 
@@ -48,6 +49,9 @@ def judge(name: str) -> dict[str, Any]:
     # where the weights leave too few rows PAPE abstains; here, where every method must say something, CBPE speaks for it
     chosen = [w if w.n >= LEAST_N else plain for w in weighted]
     found["PAPE"] = {m: _judged([_estimate(c, w, m) for c, w in zip(chunks, chosen, strict=True)], truth[m]) for m in METRICS}
+    read, t, is_read = _read(reference, chunks)
+    told = [_estimate(c, plain, "accuracy") if r is None else r for c, r in zip(chunks, read, strict=True)]
+    found[INPUTS] = {"accuracy": _judged(told, truth["accuracy"])}
     few = [[_few(c, plain, np.random.default_rng([SEED, i, draw])) for draw in range(DRAWS_N)] for i, c in enumerate(chunks)]
     many = {m: np.repeat(truth[m], DRAWS_N) for m in FEW_METRICS}
     for at, method in enumerate(("5 % labels, PPI++", "5 % labels alone")):
@@ -58,6 +62,9 @@ def judge(name: str) -> dict[str, Any]:
     return {
         "methods": found,
         "abstained": sum(w.n < LEAST_N for w in weighted),
+        "inputs_abstained": sum(r is None for r in read),
+        "inputs_t": t,
+        "inputs_read": is_read,
         "n": len(chunks[0].truth),
         "reference": len(reference.truth),
     }
@@ -129,11 +136,31 @@ def _followed(reference: Part, chunks: list[Part], draw: int) -> list[Estimated]
         rng = np.random.default_rng([SEED, i, draw])
         labelled = _pairs(chunk.take(np.flatnonzero(rng.random(len(chunk.truth)) < LABELLED)), names)
         columns = {"output.scores": chunk.scores, "output.label": names[chunk.answer]}
-        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=i)
-        pane = Increment(start=at, end=at + timedelta(hours=1), columns=columns, pairs=labelled, n=len(chunk.truth))
-        state, said = detector.step(state, pane)
+        state, said = detector.step(state, _pane(i, columns, labelled, len(chunk.truth)))
         found.append(Estimated(value=said.value, low=said.low, high=said.high, n=float(said.n)))
     return found
+
+
+def _read(reference: Part, chunks: list[Part]) -> tuple[list[Estimated | None], float, bool]:
+    """`cbpe_inputs` as the service runs it, one increment a chunk (None: it abstains); its standard errors; whether it reads inputs."""
+    names = np.array([str(j) for j in range(reference.scores.shape[1])], dtype=object)
+    columns = tuple(f"input.{j}" for j in range(reference.features.shape[1]))
+    detector: Any = build("cbpe_inputs", labels=tuple(names), columns=columns, records_n=len(chunks[0].truth))
+    bound = replace(_pairs(reference, names), columns=dict(zip(columns, reference.features.T, strict=True)))
+    state = detector.start(Reference(columns={}, kinds={}, sketches={}, bound=bound, digest=""))
+    found: list[Estimated | None] = []
+    for i, chunk in enumerate(chunks):
+        asked = dict(zip(columns, chunk.features.T, strict=True))
+        outputs = {"output.scores": chunk.scores, "output.label": names[chunk.answer]}
+        state, said = detector.step(state, _pane(i, {**asked, **outputs}, Pairs.empty(), len(chunk.truth)))
+        is_there = said.outcome is not Outcome.INSUFFICIENT
+        found.append(Estimated(value=said.value, low=said.low, high=said.high, n=float(said.n)) if is_there else None)
+    return found, state.t, state.trees is not None
+
+
+def _pane(i: int, columns: dict[str, Any], pairs: Pairs, n: int) -> Increment:
+    at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=i)
+    return Increment(start=at, end=at + timedelta(hours=1), columns=columns, pairs=pairs, n=n)
 
 
 def _pairs(rows: Part, names: NDArray[np.object_]) -> Pairs:
