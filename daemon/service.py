@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_LOCK = ".lock"
 _SHUTDOWN_S = 20.0  # below Kubernetes' 30 s terminationGracePeriodSeconds
 
 
@@ -45,11 +46,20 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises `SystemExit` with a sentence when it cannot start."""
     _only_ours()
     _log_to_stderr()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    if (settings.data_dir / WORK).exists():
-        sys.exit(f"retuned: a restore into {settings.data_dir} did not come to its end: empty the folder and restore again")
+    usable(settings.data_dir)
     with _sole_owner(settings.data_dir), _bound(settings) as listener:
         uvloop.run(_serve(settings, listener))
+
+
+def usable(data_dir: Path) -> None:
+    """Makes the folder. `SystemExit` with a sentence when nothing can be written in it, or half of a backup is there."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        (data_dir / _LOCK).touch()
+    except OSError as e:
+        sys.exit(f"retuned: cannot write in data_dir {data_dir}: {e.strerror}; it must be a folder of this user's own")
+    if (data_dir / WORK).exists():
+        sys.exit(f"retuned: a restore into {data_dir} did not come to its end: empty the folder and restore again")
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
@@ -130,7 +140,7 @@ def _tick(wired: Wired) -> None:
 @contextmanager
 def _sole_owner(data_dir: Path) -> Iterator[None]:
     """Two services on one folder would fold every record twice: the second one is refused."""
-    with (data_dir / ".lock").open("w") as lock:
+    with (data_dir / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

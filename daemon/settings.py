@@ -275,7 +275,7 @@ class Settings(Part):
     notify: NotifySettings = NotifySettings()
     executor: ExecutorSettings = ExecutorSettings()
     disk: DiskSettings = DiskSettings()
-    tick_s: Positive = 10.0
+    tick_s: Annotated[float, Field(gt=0.0, le=86_400.0)] = 10.0
     """How often the service looks; each tick closes the panes that are due."""
     future_s: Positive = 300.0
     """A record dated further ahead of the server's clock is refused."""

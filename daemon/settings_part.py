@@ -16,4 +16,4 @@ Positive = Annotated[float, Field(gt=0.0)]
 class Part(BaseModel):
     """Refuses unknown settings, never changes, documents itself."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)

@@ -17,7 +17,7 @@ from daemon.check import encoder, executor, rules, segments, yaml_lines
 from daemon.settings import Settings
 
 _SHOWN_CHARS = 80
-_SECRET = {("http", "token"), ("notify", "urls")}
+_SECRET = {("http", "token"), ("notify", "urls"), ("ledger",), ("registry", "tracking_uri")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings, RetrainSettings, Settings
     from daemon.settings_encoder import EncoderSettings
 
+_LEDGERS = {"sqlite", "postgresql"}
 _FEWEST_LABELS = 2
 _FEWEST_CROSSED = 2
 _CLASS_METRICS = ["f1", "precision", "recall", "accuracy", "roc_auc", "log_loss", "brier"]
@@ -42,7 +43,7 @@ def anchored(settings: Settings, folder: Path) -> Settings:
     """Relative paths count from the folder of the settings file, wherever the service was started."""
 
     def at(path: Path | None) -> Path | None:
-        return None if path is None else folder / path
+        return None if path is None else folder / path.expanduser()
 
     models = []
     for model in settings.models:
@@ -57,7 +58,7 @@ def anchored(settings: Settings, folder: Path) -> Settings:
         models.append(model.model_copy(update=own))
     files = {"ca_file": at(settings.executor.ca_file), "token_file": at(settings.executor.token_file)}
     executor = settings.executor.model_copy(update=files)
-    return settings.model_copy(update={"data_dir": folder / settings.data_dir, "models": models, "executor": executor})
+    return settings.model_copy(update={"data_dir": folder / settings.data_dir.expanduser(), "models": models, "executor": executor})
 
 
 def _anchored(encoder: EncoderSettings | None, folder: Path) -> EncoderSettings | None:
@@ -68,7 +69,7 @@ def _anchored(encoder: EncoderSettings | None, folder: Path) -> EncoderSettings 
 
 def findings(settings: Settings) -> list[Finding]:
     """Every rule that is not kept."""
-    found = list(_names(settings))
+    found = [*_names(settings), *_ledger(settings)]
     for i, model in enumerate(settings.models):
         at = ("models", i)
         rules = (_labels, _reference, _times, _columns, _performance, _fairness, _retrain)
@@ -99,6 +100,28 @@ def _names(settings: Settings) -> Iterator[Finding]:
     for i, name in enumerate(names):
         if name in names[:i]:
             yield Finding(("models", i, "name"), name, "must be the name of one model only", "rename one of them")
+
+
+def _ledger(settings: Settings) -> Iterator[Finding]:
+    if settings.ledger is None:
+        return
+    from sqlalchemy.engine import make_url  # noqa: PLC0415 (settings without it need no SQLAlchemy to be checked)
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError  # noqa: PLC0415 (as above)
+
+    remedy = "write postgresql+psycopg2://USER@HOST/DATABASE, or remove it: SQLite in data_dir"
+    try:
+        url = make_url(settings.ledger)
+        is_known = url.get_backend_name() in _LEDGERS
+        url.get_dialect().import_dbapi()
+    except (ArgumentError, NoSuchModuleError):
+        is_known = False
+    except ImportError as e:
+        if is_known:
+            extra = "'retuned[postgresql]'" if e.name == "psycopg2" else e.name
+            yield Finding(("ledger",), settings.ledger, f"needs a driver that is not installed ({e.name})", f"pip install {extra}")
+            return
+    if not is_known:
+        yield Finding(("ledger",), settings.ledger, "must be an SQLAlchemy URL of SQLite or PostgreSQL", remedy)
 
 
 def _performance(model: ModelSettings) -> Iterator[Finding]:

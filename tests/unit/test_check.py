@@ -14,6 +14,7 @@ from rich.console import Console
 from daemon.check import yaml_lines
 from daemon.check.read import SettingsError, load_settings
 from daemon.decide.monitors.all import monitors
+from daemon.service import usable
 from daemon.settings import ModelSettings, RetrainSettings, Settings
 from daemon.settings_monitors import FairnessSettings
 from daemon.watched.table import show_watched
@@ -115,6 +116,36 @@ def test_check_reads_the_reference_and_names_the_row_that_is_none(tmp_path: Path
     file.write_text(text.replace("kind: file", "bound: unlabelled.jsonl"))
     with pytest.raises(SettingsError, match="an answer and a label"):
         load_settings(file, reads_references=True)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://a:hidden@b/c", "oracle+hidden://b/c", "[postgresql://a:hidden@b/c]"])
+def test_a_ledger_that_is_no_database_of_ours_is_refused_before_the_service_starts_and_not_shown(tmp_path: Path, url: str) -> None:
+    ((line, path, text),) = problems(tmp_path, f"ledger: {url}\n{MODEL}")
+    assert (line, path, "hidden" in text) == (1, "ledger", False)
+
+
+@pytest.mark.parametrize("value", [".inf", ".nan", "1.0e+308"])
+def test_a_tick_that_never_comes_is_refused(tmp_path: Path, value: str) -> None:
+    ((line, path, _),) = problems(tmp_path, f"tick_s: {value}\n{MODEL}")
+    assert (line, path) == (1, "tick_s")
+
+
+def test_no_figure_is_infinite(tmp_path: Path) -> None:
+    ((_, path, text),) = problems(tmp_path, MODEL + "    reference: {learn_days: .inf}\n")
+    assert (path, "finite" in text) == ("models[0].reference.learn_days", True)
+
+
+def test_a_data_folder_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(SystemExit, match="cannot write in data_dir .*data: File exists"):
+        usable(tmp_path / "data")
+
+
+def test_the_data_folder_may_be_below_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    file = tmp_path / "retuned.yaml"
+    file.write_text("data_dir: ~/kept\n" + MODEL)
+    assert load_settings(file).data_dir == tmp_path / "home" / "kept"
 
 
 def test_two_lines_are_enough(tmp_path: Path) -> None:
