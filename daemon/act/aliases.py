@@ -13,7 +13,7 @@ from daemon.decide.run import State
 from daemon.store import champions, controls, counters, epochs, outbox, runs
 from daemon.store.champions import Stranger
 from daemon.store.ledger import note
-from retrain.types import Permanent, Transient
+from retrain.types import Permanent, Reason, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,16 +52,23 @@ class Aliases:
     """Model -> since when registry and ledger have differed."""
     _failed: int = 0
     _not_before: float = 0.0
+    _refused: dict[str, tuple[Reason, float]] = field(default_factory=dict)
+    """Model -> why the registry does not take what the ledger says, and when it is asked again."""
 
     def reconcile(self, now: float) -> None:
-        """Every model once. A registry that does not answer is asked again later: nothing else waits for it."""
+        """Every model once. A registry that does not answer, or does not take a model's alias, is asked again later: nothing else waits."""
         if now < self._not_before:
             return
         for model in self.settings.models:
             if model.retrain is None and self.settings.registry.tracking_uri is None:
                 continue  # watched only, and no registry is named: MLflow is not even loaded
+            if now < self._refused.get(model.name, (None, 0.0))[1]:
+                continue
             try:
                 self._one(model, now)
+                self._refused.pop(model.name, None)
+            except Permanent as e:
+                self._refuse(model.name, e, now)
             except Transient as e:
                 self._failed += 1
                 self._not_before = now + min(_BACK_OFF_MOST_S, 2.0 ** min(self._failed, 10))
@@ -78,6 +85,19 @@ class Aliases:
     def lag_s(self, now: float) -> dict[str, float]:
         """For how long the registry's champion has differed from the ledger's; 0 = they agree."""
         return {m.name: max(0.0, now - self.differs_since[m.name]) if m.name in self.differs_since else 0.0 for m in self.settings.models}
+
+    def _refuse(self, model: str, e: Permanent, now: float) -> None:
+        """Told once: a version that was deleted, a permission that was taken away."""
+        before = self._refused.get(model)
+        self._refused[model] = (e.reason, now + _BACK_OFF_MOST_S)
+        if before is not None and before[0] is e.reason:
+            return
+        with self.ledger.begin() as tx:
+            held = champions.champion(tx, model)
+            of, revision = (held.version, held.revision) if held is not None else ("none", 0)
+            note(tx, now, model, "registry.refused", reason=e.reason.value, detail=e.detail[:500])
+            because = f"the registry does not take the aliases of {model} (champion: {of}): {e.detail[:300]}"
+            _tell(tx, model, f"registry-refused:{revision}:{e.reason}", because, now)
 
     def _one(self, model: ModelSettings, now: float) -> None:
         have = self.versions.aliases(model.name)
@@ -113,6 +133,8 @@ class Aliases:
             self._adopt(seen, theirs, now, because="moved by somebody else; the model has no `retrain` settings")
         elif self._was_kept(name, theirs):
             self._adopt(seen, theirs, now, because="moved back by somebody else in the registry: taken as a rollback", pauses=True)
+        elif self.versions.find(name, held.version) is None:  # gone back to a version that the registry has no more
+            self._gone(seen, now)
         else:
             self._undo(seen, now, Stranger.UNDONE, f"somebody put champion on version {theirs}, which was never champion: undone")
 
@@ -122,7 +144,13 @@ class Aliases:
         assert held is not None
         if self.versions.find(name, held.version) is not None:
             self._undo(seen, now, Stranger.RESTORED, f"somebody deleted the alias champion: put back on version {held.version}")
-            return
+        else:
+            self._gone(seen, now)
+
+    def _gone(self, seen: _Seen, now: float) -> None:
+        """The champion's version was deleted: there is nothing to put an alias on."""
+        held, name = seen.held, seen.model.name
+        assert held is not None
         because = f"version {held.version}, the champion, was deleted from the registry; retuned rollback {name} goes to {held.previous}"
         with self.ledger.begin() as tx:
             if _tell(tx, name, f"champion-deleted:{held.revision}", because, now):
@@ -149,10 +177,11 @@ class Aliases:
     def _undo(self, seen: _Seen, now: float, how: Stranger, because: str) -> None:
         held, name = seen.held, seen.model.name
         assert held is not None
-        with self.ledger.begin() as tx:  # said before it is done: a crash between the two says it once more
-            note(tx, now, name, f"alias.{how}", version=held.version, found=seen.have.get("champion"), because=because)
-            counters.add(tx, name, {("aliases", how.value): 1})
-            _tell(tx, name, f"alias-{how}:{held.revision}:{int(now)}", because, now)
+        if name not in self._refused:  # else it was said, and could not be done
+            with self.ledger.begin() as tx:  # said before it is done: a crash between the two says it once more
+                note(tx, now, name, f"alias.{how}", version=held.version, found=seen.have.get("champion"), because=because)
+                counters.add(tx, name, {("aliases", how.value): 1})
+                _tell(tx, name, f"alias-{how}:{held.revision}:{int(now)}", because, now)
         self._assert(name, seen.have)
         self.differs_since.pop(name, None)
 

@@ -144,17 +144,18 @@ class MlflowVersions:
     def _calls(self) -> Iterator[None]:
         """One caller at a time; whatever the store raises becomes `Transient` or `Permanent`."""
         with self._lock:
+            from mlflow.exceptions import MlflowException  # noqa: PLC0415 (with the client, on first use)
+            from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 (MLflow's own, likewise)
+
             try:
                 _ = self._client
-                from mlflow.exceptions import MlflowException  # noqa: PLC0415 (with the client, on first use)
-            except OSError as e:
-                raise Transient(Reason.UNAVAILABLE, f"registry: {e}") from e
-            try:
                 yield
             except MlflowException as e:
                 raise _failure(e) from e
-            except (OSError, TimeoutError) as e:  # requests' errors are OSErrors
+            except (OSError, TimeoutError, SQLAlchemyError) as e:  # requests' errors are OSErrors; a store is opened outside MLflow's net
                 raise Transient(Reason.UNAVAILABLE, f"registry: {e}"[:500]) from e
+            except ImportError as e:
+                raise Permanent(Reason.REFUSED, f"registry: its database needs a driver that is not installed ({e.name})") from e
 
     def _or_none(self, call: Any) -> Any:  # noqa: ANN401 (MLflow ships no types)
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 (with the client, on first use)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.act import operate
 from daemon.settings import ModelSettings, Settings
 from daemon.settings_service import RegistrySettings
 from daemon.store import champions, controls, counters, outbox
@@ -159,3 +160,39 @@ def test_the_outbox_gives_up_what_never_can_be_and_goes_on_with_the_rest(world: 
         assert outbox.n_pending(tx) == 0
         assert len(events(tx, MODEL, "outbox.given_up")) == 2
     assert world.outbox.failures[Reason.NOT_FOUND] == 2
+
+
+def test_a_rollback_to_a_version_that_the_registry_lost_is_told_once_and_stops_no_tick(world: World) -> None:
+    promote(world, "2")
+    world.registry.deleted.add("1")
+    with world.ledger.begin() as tx:
+        operate.rollback(tx, MODEL, version=None, by="ada", because="a test", now=world.now)
+    for _ in range(20):
+        world.tick()
+    assert (world.champion(), world.registry.now["champion"]) == ("1", "2")
+    assert world.aliases.lag_s(world.now)[MODEL] > 0
+    with world.ledger.read() as tx:
+        assert len(events(tx, MODEL, "registry.refused")) == 1
+        assert len(events(tx, MODEL, "alias.version_deleted")) == 1
+        assert not events(tx, MODEL, "alias.undone")
+    promote(world, "3")
+    assert world.registry.now["champion"] == "3"
+
+
+def test_a_registry_that_lets_nobody_write_is_told_once_and_stops_no_tick(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    promote(world, "2")
+    world.registry.now["champion"] = "9"
+
+    def refused(*_: object) -> None:
+        raise Permanent(Reason.REFUSED, "403: no permission")
+
+    monkeypatch.setattr(world.registry, "put_alias", refused)
+    for _ in range(20):
+        world.tick()
+    with world.ledger.read() as tx:
+        assert len(events(tx, MODEL, "registry.refused")) == 1
+        assert len(events(tx, MODEL, "alias.undone")) == 1
+    monkeypatch.undo()
+    for _ in range(7):
+        world.tick()
+    assert world.registry.now["champion"] == "2"

@@ -118,3 +118,14 @@ def test_a_registry_in_postgresql_keeps_versions_there_and_adapters_in_the_data_
     assert list((tmp_path / "data" / "mlflow" / "artifacts").rglob("adapter_model.safetensors"))
     fetched = versions.fetch(MODEL, made.version, tmp_path / "got")
     assert (fetched / "adapter_model.safetensors").read_bytes() == b"\x00weights"
+
+
+def test_a_store_that_is_no_database_is_away_and_a_place_that_is_no_registry_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / "mlflow.db").write_bytes(b"no database" * 100)
+    with pytest.raises(Transient, match="not a database"):
+        MlflowVersions(data_dir=tmp_path).aliases(MODEL)
+    with pytest.raises(Permanent, match="unsupported URI"):
+        MlflowVersions("nonsense://x", data_dir=tmp_path).aliases(MODEL)
+    with pytest.raises(Permanent, match="not installed"):
+        MlflowVersions("mysql://x/y", data_dir=tmp_path).aliases(MODEL)
