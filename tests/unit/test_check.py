@@ -137,7 +137,7 @@ def test_no_figure_is_infinite(tmp_path: Path) -> None:
 
 def test_a_data_folder_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
-    with pytest.raises(SystemExit, match="cannot write in data_dir .*data: File exists"):
+    with pytest.raises(SystemExit, match=r"cannot write in data_dir .*data: File exists"):
         usable(tmp_path / "data")
 
 
