@@ -21,6 +21,8 @@ _LEVELS_N = 66
 """Codes of numbers (64 or fewer knots), and one for missing; categories have fewer."""
 SHOWN_N = 20
 """Trees whose leaves say how many labelled rows are like production's: the first ones, which say most."""
+_READ_N = 1000
+"""Rows that are read at once: 2 MB of moves."""
 _PLACES = 2 ** np.arange(_DEPTH)
 _SEED = 20261129
 
@@ -47,6 +49,10 @@ class Trees:
 
     def read(self, codes: Codes) -> tuple[Floats, Codes]:
         """(move of the chance by each part, shape (n, parts); leaf in each of the first trees, shape (n, 20)) of codes (n, columns)."""
+        found = [self._read(codes[i : i + _READ_N]) for i in range(0, max(1, len(codes)), _READ_N)]
+        return np.concatenate([moves for moves, _ in found]), np.concatenate([leaves for _, leaves in found])
+
+    def _read(self, codes: Codes) -> tuple[Floats, Codes]:
         levels = np.ascontiguousarray(np.minimum(codes, _LEVELS_N - 1).T)
         leaf = np.zeros((len(self.column), len(codes)), dtype=np.uint8)  # (trees, n)
         for depth in range(_DEPTH):

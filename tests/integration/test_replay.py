@@ -146,6 +146,9 @@ def test_the_floor_by_predictions_alarms_and_the_corrected_scores_follow_late_la
     assert "ppi_floor" in {a["detector"] for a in summary["alarms"]}
     corrected = [v for v in summary["verdicts"] if v["detector"] == "cbpe_corrected"][-1]
     assert corrected["value"] == pytest.approx(0.55, abs=0.06)  # scores say .95, of the answers 45 in a hundred are wrong
+    by_inputs = [v for v in summary["verdicts"] if v["detector"] == "cbpe_inputs"][-1]
+    assert by_inputs["value"] == pytest.approx(0.95, abs=0.03)  # in the bound rows inputs say nothing of right and wrong: nor do they now
+    assert "by the scores of the last 1000 answers alone (inputs are not read" in by_inputs["because"]
 
 
 def test_the_table_is_printed_whatever_a_record_is_called(shifted: tuple[dict[str, Any], Path], capsys: pytest.CaptureFixture[str]) -> None:
