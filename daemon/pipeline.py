@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -57,6 +57,8 @@ class Pipeline:
     health: Callable[[], Health]
     shown: Snapshot | None = None
     prune_at: float = 0.0
+    unlearnt: dict[str, str] = field(default_factory=dict)
+    """Model -> why no reference can be learnt."""
 
     def tick(self, now: float) -> None:
         """One look at everything, oldest data first."""
@@ -79,7 +81,7 @@ class Pipeline:
         pulled = self.intake.pull(now)  # capture → sample
         self._name_champions()
         for model in self.settings.models:
-            learn(self.ledger, model, self.settings.data_dir, now)
+            self._learn(model, now)
         for pane in self.intake.due(now, self._champions()):  # labels, by id, join here
             with self.ledger.begin() as tx:
                 self.intake.commit(tx, pane)
@@ -88,6 +90,17 @@ class Pipeline:
             self.intake.advance(tx)
         self.intake.release()
         return pulled.is_complete
+
+    def _learn(self, model: ModelSettings, now: float) -> None:
+        """A file of the log that is gone keeps its own model from a reference, and no other one from being watched."""
+        try:
+            learn(self.ledger, model, self.settings.data_dir, now)
+        except (Permanent, OSError) as e:
+            if self.unlearnt.get(model.name) != str(e):  # the same trouble is told once
+                log.error("reference.not_learnt", model=model.name, because=str(e))  # noqa: TRY400 (a sentence, no bug)
+            self.unlearnt[model.name] = str(e)
+        else:
+            self.unlearnt.pop(model.name, None)
 
     def _decide(self, model: ModelSettings, now: float) -> None:
         """Window → verdicts → policy → decision → the next step of the run."""

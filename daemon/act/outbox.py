@@ -40,7 +40,7 @@ class Deliverer:
 
     def _one(self, message: Message, now: float) -> bool:
         try:
-            unfinished = self.handlers.get(message.kind, _nobody)(message, now)
+            unfinished = self._handled(message, now)
         except Transient as e:
             self.failures[e.reason] += 1
             with self.ledger.begin() as tx:
@@ -58,6 +58,12 @@ class Deliverer:
             else:
                 outbox.done(tx, message.id, now=now)
         return unfinished is None
+
+    def _handled(self, message: Message, now: float) -> Unfinished | None:
+        try:
+            return self.handlers.get(message.kind, _nobody)(message, now)
+        except OSError as e:  # a full disk under one message must not hold up the others
+            raise Transient(Reason.UNAVAILABLE, str(e)) from e
 
 
 def _nobody(message: Message, _now: float) -> Unfinished | None:

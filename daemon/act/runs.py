@@ -148,7 +148,16 @@ class Runs:
             return Move(
                 state=State.WATCHING if state is State.PROMOTED else State.KEPT, because="the model has no `retrain` settings any more"
             )
-        return self._steps[state](Task(run=run, model=model, settings=model.retrain, champion=held, paused=paused, now=now))
+        return self._step(state, Task(run=run, model=model, settings=model.retrain, champion=held, paused=paused, now=now))
+
+    def _step(self, state: State, task: Task) -> Move | None:
+        """What the run's folder does to a step is that run's matter: the tick goes on with the other models."""
+        try:
+            return self._steps[state](task)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as e:  # somebody was in the folder
+            raise Permanent(Reason.BAD_DATA, f"{state.value}: {e}") from e
+        except OSError as e:  # a full disk: it may have room later
+            raise Transient(Reason.UNAVAILABLE, f"{state.value}: {e}") from e
 
     def _no_longer_wanted(self, run: Run, model: ModelSettings, held: champions.Champion) -> Move | None:
         """Before the promotion a run ends when its comparison is out of date or nobody wants it."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -290,6 +292,39 @@ def test_a_paused_model_stands_still_until_it_is_resumed(world: World) -> None:
     with world.ledger.begin() as tx:
         controls.resume(tx, MODEL, by="ada", because="back", now=world.now)
     world.until("watching")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"\xff\xfe")])
+def test_a_file_that_somebody_took_out_of_a_runs_folder_ends_that_run_and_no_tick(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    world = World(tmp_path)
+    world.trigger()
+    world.labels()
+    run = world.until("registered")
+    damage(world.settings.data_dir / run.folder / "candidate" / "candidate.json")
+    run = world.until("failed")
+    assert "registered: " in run.because
+    assert world.champion() == "1"
+    world.ledger.close()
+
+
+def test_a_full_disk_holds_up_a_run_and_no_other_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr("daemon.act.steps.promote.copy_whole", Mock(side_effect=full))
+    told = Mock(return_value=None)
+    world.outbox.handlers = {"report": Mock(side_effect=full), "notify": told, "aliases": lambda *_: None}
+    world.trigger()
+    world.labels()
+    world.until("registered")
+    with world.ledger.begin() as tx:
+        outbox.put(tx, key="report:1", model=MODEL, kind="report", payload={}, now=0.0)
+        outbox.put(tx, key="notify:1", model=MODEL, kind="notify", payload={}, now=world.now)
+    for _ in range(3):
+        world.tick()
+    assert told.called
+    monkeypatch.undo()
+    assert world.until("watching").version == "2"
+    world.ledger.close()
 
 
 def test_one_run_at_a_time(world: World) -> None:

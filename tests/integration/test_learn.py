@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +11,12 @@ import pytest
 from sqlalchemy import insert
 
 from daemon.learn import learn
+from daemon.pipeline import Pipeline
 from daemon.replay.run import replay
 from daemon.settings import ModelSettings, Settings
 from daemon.store import champions, epochs, rows, tables
 from daemon.store.ledger import Ledger, note
+from retrain.types import Permanent, Reason
 
 _DAY_S = 86_400.0
 _START = 1_790_000_000.0
@@ -105,3 +108,25 @@ def test_the_ledger_is_free_while_weeks_of_records_are_read(tmp_path: Path, monk
         found = epochs.epoch(tx, "m", 1)
         assert found is not None
         assert found.reference_path == "references/m/epoch-1"
+
+
+def test_a_model_that_cannot_learn_keeps_no_other_one_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = [{"name": name, "task": "tabular-regression"} for name in ("a", "b")]
+    settings = Settings.model_validate({"data_dir": tmp_path, "models": models})
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.migrate()
+    asked = []
+
+    def gone(_ledger: Ledger, model: ModelSettings, *_: object) -> None:
+        asked.append(model.name)
+        if model.name == "a":
+            raise Permanent(Reason.BAD_DATA, "records/a/1.parquet is gone")
+
+    monkeypatch.setattr("daemon.pipeline.learn", gone)
+    intake = Mock(versions=Mock(return_value={}), due=Mock(return_value=[]))
+    others = {name: Mock() for name in ("judge", "runs", "outbox", "aliases", "keeper", "health")}
+    pipeline = Pipeline(settings=settings, ledger=ledger, intake=intake, **others)
+    pipeline._take_in(_START)
+    assert asked == ["a", "b"]
+    assert intake.release.called
+    ledger.close()
