@@ -24,7 +24,7 @@ from daemon.capture.http import Ingest, IngestPort, Limits
 from daemon.capture.sampling import included
 from daemon.capture.small import small_requests
 from daemon.capture.spool import Spool
-from daemon.capture.wire import Label, Record, parse_labels, parse_records
+from daemon.capture.wire import Label, Record, parse_labels
 from daemon.health import Monitor
 from daemon.judge import Judge
 from daemon.operations import ByPerson
@@ -93,7 +93,6 @@ def build(settings: Settings) -> Wired:
     feed = Feed(
         read=spool.read,
         release=partial(_release, spool, hold),
-        parse_records=parse_records,
         parse_labels=parse_labels,
         included=partial(included, salt=salts["sampling"]),
     )

@@ -11,14 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-FILE_HEAD = b"retuned spool 1\n"
+FILE_HEAD = b"retuned spool 2\n"
 """A segment begins with this."""
+OLD_HEADS = frozenset({b"retuned spool 1\n"})
+"""Of segments that are read and never written: they have no frames with heads."""
 _MAGIC = 0x5AFE10C5
 _HEAD = struct.Struct("<IIIBId")  # magic, CRC-32 of all that follows it, payload bytes, kind, n, received_at
 _REST = struct.Struct("<IBId")  # the part of the head that the CRC covers
 HEAD_BYTES = _HEAD.size
 MAX_PAYLOAD_BYTES = 2**30
 _MAGIC_BYTES = struct.pack("<I", _MAGIC)
+_LENGTH = struct.Struct("<I")  # of the heads, before them
 
 
 class EntryKind(IntEnum):
@@ -28,7 +31,8 @@ class EntryKind(IntEnum):
     LABELS = 2
 
 
-_KINDS = {int(kind): kind for kind in EntryKind}
+_RECORDS_WITH_HEADS = 3  # in a frame: the payload begins with the heads
+_KINDS = {**{int(kind): kind for kind in EntryKind}, _RECORDS_WITH_HEADS: EntryKind.RECORDS}
 
 
 class Mark(NamedTuple):
@@ -46,12 +50,14 @@ class Entry(NamedTuple):
 
     kind: EntryKind
     payload: bytes
-    """NDJSON for `wire.parse_records` or `wire.parse_labels`."""
+    """NDJSON."""
     n: int
     received_at: float
     """Seconds since the epoch by the server's clock."""
     mark: Mark
     """The position after it."""
+    heads: bytes = b""
+    """`store.spooled.Heads` of its records; empty where nobody made them."""
 
 
 class Damage(NamedTuple):
@@ -61,10 +67,11 @@ class Damage(NamedTuple):
     end: int
 
 
-def frame_head(kind: EntryKind, payload: bytes, n: int, received_at: float) -> bytes:
-    """What stands before the payload in a segment."""
-    rest = _REST.pack(len(payload), kind, n, received_at)
-    return _MAGIC_BYTES + struct.pack("<I", crc32(payload, crc32(rest))) + rest
+def frame_head(kind: EntryKind, payload: bytes, n: int, received_at: float, heads: bytes = b"") -> bytes:
+    """What stands before the lines in a segment; `heads` of records only."""
+    first = _LENGTH.pack(len(heads)) + heads if heads else b""
+    rest = _REST.pack(len(first) + len(payload), _RECORDS_WITH_HEADS if heads else kind, n, received_at)
+    return b"".join((_MAGIC_BYTES, struct.pack("<I", crc32(payload, crc32(first, crc32(rest)))), rest, first))
 
 
 def frames(file: BinaryIO, segment: int, start: int, end: int) -> Iterator[Entry | Damage]:
@@ -95,7 +102,9 @@ def _frame(file: BinaryIO, segment: int, offset: int, end: int) -> Entry | None:
     payload = file.read(length)
     if len(payload) < length or crc32(payload, crc32(head[8:])) != crc or kind not in _KINDS:
         return None
-    return Entry(_KINDS[kind], payload, n, received_at, Mark(segment, after))
+    heads_n = _LENGTH.unpack_from(payload)[0] if kind == _RECORDS_WITH_HEADS else 0
+    lines, heads = (payload[_LENGTH.size + heads_n :], payload[_LENGTH.size : _LENGTH.size + heads_n]) if heads_n else (payload, b"")
+    return Entry(_KINDS[kind], lines, n, received_at, Mark(segment, after), heads)
 
 
 def _next_good(file: BinaryIO, segment: int, start: int, end: int) -> int:

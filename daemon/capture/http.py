@@ -118,7 +118,7 @@ class Ingest:
         batch = self.checked(kind, body.take(), now)
         try:
             if batch.n:
-                await port.spool.append(kind, batch.payload, batch.n, now)
+                await port.spool.append(kind, batch.payload, batch.n, now, batch.heads)
         except Transient as error:
             await self._send(send, self.unwritten(kind, batch, error))
             return

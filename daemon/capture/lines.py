@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-SLICE_N = 1000
-"""Records decoded at once: 20,000 at once cost three times as much a record (they leave the cache)."""
+from daemon.store.slices import feeds_n
 
 _ARRAY = Decoder(list[Raw])
 _ANY = Decoder(Raw)
 _TINY_BYTES, _BRACES = 8, 8
 """Bytes between two commas that no usual record has; closing braces that no usual record has more of."""
-_FEED = ord("\n")
 _LOOK_AT_N = 100
 """Lines looked at to tell a broken object over several lines from NDJSON with broken lines."""
 
@@ -52,7 +44,7 @@ def as_lines(body: bytes, max_n: int) -> bytes:
         return body
     if _is_one_object(body):
         return body.replace(b"\n", b" ")
-    n = _feeds(body) + 1
+    n = feeds_n(body) + 1
     if n > max_n:
         n = sum(1 for line in body.split(b"\n") if line.strip())
         if n > max_n:
@@ -89,24 +81,3 @@ def _is_object(line: bytes) -> bool:
         return line.lstrip().startswith(b"{") and bool(_ANY.decode(line))
     except (ValueError, RecursionError):
         return False
-
-
-def slices(lines: bytes) -> Iterator[tuple[memoryview, int]]:
-    """Pieces of about SLICE_N lines (blank ones counted), cut at line ends, with the number of lines in each."""
-    view = memoryview(lines)
-    n = _feeds(view) + 1 if b"\n" in lines else 1
-    if n <= SLICE_N:
-        yield view, n
-        return
-    step = max(1, len(lines) * SLICE_N // n)
-    start = 0
-    while start < len(lines):
-        end = lines.find(b"\n", start + step)
-        end = len(lines) if end < 0 else end
-        yield view[start:end], _feeds(view[start:end]) + 1
-        start = end + 1
-
-
-def _feeds(text: bytes | memoryview) -> int:
-    """Line feeds in it: numpy looks at 16 bytes or more at once where `bytes.count` looks at one."""
-    return int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == _FEED))

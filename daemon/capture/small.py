@@ -120,7 +120,7 @@ class SmallRequests(HttpToolsProtocol):
             self._write(small, self.ingest.taken(small.kind, batch))
             return
         try:
-            written = port.spool.begin(small.kind, batch.payload, batch.n, now)
+            written = port.spool.begin(small.kind, batch.payload, batch.n, now, batch.heads)
         except Transient as error:
             self._write(small, self.ingest.unwritten(small.kind, batch, error))
             return

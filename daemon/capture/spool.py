@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from daemon.capture.frames import FILE_HEAD, START, Damage, Entry, EntryKind, Mark, frame_head, frames
+from daemon.capture.frames import FILE_HEAD, OLD_HEADS, START, Damage, Entry, EntryKind, Mark, frame_head, frames
 from retrain.types import Permanent, Reason, Transient
 from retrain.whole import sync
 
@@ -64,11 +64,11 @@ class Spool:
 
     # -- the event loop's side
 
-    async def append(self, kind: EntryKind, payload: bytes, n: int, received_at: float) -> None:
+    async def append(self, kind: EntryKind, payload: bytes, n: int, received_at: float, heads: bytes = b"") -> None:
         """Return once the entry has been synced to disk. Raises Transient when it could not be: then nothing was acknowledged."""
-        await self.begin(kind, payload, n, received_at)
+        await self.begin(kind, payload, n, received_at, heads)
 
-    def begin(self, kind: EntryKind, payload: bytes, n: int, received_at: float) -> asyncio.Future[None]:
+    def begin(self, kind: EntryKind, payload: bytes, n: int, received_at: float, heads: bytes = b"") -> asyncio.Future[None]:
         """`append` as what is to be waited for: done once synced. Raises Transient at once where nothing more can wait."""
         size = len(payload)
         if self._waiting_bytes + size > _WAITING_BYTES:
@@ -77,7 +77,7 @@ class Spool:
             raise Transient(Reason.UNAVAILABLE, f"the spool is full: {self.backlog_bytes} bytes wait to be read", retry_after_s=5.0)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((frame_head(kind, payload, n, received_at), payload, n, done))
+        self._waiting.append((frame_head(kind, payload, n, received_at, heads), payload, n, done))
         self._waiting_bytes += size
         if not self._is_flushing:
             self._is_flushing = True
@@ -176,7 +176,7 @@ class Spool:
                 yield from self._read_segment(segment, start, size)
 
     def _read_segment(self, segment: int, start: int, size: int) -> Iterator[Entry]:
-        with self._path(segment).open("rb", buffering=2**20) as file:
+        with self._path(segment).open("rb", buffering=2**23) as file:
             for item in frames(file, segment, start, size):
                 if isinstance(item, Damage):
                     self._report(segment, item)
@@ -218,13 +218,16 @@ class Spool:
 
     def _open(self, consumed: Mark) -> None:
         """Find the segments, cut off a torn tail, make sure that what is left is on disk."""
+        is_old = False
         for path in sorted(self.folder.glob("*.spool")):
             size = path.stat().st_size
             if size < len(FILE_HEAD):  # killed while it was made: nothing in it
                 path.unlink()
                 continue
             with path.open("rb") as file:
-                if file.read(len(FILE_HEAD)) != FILE_HEAD:
+                head = file.read(len(FILE_HEAD))
+                is_old = head in OLD_HEADS
+                if head != FILE_HEAD and not is_old:
                     raise Permanent(Reason.BAD_DATA, f"{path} is no segment of this version's spool: move it away")
             self._sizes[int(path.stem)] = size
         newest = max(self._sizes, default=0)
@@ -234,6 +237,8 @@ class Spool:
             if consumed > START:
                 log.error("spool.shorter_than_its_mark", newest=newest, consumed=tuple(consumed))
             self._durable = Mark(max(newest, consumed.segment), 0)
+            self._next_segment()
+        elif is_old:  # whoever wrote it could not read what comes now
             self._next_segment()
 
     def _resume(self, newest: int) -> None:

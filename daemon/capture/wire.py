@@ -17,10 +17,11 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
-from daemon.capture.lines import as_lines, slices
+from daemon.capture.lines import as_lines
 from daemon.capture.named import ByNames
 from daemon.capture.rejection import Rejected, Rejection, of_error, refused
-from daemon.store.ports import SpooledRecord
+from daemon.store.slices import slices
+from daemon.store.spooled import heads_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -103,6 +104,8 @@ class Batch(Struct, frozen=True, gc=False):
     n: int
     """Good ones, the lines of `payload`."""
     errors: list[Rejected] = []
+    heads: bytes = b""
+    """`store.spooled.Heads` of good records that were all decoded together: whoever reads them again need not look into their lines."""
 
 
 class _Kind(Struct, Generic[T], frozen=True):
@@ -115,6 +118,8 @@ class _Kind(Struct, Generic[T], frozen=True):
     """For one, when something is wrong: its errors are told."""
     complaint: Callable[[T, bool], tuple[str, str] | None]
     """(item, look for NUL) -> (path, rule), or None."""
+    heads: Callable[[list[T]], bytes] = lambda _: b""
+    """What is kept of items that were decoded together."""
 
 
 class _Rules(Struct, frozen=True):
@@ -138,11 +143,6 @@ def decode_records(body: bytes, *, models: Collection[str], now: float, future_s
 def decode_labels(body: bytes, *, models: Collection[str], now: float, future_s: float, max_n: int) -> Batch:
     """Check a body of labels; otherwise like `decode_records`."""
     return _decode(body, _LABELS, models=models, limit=_limit(now + future_s), max_n=max_n)
-
-
-def parse_records(payload: bytes) -> list[SpooledRecord]:
-    """The records of a `Batch.payload`. Raises ValueError on what cannot be one."""
-    return _SPOOLED.decode_lines(payload)
 
 
 def parse_labels(payload: bytes) -> list[Label]:
@@ -172,10 +172,12 @@ def _decode(body: bytes, kind: _Kind[T], *, models: Collection[str], limit: date
     rules = _Rules(models, limit, b"\\" in lines and b"\\u0000" in lines)
     good: list[memoryview | bytes] = []
     errors: list[Rejected] = []
+    known: list[T] = []
     n = first = 0
     for chunk, size in slices(lines):
-        if size > 1 and _are_good(chunk, size, kind, rules):
+        if size > 1 and (items := _all_good(chunk, size, kind, rules)) is not None:
             good.append(chunk)
+            known += items
             n += size
             first += size
             continue
@@ -188,19 +190,20 @@ def _decode(body: bytes, kind: _Kind[T], *, models: Collection[str], limit: date
                 errors.append(rejected)
             first += 1
     as_it_is = sum(map(len, good)) + len(good) - 1 == len(lines)  # nothing left out between the pieces
-    return Batch(lines if as_it_is else b"\n".join(good), n, errors)
+    heads = kind.heads(known) if known and len(known) == n else b""
+    return Batch(lines if as_it_is else b"\n".join(good), n, errors, heads)
 
 
-def _are_good(lines: memoryview, n: int, kind: _Kind[T], rules: _Rules) -> bool:
-    """Whether all n lines are, at full speed. False says nothing about which is not."""
+def _all_good(lines: memoryview, n: int, kind: _Kind[T], rules: _Rules) -> list[T] | None:
+    """All n lines, at full speed. None says nothing about which is wrong."""
     try:
         items = kind.quick(lines)
     except (ValueError, RecursionError):
-        return False
+        return None
     if items is None or len(items) != n or rules.has_nul:
-        return False
+        return None
     is_known = {item.model for item in items}.issubset(rules.models)
-    return is_known and max([item.at for item in items]) <= rules.limit and kind.are_sound(items)
+    return items if is_known and max([item.at for item in items]) <= rules.limit and kind.are_sound(items) else None
 
 
 def _reject(index: int, line: bytes, kind: _Kind[T], rules: _Rules) -> Rejected | None:
@@ -223,6 +226,11 @@ def _reject(index: int, line: bytes, kind: _Kind[T], rules: _Rules) -> Rejected 
 def _are_sound_records(records: list[Record]) -> bool:
     outputs = [record.output for record in records]
     return {(o.label is None, o.text is None, o.value is None, o.scores is None) for o in outputs} <= _COMPLETE
+
+
+def _heads(records: list[Record]) -> bytes:
+    names = [r.id for r in records], [r.model for r in records], [r.version for r in records]
+    return heads_of(*names, [r.at.timestamp() for r in records])
 
 
 def _quick_records(lines: memoryview) -> list[Record] | None:
@@ -304,6 +312,5 @@ def _nul(texts: dict[str, str]) -> tuple[str, str] | None:
 _COMPLETE = frozenset({(False, True, True, False), (False, True, True, True), (True, False, True, True), (True, True, False, True)})
 """Whether label, text, value and scores are missing, of an output that is whole."""
 _BY_NAMES: ByNames[Record] = ByNames(Decoder(_QuickRecord), _names_of, _named)
-_RECORDS: _Kind[Record] = _Kind(_quick_records, _are_sound_records, Decoder(Record), _record_complaint)
+_RECORDS: _Kind[Record] = _Kind(_quick_records, _are_sound_records, Decoder(Record), _record_complaint, _heads)
 _LABELS = _Kind(Decoder(Label).decode_lines, _are_sound_labels, Decoder(Label), _label_complaint)
-_SPOOLED = Decoder(SpooledRecord)

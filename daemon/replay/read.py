@@ -14,7 +14,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from daemon.capture.frames import EntryKind
-from daemon.capture.wire import decode_labels, decode_records, parse_labels, parse_records
+from daemon.capture.wire import decode_labels, decode_records, parse_labels
+from daemon.store.spooled import parse_records
 from retrain.types import Permanent, Reason
 
 if TYPE_CHECKING:

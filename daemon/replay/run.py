@@ -18,7 +18,7 @@ from sqlalchemy import event, select
 
 from daemon.capture.frames import EntryKind
 from daemon.capture.sampling import included
-from daemon.capture.wire import parse_labels, parse_records
+from daemon.capture.wire import parse_labels
 from daemon.judge import Judge
 from daemon.pipeline import Pipeline
 from daemon.replay.read import Recording
@@ -192,7 +192,6 @@ def _pipeline(
     feed = Feed(
         read=spool.read,
         release=spool.release,
-        parse_records=parse_records,
         parse_labels=parse_labels,
         included=lambda record_id, model, ratio: included(record_id, model, ratio, _SALT),
     )

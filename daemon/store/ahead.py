@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 
 from daemon.store import tables
 from daemon.store.closed import Part
-from daemon.store.columns import rows_of
 from daemon.store.record_log import log_path
+from daemon.store.spooled import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,13 +41,14 @@ class Piece(NamedTuple):
 def build_ahead(tx: Connection, model: ModelSettings, builder: Builder, index: int, buffer: Buffer) -> None:
     """Begin the next pieces of an open pane, as many as are full. Pieces with more than one version in them wait for the pane's end."""
     while len(buffer.records) - (begin := PIECE_N * len(buffer.pieces)) >= PIECE_N:
-        records, ats = buffer.records[begin : begin + PIECE_N], buffer.ats[begin : begin + PIECE_N]
+        records = buffer.records[begin : begin + PIECE_N]
         version = records[0].version
         if any(record.version != version for record in records):
             return
         part = new_part(tx, model, version, index * model.monitors.pane_s, n_seen=PIECE_N, beside=[p.part for p in buffer.pieces])
-        built = builder.begin(model.name, rows_of(records, ats), log_path(model.name, version, part.start, part.seq))
-        buffer.pieces.append(Piece(replace(part, keys=buffer.keys[begin : begin + PIECE_N], ats=ats), built))
+        rows = rows_of(records)
+        built = builder.begin(model.name, rows, log_path(model.name, version, part.start, part.seq))
+        buffer.pieces.append(Piece(replace(part, keys=buffer.keys[begin : begin + PIECE_N], ats=rows.ats), built))
 
 
 def new_part(tx: Connection, model: ModelSettings, version: str, start: float, *, n_seen: int, beside: Iterable[Part]) -> Part:

@@ -22,11 +22,12 @@ import structlog
 from daemon.settings import ModelSettings
 from daemon.store import codec
 from daemon.store.building import Building, Built
-from daemon.store.columns import Rows
 from daemon.store.memory import give_back
+from daemon.store.parcel import Parcel
+from daemon.store.spooled import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 log = structlog.get_logger()
 
@@ -34,6 +35,8 @@ LARGE_N = 5000
 """Records of a pane; fewer are built faster than they are sent."""
 _ANSWER_S = 120.0  # a process that takes longer for a pane hangs
 _END_S = 5.0
+_SOON_S = 0.05
+"""For how long the process keeps a pane's memory for a next one: given back and taken anew it costs a tenth of the whole."""
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
@@ -105,22 +108,24 @@ class Builder:
 class _Process:
     """The process, from the service's side."""
 
-    def __init__(self, models: Sequence[ModelSettings]) -> None:
+    def __init__(self, models: Sequence[ModelSettings], program: Sequence[str] = ("daemon.store.builder",)) -> None:
+        self._parcel = Parcel()
         self._pipe, theirs = Pipe()
         with theirs:
-            command = [sys.executable, "-m", "daemon.store.builder", str(theirs.fileno())]
+            fds = [theirs.fileno(), self._parcel.fd]
             # a session of its own: a terminal's Ctrl-C is not for it
-            self._child = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)  # noqa: S603 (our own file)
+            self._child = subprocess.Popen([sys.executable, "-m", *program, *map(str, fds)], pass_fds=fds, start_new_session=True)  # noqa: S603 (our own file)
         self._pipe.send_bytes(msgspec.json.encode([model.model_dump(mode="json") for model in models]))
 
     def build(self, asked: Asked) -> Built:
-        self._pipe.send_bytes(msgspec.msgpack.encode(asked))
+        _send(self._pipe, self._parcel, msgspec.msgpack.encode(asked))
         if not self._pipe.poll(_ANSWER_S):
             raise TimeoutError(f"no answer within {_ANSWER_S:.0f} s")
-        return codec.decode(self._pipe.recv_bytes(), Built)
+        return codec.decode(_received(self._pipe, self._parcel), Built)
 
     def close(self) -> None:
         self._pipe.close()
+        self._parcel.close()
         try:
             self._child.wait(_END_S)
         except subprocess.TimeoutExpired:
@@ -128,20 +133,29 @@ class _Process:
             self._child.wait()
 
 
-def answer(pipe: Connection) -> None:
+def answer(pipe: Connection, parcel: Parcel, building: Callable[[ModelSettings], Building] = Building) -> None:
     """The process, from its own side: until the pipe closes. What goes wrong ends it, and is found again by the service."""
     end_with_parent()
     models = [ModelSettings.model_validate(found) for found in msgspec.json.decode(pipe.recv_bytes())]
-    building = {model.name: Building(model) for model in models}
+    made = {model.name: building(model) for model in models}
     decoder = msgspec.msgpack.Decoder(Asked)
     try:
         while True:
-            asked = decoder.decode(pipe.recv_bytes())
-            pipe.send_bytes(codec.encode(building[asked.model].build(asked.rows, Path(asked.path))))
+            asked = decoder.decode(_received(pipe, parcel))
+            _send(pipe, parcel, codec.encode(made[asked.model].build(asked.rows, Path(asked.path))))
             del asked
-            give_back()
+            if not pipe.poll(_SOON_S):
+                give_back()
     except (EOFError, ConnectionError):
         return
+
+
+def _send(pipe: Connection, parcel: Parcel, data: bytes) -> None:
+    pipe.send_bytes(parcel.put(data).to_bytes(8))
+
+
+def _received(pipe: Connection, parcel: Parcel) -> bytes:
+    return parcel.take(int.from_bytes(pipe.recv_bytes()))
 
 
 def end_with_parent() -> None:
@@ -151,4 +165,4 @@ def end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    answer(Connection(int(sys.argv[1])))
+    answer(Connection(int(sys.argv[1])), Parcel(int(sys.argv[2])))

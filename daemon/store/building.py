@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daemon.store.columns import Frame, Reader, Rows, log_table
+from daemon.store.columns import Frame, Reader, log_table
 from daemon.store.record_log import write_log
 from detectors.sketches.hits import Hits
 from detectors.sketches.records import CONTENT, RECORD, summarise_records
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from daemon.settings import ModelSettings
+    from daemon.store.spooled import Rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +44,7 @@ class Building:
 
     def build(self, rows: Rows, path: Path) -> Built:
         """The file is durable when this returns."""
-        frame = self._reader.frame(rows)
+        frame = self._reader.frame(rows.lines)
         write_log(path, log_table(rows, frame, self._pi))
         return Built(
             columns={**frame.watched, CONTENT: frame.contents}, wrong=frame.wrong, summary=summary_to_bytes(self._sketches(rows, frame))

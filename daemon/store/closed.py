@@ -10,7 +10,7 @@ from detectors.sketches.confusion import Confusion
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from daemon.store.decoded import Output
+    from daemon.store.answers import Output
     from daemon.store.pending import HeldLabel
     from detectors.types import Increment
 

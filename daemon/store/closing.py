@@ -12,10 +12,11 @@ import structlog
 
 from daemon.store.ahead import new_part
 from daemon.store.closed import ClosedPane, Join, Part, Reign
-from daemon.store.columns import concatenated, rows_of
+from daemon.store.columns import concatenated
 from daemon.store.joining import Joiner, Own, waited
 from daemon.store.pairing import Pairing
 from daemon.store.record_log import RecordLog, log_path
+from daemon.store.spooled import rows_of
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.fourier import Fourier
 from detectors.sketches.hits import Hits
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings
     from daemon.store.builder import Builder
     from daemon.store.building import Built
-    from daemon.store.columns import Rows
     from daemon.store.embed.panes import Embedded
     from daemon.store.pending import Buffer, HeldLabel, Pending
+    from daemon.store.spooled import Rows
 
 log = structlog.get_logger()
 Columns = dict[str, "NDArray[Any]"]
@@ -102,7 +103,7 @@ class Closing:
                 part = replace(
                     self._part(version, start, n_seen=n),
                     keys=[buffer.keys[i] for i in rows_left],
-                    ats=[buffer.ats[i] for i in rows_left],
+                    ats=[buffer.records[i].at for i in rows_left],
                 )
                 self._add(part, rows_left, buffer, None, needs_own=needs_own)
 
@@ -110,10 +111,10 @@ class Closing:
         """One part of these rows of a buffer: its Parquet is durable and its sketches are made when this returns."""
         if needs_own:
             at, pi = len(self._parts), self._model.sample_ratio
-            self._own |= {part.keys[k]: (at, k, buffer.records[i], part.ats[k], pi) for k, i in enumerate(rows)}
+            self._own |= {part.keys[k]: (at, k, buffer.records[i], pi) for k, i in enumerate(rows)}
         if part.n:
             path = log_path(self._model.name, part.version, part.start, part.seq)
-            built = self._built(ahead, path, lambda: rows_of([buffer.records[i] for i in rows], part.ats))
+            built = self._built(ahead, path, lambda: rows_of([buffer.records[i] for i in rows]))
             part = replace(part, path=path, summary={**summary_from_bytes(built.summary), **self._embed(part)})
             if part.version == self._version:
                 self._fresh.append(_since({**built.columns, AT: np.asarray(part.ats, dtype=np.float64)}, part.ats, self._since))

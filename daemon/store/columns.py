@@ -6,19 +6,18 @@ The values of the watched columns are decoded straight into lists, for many reco
 from __future__ import annotations
 
 import math
-import operator
 import zlib
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
 from daemon.settings_encoder import LENGTH
+from daemon.store.answers import Answers
 from daemon.store.arrow import TooLarge, floats, strings, utf8
-from daemon.store.decoded import Fields, objects_of, outputs_of
+from daemon.store.decoded import Fields, answers_of, objects_of
+from daemon.store.slices import slices
 from detectors.sketches.records import NOT_LOOKED_AT
 from detectors.types import ColumnKind
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from daemon.settings import ModelSettings
-    from daemon.store.ports import SpooledRecord
+    from daemon.store.spooled import Rows
 
 LOG_SCHEMA = pa.schema(
     [
@@ -44,36 +43,9 @@ LOG_SCHEMA = pa.schema(
         pa.field("pi", pa.float64(), nullable=False),  # probability with which the record was sampled
     ]
 )
-MOST_CLASSES = 100
-"""Of more classes the scores are not kept as columns (the log has them)."""
-SLICE_N = 1000
-"""Records decoded at once: more leave the processor's cache."""
-_LOOKED_AT_SLICES = 2  # of a pane: contents that come twice are looked for in so many, which bounds the cost
+_LOOKED_AT_N = 2000  # records of a pane: contents that come twice are looked for in so many, which bounds the cost
+_TEXT_OR_NONE = {str, type(None)}
 _LOG_SLICE_N = 8192  # rows of one Arrow array; halved where their texts are too large for it
-
-
-class Rows(msgspec.Struct, frozen=True):
-    """One version's records of a pane before they are read; their JSON in lines, `SLICE_N` of them together."""
-
-    version: str
-    ids: list[str]
-    ats: list[float]
-    inputs: list[bytes]
-    output: list[bytes]
-    segments: list[bytes]
-
-
-def rows_of(records: Sequence[SpooledRecord], ats: list[float]) -> Rows:
-    """Of one record at least; all are of one version."""
-    slices = [records[i : i + SLICE_N] for i in range(0, len(records), SLICE_N)]
-    return Rows(
-        version=records[0].version,
-        ids=[r.id for r in records],
-        ats=ats,
-        inputs=[b"\n".join([r.inputs for r in part]) for part in slices],
-        output=[b"\n".join([r.output for r in part]) for part in slices],
-        segments=[b"\n".join([r.segments for r in part]) for part in slices],
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,8 +58,6 @@ class Frame:
     """The column that a text model is trained on."""
     predicted: NDArray[np.object_]
     score: NDArray[np.float64]
-    output: list[bytes]
-    """What is read of the answer, as JSON."""
     wrong: dict[str, NDArray[np.int64]]
     """Subject -> rows whose value is there and does not read as the column's kind; only columns that have some."""
     contents: NDArray[np.int64]
@@ -107,14 +77,18 @@ class Reader:
         self._subjects = model.subjects()
         texts = (s for s, kind in self._subjects.items() if kind is ColumnKind.TEXT and not s.startswith("output."))
         self._text = next(texts, None)  # the first one is what a text model is trained on
-        self._fields = Fields(model.columns, [name for name, column in model.columns.items() if column.kind is ColumnKind.NUMERIC])
+        self._answers = Answers(model.labels if model.task.endswith("classification") else [])
+        numeric = [name for name, column in model.columns.items() if column.kind is ColumnKind.NUMERIC]
+        self._fields = Fields(model.columns, numeric, self._answers.types)
         self._dimensions = {name: column.dimensions for name, column in model.columns.items() if column.dimensions is not None}
-        self._labels = model.labels if model.task.endswith("classification") else []
 
-    def frame(self, rows: Rows) -> Frame:
-        """Everything that is watched, and what the log keeps beside the JSON."""
-        slices = enumerate(zip(rows.inputs, rows.output, rows.segments, strict=True))
-        parts = [self._slice(*lines, is_looked_at=i < _LOOKED_AT_SLICES) for i, lines in slices]
+    def frame(self, records: Sequence[bytes | memoryview]) -> Frame:
+        """All that is watched, and what the log keeps beside the JSON; `records`: `Rows.lines`, of one record at least."""
+        parts: list[Frame] = []
+        n = 0
+        for lines, size in (piece for whole in records for piece in slices(whole)):
+            parts.append(self._slice(lines, looked_at_n=max(0, _LOOKED_AT_N - n)))
+            n += size
         if len(parts) == 1:
             return parts[0]
         return Frame(
@@ -122,18 +96,17 @@ class Reader:
             text=None if self._text is None else np.concatenate([part.text for part in parts if part.text is not None]),
             predicted=np.concatenate([part.predicted for part in parts]),
             score=np.concatenate([part.score for part in parts]),
-            output=[output for part in parts for output in part.output],
-            wrong=_joined([part.wrong for part in parts], [len(part.output) for part in parts]),
+            wrong=_joined([part.wrong for part in parts], [len(part.predicted) for part in parts]),
             contents=np.concatenate([part.contents for part in parts]),
         )
 
-    def _slice(self, inputs: bytes, output: bytes, segments: bytes, *, is_looked_at: bool) -> Frame:
-        rows, (outputs, kept) = self._fields.decode(inputs), outputs_of(output)
-        label = objects([o.label for o in outputs])
-        score = numbers([o.scores.get(o.label) if o.scores and o.label is not None else None for o in outputs])
+    def _slice(self, lines: memoryview, *, looked_at_n: int) -> Frame:
+        rows = self._fields.decode(lines)
+        inputs, segments, outputs = [r.inputs for r in rows], [r.segments for r in rows], [r.output for r in rows]
+        labels = [o.label for o in outputs]
+        label, (score, scores) = objects(labels), self._answers.scores(labels, [o.scores for o in outputs])
         watched: dict[str, NDArray[Any]] = {"output.label": label, "output.score": score}
-        whole = self._fields.numbers(rows)
-        others: list[dict[str, Any]] = []
+        whole = self._fields.numbers(inputs)
         wrong: dict[str, NDArray[np.int64]] = {}
         for subject, kind in self._subjects.items():
             where, name = subject.split(".", 1)
@@ -144,43 +117,53 @@ class Reader:
             if kind is ColumnKind.NUMERIC and name in whole:
                 watched[subject] = whole[name]
                 continue
-            found = list(map(self._fields.value[name], rows))
+            pick = self._fields.value[name]
+            found = list(map(pick, inputs))
             if kind is not ColumnKind.EMBEDDING and None in found:  # then it may be a segment
-                others = others or objects_of(segments)
-                found = [other.get(name) if own is None else own for own, other in zip(found, others, strict=True)]
+                others = list(map(pick, segments))
+                found = (
+                    [other if own is None else own for own, other in zip(found, others, strict=True)]
+                    if found.count(None) < len(found)
+                    else others
+                )
+            if kind in {ColumnKind.CATEGORY, ColumnKind.TEXT} and {*map(type, found)} <= _TEXT_OR_NONE:
+                watched[subject] = objects(found)
+                continue
             watched[subject] = vectors(found, self._dimensions[name]) if kind is ColumnKind.EMBEDDING else _values(kind, found)
             if (rows_of_wrong := wrong_rows(kind, found, watched[subject])).size:
                 wrong[subject] = rows_of_wrong
-        scores = score_matrix([o.scores for o in outputs], self._labels)
         text, watched = None if self._text is None else watched[self._text], {s: watched[s] for s in self._subjects}
+        contents = np.full(len(rows), NOT_LOOKED_AT)
+        if looked_at_n:
+            contents[:looked_at_n] = digests([bytes(o.inputs) for o in objects_of(lines)[:looked_at_n]])
         return Frame(
             watched=watched if scores is None else {**watched, "output.scores": scores},
             text=text,
             predicted=label,
             score=score,
-            output=kept,
             wrong=wrong,
-            contents=digests(inputs.split(b"\n")) if is_looked_at else np.full(len(kept), NOT_LOOKED_AT),
+            contents=contents,
         )
 
 
 def log_table(rows: Rows, frame: Frame, pi: float) -> pa.Table:
     """Rows of the record log, in the shape of `LOG_SCHEMA`, in the order in which the records came."""
     n = len(rows.ids)
+    found = [objects_of(lines) for whole in rows.lines for lines, _ in slices(whole)]
     columns: dict[str, Any] = {
         "id": rows.ids,
         "at": rows.ats,
         "version": [rows.version] * n,
-        "inputs": [line for lines in rows.inputs for line in lines.split(b"\n")],
-        "output": frame.output,
-        "segments": [line for lines in rows.segments for line in lines.split(b"\n")],
+        "inputs": [o.inputs for part in found for o in part],
+        "output": [answer for part in found for answer in answers_of([o.output for o in part])],
+        "segments": [o.segments for part in found for o in part],
         "text": [None] * n if frame.text is None else frame.text.tolist(),
         "predicted": frame.predicted.tolist(),
         "score": frame.score,
         "pi": np.full(n, pi),
     }
-    slices = [part for i in range(0, n, _LOG_SLICE_N) for part in _log_slices(columns, i, min(i + _LOG_SLICE_N, n))]
-    return pa.concat_tables(slices)
+    parts = [part for i in range(0, n, _LOG_SLICE_N) for part in _log_slices(columns, i, min(i + _LOG_SLICE_N, n))]
+    return pa.concat_tables(parts)
 
 
 def _log_slices(columns: Mapping[str, Any], start: int, end: int) -> list[pa.Table]:
@@ -209,26 +192,6 @@ def _rows_n(part: Mapping[str, NDArray[Any]]) -> int:
 def _filled(found: Sequence[NDArray[Any] | None], sizes: Sequence[int]) -> list[NDArray[Any]]:
     k = next(values.shape[1:] for values in found if values is not None)
     return [np.full((n, *k), np.nan) if values is None else values for values, n in zip(found, sizes, strict=True)]
-
-
-def score_matrix(found: Sequence[Mapping[str, float] | None], labels: Sequence[str]) -> NDArray[np.float64] | None:
-    """Scores in the order of the labels, (n, k), NaN = not given; a single one that is missing in a row is what the others leave of 1.
-
-    None when no row has any, or the classes are not known (or too many).
-    """
-    k = len(labels)
-    if not 2 <= k <= MOST_CLASSES or not any(found):  # noqa: PLR2004 (one class has nothing to be told from)
-        return None
-    try:
-        pick: Callable[[Any], tuple[float, ...]] = operator.itemgetter(*labels)
-        rows = chain.from_iterable(map(pick, found))
-        return np.fromiter(rows, np.float64, len(found) * k).reshape(-1, k)
-    except (KeyError, TypeError):  # a score or a whole row is missing
-        scores = np.array([[row.get(label) if row else None for label in labels] for row in found], dtype=np.float64)
-    missing = np.isnan(scores)
-    one = missing.sum(axis=1) == 1
-    rest = np.clip(1.0 - np.nansum(scores, axis=1), 0.0, 1.0)
-    return np.where(missing & one[:, None], rest[:, None], scores)
 
 
 def groups_of(protected: Iterable[str], inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> dict[str, str | None]:
@@ -303,7 +266,7 @@ def wrong_rows(kind: ColumnKind, values: Sequence[Any], read: NDArray[Any]) -> N
         is_missing = np.isnan(read if read.ndim == 1 else read[:, 0])
         found = [i for i in np.flatnonzero(is_missing).tolist() if values[i] is not None]
         return np.asarray(found, dtype=np.int64)
-    types = {*map(type, values)} - {str, type(None)}
+    types = {*map(type, values)} - _TEXT_OR_NONE
     if not types or (kind is ColumnKind.CATEGORY and not types & {list, dict}):
         return np.empty(0, dtype=np.int64)
     right = (str, type(None)) if kind is ColumnKind.TEXT else (str, int, float, type(None))
@@ -340,7 +303,7 @@ def _text(value: object) -> str | None:
 
 
 def _texts(values: Sequence[Any]) -> Sequence[str | None]:
-    return values if {*map(type, values)} <= {str, type(None)} else [_text(v) for v in values]
+    return values if {*map(type, values)} <= _TEXT_OR_NONE else [_text(v) for v in values]
 
 
 def _lookup(name: str, inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> object:

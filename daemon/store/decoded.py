@@ -11,21 +11,14 @@ import msgspec
 import numpy as np
 from msgspec.json import Decoder
 
+from daemon.store.answers import Output
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-_OBJECT = Decoder(dict[str, Any])
-
-
-class Output(msgspec.Struct, frozen=True, gc=False):
-    """What of an answer is read."""
-
-    label: str | None = None
-    scores: dict[str, float] | None = None
-    text: str | None = None
-    value: float | None = None
+Lines = bytes | memoryview
 
 
 class _WholeOutput(Output, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -41,58 +34,80 @@ def output_of(data: msgspec.Raw | str) -> Output:
     return _OUTPUT.decode(data)
 
 
-def outputs_of(lines: bytes) -> tuple[Sequence[Output], list[bytes]]:
-    """Answers, and what is read of each as JSON: as it was sent where it has nothing else."""
+class Objects(msgspec.Struct, frozen=True, gc=False):
+    """The three objects of a record, as they were sent; views of its line."""
+
+    output: msgspec.Raw
+    inputs: msgspec.Raw = msgspec.Raw(b"{}")
+    segments: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_OBJECTS = Decoder(Objects)
+
+
+def objects_of(lines: Lines) -> list[Objects]:
+    """Of each record."""
+    return _OBJECTS.decode_lines(lines)
+
+
+def answers_of(outputs: Sequence[msgspec.Raw]) -> Sequence[msgspec.Raw | bytes]:
+    """What is read of each answer as JSON: as it was sent where it has nothing else."""
+    lines = b"\n".join(outputs)
     try:
-        return _WHOLE_OUTPUT.decode_lines(lines), lines.split(b"\n")
+        _WHOLE_OUTPUT.decode_lines(lines)
     except ValueError:
-        outputs = _OUTPUT.decode_lines(lines)
-        return outputs, [_json.encode(output) for output in outputs]
-
-
-def objects_of(lines: bytes) -> list[dict[str, Any]]:
-    """All there is in each line."""
-    return _OBJECT.decode_lines(lines)
+        return [_json.encode(output) for output in _OUTPUT.decode_lines(lines)]
+    return outputs
 
 
 class Fields:
-    """Values by name from lines of objects; made once for its names.
+    """Reads of records what is watched; made once for its names.
 
     Args:
-        names: fields that can be asked for; all others are skipped.
+        names: of inputs and segments that can be asked for; all others are skipped.
         together: those of them that `numbers` reads.
+        outputs: types of answers, the last one of which takes every answer.
 
     """
 
-    def __init__(self, names: Iterable[str], together: Sequence[str]) -> None:
+    def __init__(self, names: Iterable[str], together: Sequence[str], outputs: Sequence[Any] = (Output,)) -> None:
         fields = {name: f"c{i}" for i, name in enumerate(names)}
         self.together = together
         try:
-            row = msgspec.defstruct(
-                "Row", [(f, Any, None) for f in fields.values()], rename={f: n for n, f in fields.items()}, frozen=True, gc=False
+            own: Any = msgspec.defstruct(
+                "Own", [(f, Any, None) for f in fields.values()], rename={f: n for n, f in fields.items()}, frozen=True, gc=False
             )
+            nothing: Any = own()
+            self.value: dict[str, Callable[[Any], Any]] = {name: operator.attrgetter(field) for name, field in fields.items()}
+            """Name -> what takes its value out of a record's inputs or segments; None where there is none."""
+            self._all = operator.attrgetter(*(fields[name] for name in together)) if len(together) > 1 else None
         except ValueError:  # a name that no struct can have, with a quote in it
-            self.decode: Callable[[bytes], list[Any]] = _OBJECT.decode_lines
-            self.value: dict[str, Callable[[Any], Any]] = {name: operator.methodcaller("get", name) for name in fields}
-            return
-        self.decode = Decoder(row).decode_lines
-        """Lines -> rows, for `value` and `numbers`."""
-        self.value = {name: operator.attrgetter(field) for name, field in fields.items()}
-        """Name -> what takes its value out of a row; None where there is none."""
+            own, nothing, self._all = dict[str, Any], {}, None
+            self.value = {name: operator.methodcaller("get", name) for name in fields}
+        read: list[Any] = [("inputs", own, nothing), ("segments", own, nothing)]
+        self._decoders = [Decoder(msgspec.defstruct("Read", [("output", o), *read], frozen=True, gc=False)) for o in outputs]
         self._pack = struct.Struct(f"{len(together)}d").pack
-        self._all = operator.attrgetter(*(fields[name] for name in together)) if len(together) > 1 else None
 
-    def numbers(self, rows: Sequence[Any]) -> dict[str, NDArray[np.float64]]:
+    def decode(self, lines: Lines) -> list[Any]:
+        """Of each record an `output`, and `inputs` and `segments` for `value` and `numbers`."""
+        for decoder in self._decoders[:-1]:
+            try:
+                return decoder.decode_lines(lines)
+            except ValueError:
+                pass
+        return self._decoders[-1].decode_lines(lines)
+
+    def numbers(self, inputs: Sequence[Any]) -> dict[str, NDArray[np.float64]]:
         """Those of `together` whose values are all finite numbers, each of shape (n,); none where one value of any is no number at all."""
-        pick = getattr(self, "_all", None)
+        pick = self._all
         if pick is None:
             return {}
         k = len(self.together)
         try:
-            found = np.frombuffer(b"".join(starmap(self._pack, map(pick, rows))))
+            found = np.frombuffer(b"".join(starmap(self._pack, map(pick, inputs))))
         except struct.error:  # something is neither float nor integer: None, or text
             try:
-                found = np.fromiter(chain.from_iterable(map(pick, rows)), np.float64, len(rows) * k)
+                found = np.fromiter(chain.from_iterable(map(pick, inputs)), np.float64, len(inputs) * k)
             except (TypeError, ValueError, OverflowError):
                 return {}
         columns = np.ascontiguousarray(found.reshape(-1, k).T)  # (k, n)

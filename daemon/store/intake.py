@@ -26,11 +26,12 @@ from daemon.store.marks import marks_of, n_waiting, newest_pane
 from daemon.store.pending import Buffer, HeldLabel, Pending
 from daemon.store.ports import Mark
 from daemon.store.record_log import RecordLog
+from daemon.store.spooled import records_of
 from daemon.store.upsert import upsert
 from retrain.types import Reason, Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -38,14 +39,15 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings, Settings
     from daemon.store.embed.panes import Embedded, Embeddings
     from daemon.store.ledger import Ledger
-    from daemon.store.ports import Entry, Feed
+    from daemon.store.ports import Entry, Feed, Label
+    from daemon.store.spooled import Spooled
 
 __all__ = ["ClosedPane", "Intake", "Pulled"]
 
 log = structlog.get_logger()
 
-_Item = tuple[Any, bytes, float, Mark, bool]
-"""(record or label, key, received at, mark before its entry, is fresh); not fresh = read before a restart: its drops are counted."""
+_Item = tuple[Any, bytes, float, float, Mark, bool]
+"""(record or label, key, at, received at, mark before its entry, is fresh); not fresh = read before a restart: its drops are counted."""
 
 _CHUNK_N = 5000  # records looked up at once
 _MOST_PENDING_N = 200_000
@@ -219,13 +221,13 @@ class Intake:
             is_labels = entry.kind.name == "LABELS"
             into = labels if is_labels else records
             try:
-                items = self._feed.parse_labels(entry.payload) if is_labels else self._feed.parse_records(entry.payload)
+                items = _labels(self._feed.parse_labels(entry.payload)) if is_labels else _records(records_of(entry.payload, entry.heads))
             except ValueError as e:
                 log.error("intake.unreadable", n=entry.n, error=str(e)[:200])  # noqa: TRY400 (the payload's text is no traceback)
                 self._counts[""]["labels" if is_labels else "records", "unreadable"] += entry.n if is_fresh else 0
                 continue
-            for item in items:
-                into[item.model].append((item, keys.key_of(item.id), entry.received_at, first, is_fresh))
+            for item, at in items:
+                into[item.model].append((item, keys.key_of(item.id), at, entry.received_at, first, is_fresh))
             self._mark = Mark(*entry.mark)
         for name, found in records.items():
             self._sort(tx, name, found, "records")
@@ -240,7 +242,7 @@ class Intake:
                 build_ahead(tx, self._models[name], self._builder, index, buffer)
 
     def _sort(self, tx: Connection, name: str, items: list[_Item], what: str) -> None:
-        count, n_fresh = self._counts[name], sum(item[4] for item in items)
+        count, n_fresh = self._counts[name], sum(item[-1] for item in items)
         count["accepted", what] += n_fresh
         if name not in self._models:
             count[what, "unknown_model"] += n_fresh
@@ -251,8 +253,7 @@ class Intake:
         known = set(keys.recorded(tx, name, found) if is_records else keys.labelled(tx, name, found))
         keep, held = (_keep_record, pending.keys) if is_records else (_keep_label, pending.label_keys)
         horizon = model.monitors.lateness_s if is_records else float("inf")
-        for item, key, received_at, first, is_fresh in items:
-            at = item.at.timestamp()
+        for item, key, at, received_at, first, is_fresh in items:
             if key in known or key in held:
                 count[what, "duplicate"] += is_fresh
                 if is_records and is_fresh:
@@ -261,7 +262,7 @@ class Intake:
                 count[what, "late"] += is_fresh
             else:
                 held.add(key)
-                keep(pending, model, self._feed, (item, key, received_at, first, is_fresh), at)
+                keep(pending, model, self._feed, (item, key, at, received_at, first, is_fresh))
 
     # -- closing
 
@@ -325,8 +326,16 @@ class Intake:
         upsert(tx, tables.mark, [{"name": name, "segment": m.segment, "offset": m.offset} for name, m in marks.items()])
 
 
-def _keep_record(pending: Pending, model: ModelSettings, feed: Feed, item: _Item, at: float) -> None:
-    record, key, _, first, _ = item
+def _records(records: list[Spooled]) -> Iterator[tuple[Spooled, float]]:
+    return ((record, record.at) for record in records)
+
+
+def _labels(labels: Sequence[Label]) -> Iterator[tuple[Label, float]]:
+    return ((label, label.at.timestamp()) for label in labels)
+
+
+def _keep_record(pending: Pending, model: ModelSettings, feed: Feed, item: _Item) -> None:
+    record, key, at, _, first, _ = item
     index = int(at // model.monitors.pane_s)
     buffer = pending.buffers.get(index)
     if buffer is None:
@@ -335,13 +344,12 @@ def _keep_record(pending: Pending, model: ModelSettings, feed: Feed, item: _Item
     if model.sample_ratio >= 1.0 or feed.included(record.id, model.name, model.sample_ratio):
         buffer.records.append(record if model.sample_ratio >= 1.0 else record.alone())
         buffer.keys.append(key)
-        buffer.ats.append(at)
     else:
         buffer.unsampled.append((key, at))
 
 
-def _keep_label(pending: Pending, _model: ModelSettings, _feed: Feed, item: _Item, at: float) -> None:
-    label, key, received_at, first, _ = item
+def _keep_label(pending: Pending, _model: ModelSettings, _feed: Feed, item: _Item) -> None:
+    label, key, at, received_at, first, _ = item
     pending.labels.append(HeldLabel(label, key, at, received_at, first))
 
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings
-    from daemon.store.ports import SpooledRecord
     from daemon.store.record_log import RecordLog
+    from daemon.store.spooled import Spooled
 
-Own = tuple[int, int, "SpooledRecord", float, float]
-"""A record of the pane that is being closed: (part, row, record, at, pi)."""
+Own = tuple[int, int, "Spooled", float]
+"""A record of the pane that is being closed: (part, row, record, pi)."""
 _COLUMNS = ["version", "at", "output", "inputs", "segments", "pi"]
 
 
@@ -79,8 +79,9 @@ class Joiner:
         return found
 
     def _with_own(self, held: HeldLabel, *, is_new: bool) -> Join:
-        part, row, record, at, pi = self._own[held.key]
-        inputs, segments = json.loads(bytes(record.inputs)), json.loads(bytes(record.segments))
+        part, row, record, pi = self._own[held.key]
+        parsed = record.parsed()
+        inputs, segments = json.loads(bytes(parsed.inputs)), json.loads(bytes(parsed.segments))
         return Join(
             held=held,
             state="joined",
@@ -88,8 +89,8 @@ class Joiner:
             part=part,
             row=row,
             version=record.version,
-            at=at,
-            output=output_of(record.output),
+            at=record.at,
+            output=output_of(parsed.output),
             groups=groups_of(self._protected, inputs, segments),
             inputs=inputs_of(self._paired, inputs, segments),
             pi=pi,

@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 
 from daemon.settings_encoder import LENGTH
-from daemon.store.columns import asked_columns, length, numbers, objects, score_matrix
+from daemon.store.answers import score_matrix
+from daemon.store.columns import asked_columns, length, numbers, objects
 from detectors.fairness.intersection import joint_groups
 from detectors.types import Pairs
 from retrain.dataset.rows import text_digest
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from daemon.settings import ModelSettings
+    from daemon.store.answers import Output
     from daemon.store.closed import Join
-    from daemon.store.decoded import Output
     from daemon.store.ports import Label, Said
 
     Floats = NDArray[np.float64]

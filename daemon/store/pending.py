@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from daemon.store.ahead import Piece
-    from daemon.store.ports import Label, Mark, SpooledRecord
+    from daemon.store.ports import Label, Mark
+    from daemon.store.spooled import Spooled
 
 
 @dataclass(slots=True)
@@ -19,10 +20,9 @@ class Buffer:
 
     first: Mark
     """Before the earliest spool entry that put something here: the ledger's mark may not pass it."""
-    records: list[SpooledRecord] = field(default_factory=list)
+    records: list[Spooled] = field(default_factory=list)
     """Sampled ones, in the order in which they came."""
     keys: list[bytes] = field(default_factory=list)
-    ats: list[float] = field(default_factory=list)
     unsampled: list[tuple[bytes, float]] = field(default_factory=list)
     """(key, at) of those that the hash left out."""
     seen: Counter[str] = field(default_factory=Counter)

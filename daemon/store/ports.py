@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from msgspec import Raw, Struct
-from msgspec.structs import replace
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -34,7 +31,7 @@ class Entry(Protocol):
 
     @property
     def kind(self) -> Named:
-        """Which of the two parsers reads it."""
+        """Records or labels."""
         ...
 
     @property
@@ -57,21 +54,10 @@ class Entry(Protocol):
         """The position after it."""
         ...
 
-
-class SpooledRecord(Struct, frozen=True, gc=False):
-    """A record as it is read back: what places it is decoded, the JSON of the rest stays as it was sent (and is a view of the payload)."""
-
-    id: str
-    model: str
-    version: str
-    at: datetime
-    output: Raw
-    inputs: Raw = Raw(b"{}")
-    segments: Raw = Raw(b"{}")
-
-    def alone(self) -> SpooledRecord:
-        """The same without the payload that it is a view of: a few records of many would hold all of it."""
-        return replace(self, output=self.output.copy(), inputs=self.inputs.copy(), segments=self.segments.copy())
+    @property
+    def heads(self) -> bytes:
+        """`spooled.Heads` of its records; empty where nobody made them."""
+        ...
 
 
 class Said(Protocol):
@@ -135,7 +121,6 @@ class Feed:
     """Durable entries after a mark, oldest first; ends at the newest. (Any: the spool's own mark type has the fields of ours.)"""
     release: Callable[[Any], None]
     """Everything before a mark is stored elsewhere."""
-    parse_records: Callable[[bytes], Sequence[SpooledRecord]]
     parse_labels: Callable[[bytes], Sequence[Label]]
     included: Callable[[str, str, float], bool]
     """(id, model, ratio) -> whether the record is sampled; a keyed hash, so the same for ever."""

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daemon.store.columns import digests, inputs_of, numbers, score_matrix, vectors, wrong_rows
-from daemon.store.decoded import Output
+from daemon.store.answers import Output, score_matrix
+from daemon.store.columns import digests, inputs_of, numbers, vectors, wrong_rows
 from daemon.store.pairing import Pairing, Truth
 from detectors.rhythm import Rhythm
 from detectors.sketches.hits import Hits

@@ -15,11 +15,11 @@ import numpy as np
 from sqlalchemy import func, select
 
 from daemon.capture.frames import EntryKind
-from daemon.capture.wire import parse_records
 from daemon.replay.read import Recording
 from daemon.store import panes, rows, tables
-from daemon.store.columns import SLICE_N, Reader, Rows, concatenated, rows_of
+from daemon.store.columns import Reader
 from daemon.store.ledger import Ledger
+from daemon.store.slices import joined
 from retrain.types import Permanent, Reason
 
 if TYPE_CHECKING:
@@ -131,9 +131,6 @@ class _Thinned:
 def _of_lines(model: ModelSettings, found: _Thinned) -> Recorded:
     version = found.versions.most_common(1)[0][0]
     lines = [line for line in found.lines if line.version == version]
-    records = [record for line in lines for record in parse_records(line.payload)]
-    ats = [line.at for line in lines]
-    parts = [rows_of(records[i : i + SLICE_N], ats[i : i + SLICE_N]) for i in range(0, len(records), SLICE_N)]
     return Recorded(
         n=found.n,
         labels_n=found.labels_n,
@@ -141,8 +138,8 @@ def _of_lines(model: ModelSettings, found: _Thinned) -> Recorded:
         last_at=found.last_at,
         version=version,
         versions_n=len(found.versions),
-        columns=_columns(model, parts),
-        ats=np.asarray(ats, dtype=np.float64),
+        columns=_columns(model, [line.payload for line in lines]),
+        ats=np.asarray([line.at for line in lines], dtype=np.float64),
     )
 
 
@@ -158,10 +155,8 @@ def _of_log(tx: Connection, model: ModelSettings, data_dir: Path) -> Recorded | 
     table = rows.sampled(tx, data_dir, model.name, since=since, until=newest, version=version, limit=MOST_N, most_files=rows.ALL_FILES)
     joined_n = select(func.count()).where(label.model == model.name, label.state == "joined", label.joined_at >= since)
     labels_n = tx.execute(joined_n).scalar() or 0
-    ids, ats = table["id"].to_pylist(), table["at"].to_pylist()
-    texts = {name: [(text or "{}").encode() for text in table[name].to_pylist()] for name in ("inputs", "output", "segments")}
-    cuts = [slice(i, i + SLICE_N) for i in range(0, len(ids), SLICE_N)]
-    joined = [{name: [b"\n".join(found[cut])] for name, found in texts.items()} for cut in cuts]
+    texts = zip(*([text or "{}" for text in table[name].to_pylist()] for name in ("inputs", "output", "segments")), strict=True)
+    lines = [f'{{"inputs":{inputs},"output":{output},"segments":{segments}}}'.encode() for inputs, output, segments in texts]
     return Recorded(
         n=int(sum(row[1] for row in versions)),
         labels_n=int(labels_n),
@@ -169,11 +164,10 @@ def _of_log(tx: Connection, model: ModelSettings, data_dir: Path) -> Recorded | 
         last_at=float(max(row[3] for row in versions)),
         version=version,
         versions_n=len(versions),
-        columns=_columns(model, [Rows(version=version, ids=ids[cut], ats=ats[cut], **j) for cut, j in zip(cuts, joined, strict=True)]),
-        ats=np.asarray(ats, dtype=np.float64),
+        columns=_columns(model, lines),
+        ats=np.asarray(table["at"].to_pylist(), dtype=np.float64),
     )
 
 
-def _columns(model: ModelSettings, parts: list[Rows]) -> Columns:
-    reader = Reader(model)
-    return concatenated([reader.frame(part).watched for part in parts])
+def _columns(model: ModelSettings, lines: list[bytes]) -> Columns:
+    return Reader(model).frame(joined((line, 1) for line in lines)).watched if lines else {}

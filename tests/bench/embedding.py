@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import psutil
-from msgspec import Raw
 
 from daemon.settings_encoder import EncoderSettings
 from daemon.store.embed.process import EncoderProcess
 from daemon.store.embed.texts import sample, sent, text_of
 from daemon.store.keys import key_of
 from daemon.store.pending import Buffer
-from daemon.store.ports import Mark, SpooledRecord
+from daemon.store.ports import Mark
+from daemon.store.spooled import records_of
 from detectors.sketches.fourier import Fourier
 from retrain.demo.corpora import read_corpus
 
@@ -66,8 +66,9 @@ def _tick(settings: EncoderSettings) -> float:
     """CPU seconds, the least of five."""
     held, at = Buffer(Mark(0, 0)), datetime.now(UTC)
     for i in range(_RECORDS_N):
-        inputs = json.dumps({"text": f"a text of some twenty words, which is number {i}, as they come in a record"}).encode()
-        held.records.append(SpooledRecord(id=str(i), model="m", version="1", at=at, output=Raw(b"{}"), inputs=Raw(inputs)))
+        inputs = {"text": f"a text of some twenty words, which is number {i}, as they come in a record"}
+        said = {"id": str(i), "model": "m", "version": "1", "at": at.isoformat(), "output": {}, "inputs": inputs}
+        held.records += records_of(json.dumps(said).encode())
         held.keys.append(key_of(str(i)))
     vectors = np.random.default_rng(0).normal(size=(settings.most_n, 384)).astype(np.float32)
     found = []

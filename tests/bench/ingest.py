@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
 import socket
 import statistics
@@ -19,14 +18,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import psutil
 
 _SECONDS = 2.0
@@ -82,8 +81,8 @@ def _round(which: str, shape: str) -> tuple[float, float, float]:
         _drained(server, 0.0)
         usage = psutil.Process(server.pid)
         cpu = _cpu_s(usage)
-        begun = time.perf_counter()
-        n = int(subprocess.run([*asked, str(_SECONDS), which], check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout)
+        said = subprocess.run([*asked, str(_SECONDS), which], check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout.split()
+        n, begun = int(said[0]), float(said[1])  # one clock for all processes
         behind_s = max(0.0, _drained(server, begun) - _SECONDS) if which != "plain" else 0.0
         return n / _SECONDS, n / (_SECONDS + behind_s), n / (_cpu_s(usage) - cpu)
 
@@ -160,7 +159,8 @@ class _Asker(asyncio.Protocol):
             self.done.set_result(self.n)
 
 
-async def _ask(port: int, shape: str, seconds: float, *, as_array: bool) -> int:
+async def _ask(port: int, shape: str, seconds: float, *, as_array: bool) -> tuple[int, float]:
+    """(records answered, when it began)."""
     connections, size = _SHAPES[shape]
     requests = []
     for k in range(256 if size == 1 else 4):
@@ -169,12 +169,13 @@ async def _ask(port: int, shape: str, seconds: float, *, as_array: bool) -> int:
         head = f"POST /v1/records HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         requests.append(head.encode() + body)
     loop = asyncio.get_running_loop()
-    deadline = time.perf_counter() + seconds
+    begun = time.perf_counter()
+    deadline = begun + seconds
     dones = [loop.create_future() for _ in range(connections)]
     for k, done in enumerate(dones):
         mine = requests[k % len(requests) :] + requests[: k % len(requests)]
         await loop.create_connection(lambda m=mine, d=done: _Asker(m, deadline, d), "127.0.0.1", port)  # type: ignore[misc] (a lambda's defaults)
-    return sum(await asyncio.gather(*dones)) * size
+    return sum(await asyncio.gather(*dones)) * size, begun
 
 
 # -- the server processes
@@ -201,24 +202,31 @@ def _settings() -> Any:
 
 def _sketcher() -> Begin:
     """Rows of a pane to sketches, in a process of its own, as the service's builder has one."""
-    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-    return lambda rows: pool.submit(_sketched, msgspec.msgpack.encode(rows)).result
+    from daemon.store.builder import Asked, _Process
+
+    there = _Process([_settings()], ("tests.bench.ingest", "sketch"))
+    thread = ThreadPoolExecutor(1)
+
+    def begin(rows: Any) -> Callable[[], bytes]:
+        built = thread.submit(lambda: there.build(Asked(_MODEL, "", rows)))
+        return lambda: built.result().summary
+
+    return begin
 
 
-def _sketched(rows: bytes) -> bytes:
-    from daemon.store.columns import Rows
+def _sketch(pipe: str, parcel: str) -> None:
+    """The process beside it: as the service's builder, without the file."""
+    from daemon.store.builder import answer
+    from daemon.store.building import Building, Built
+    from daemon.store.parcel import Parcel
     from detectors.sketches.summary import summarise, summary_to_bytes
 
-    reader, kinds = _reader()
-    return summary_to_bytes(summarise(reader.frame(msgspec.msgpack.decode(rows, type=Rows)).watched, kinds))
+    class Sketching(Building):
+        def build(self, rows: Any, path: Path) -> Built:  # noqa: ARG002 (no file)
+            frame = self._reader.frame(rows.lines)
+            return Built(columns={}, wrong={}, summary=summary_to_bytes(summarise(frame.watched, self._kinds)))
 
-
-@cache
-def _reader() -> tuple[Any, Any]:
-    from daemon.store.columns import Reader
-
-    model = _settings()
-    return Reader(model), model.subjects()
+    answer(Connection(int(pipe)), Parcel(int(parcel)), Sketching)
 
 
 def _builder(folder: Path) -> Begin:
@@ -244,31 +252,31 @@ class _Intake:
         self.is_warm, self.is_wanted = threading.Event(), threading.Event()
 
     def follow(self) -> None:
-        """While one pane is summarised by the other process, the next one is read."""
-        from daemon.capture.wire import parse_records
-        from daemon.store.columns import rows_of
+        """While one pane is summarised by the other process, the next one is read and sent."""
+        from daemon.store.spooled import records_of, rows_of
         from detectors.sketches.summary import merge_summaries, summary_from_bytes
 
         window: Any = {}
-        mark, newest = self.mark, None
-        waiting = list(parse_records(b"\n".join(map(_record, range(_PANE_N)))))  # warms all there is
+        mark = self.mark
+        begun: deque[tuple[Any, Callable[[], bytes]]] = deque()
+        waiting = records_of(b"\n".join(map(_record, range(_PANE_N))))  # warms all there is
         while True:
-            before, newest = newest, None
-            if len(waiting) >= _PANE_N or (waiting and before is None):
-                newest = mark, self.begin(rows_of(waiting, [record.at.timestamp() for record in waiting]))
-                waiting = []
-            if before is not None:
-                self.mark, summary = before
-                window = merge_summaries(window, summary_from_bytes(summary()))
-                self.spool.release(self.mark)
-                self.is_warm.set()
-            elif not waiting and newest is None:
-                self.is_wanted.wait(0.2)  # a tick
+            before = mark
             for entry in self.spool.read(mark):
-                waiting += parse_records(entry.payload)
+                waiting += records_of(entry.payload, entry.heads)
                 mark = entry.mark
                 if len(waiting) >= _PANE_N:
                     break
+            if len(waiting) >= _PANE_N or (waiting and not begun):
+                begun.append((mark, self.begin(rows_of(waiting))))
+                waiting = []
+            if len(begun) > 1 or (begun and mark == before):
+                self.mark, summary = begun.popleft()
+                window = merge_summaries(window, summary_from_bytes(summary()))
+                self.spool.release(self.mark)
+                self.is_warm.set()
+            elif mark == before:
+                self.is_wanted.wait(0.2)  # a tick
 
     def tell(self) -> None:
         for _ in sys.stdin:
@@ -333,13 +341,15 @@ def _serve(which: str, folder: Path) -> None:
 
 
 def _main(role: str, *arguments: str) -> None:
-    if role == "serve":
+    if role == "sketch":
+        _sketch(*arguments)
+    elif role == "serve":
         _serve(arguments[0], Path(arguments[1]))
     elif role == "ask":
         import uvloop
 
         port, shape, seconds, which = arguments
-        print(uvloop.run(_ask(int(port), shape, float(seconds), as_array=which == "plain")))
+        print(*uvloop.run(_ask(int(port), shape, float(seconds), as_array=which == "plain")))
 
 
 if __name__ == "__main__":

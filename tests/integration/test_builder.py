@@ -17,10 +17,9 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from daemon.capture.wire import parse_records
 from daemon.settings import ModelSettings
-from daemon.store.builder import LARGE_N, Asked, Builder, _Process
-from daemon.store.columns import Rows, rows_of
+from daemon.store.builder import LARGE_N, Asked, Builder, _Process, _send
+from daemon.store.spooled import Rows, records_of, rows_of
 from detectors.sketches.summary import Summary, summary_from_bytes
 
 if TYPE_CHECKING:
@@ -45,8 +44,7 @@ def rows(n: int) -> Rows:
         output = {"label": ("yes", "no")[i % 2], "scores": {"yes": 0.75, "no": 0.25}}
         rest = {"id": f"r{i}", "model": "m", "version": "1", "at": f"2026-11-01T00:00:{i % 60:02d}.25Z", "output": output}
         lines.append(json.dumps({**rest, "inputs": inputs, "segments": {"band": ("old", "young", None)[i % 3]}}).encode())
-    records = parse_records(b"\n".join(lines))
-    return rows_of(records, [record.at.timestamp() for record in records])
+    return rows_of(records_of(b"\n".join(lines)))
 
 
 @pytest.fixture
@@ -128,7 +126,7 @@ def test_what_cannot_be_written_is_an_error_here_as_well(builder: Builder, tmp_p
 
 def test_the_process_ends_in_silence_when_nobody_reads_its_answer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     there = _Process([MODEL])
-    there._pipe.send_bytes(msgspec.msgpack.encode(Asked("m", str(tmp_path / "1.parquet"), rows(20))))
+    _send(there._pipe, there._parcel, msgspec.msgpack.encode(Asked("m", str(tmp_path / "1.parquet"), rows(20))))
     assert there._pipe.poll(60)
     there.close()
     assert there._child.returncode == 0

@@ -15,7 +15,8 @@ from daemon.capture.frames import EntryKind
 from daemon.capture.http import Ingest, IngestPort, Limits
 from daemon.capture.rejection import Rejection
 from daemon.capture.spool import Spool
-from daemon.capture.wire import parse_labels, parse_records
+from daemon.capture.wire import parse_labels
+from daemon.store.spooled import parse_records
 from retrain.types import Reason, Transient
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ import structlog
 from daemon.capture.http import Ingest, IngestPort
 from daemon.capture.small import small_requests
 from daemon.capture.spool import Spool
-from daemon.capture.wire import parse_records
+from daemon.store.spooled import records_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +132,7 @@ def test_killed_at_twenty_random_moments_the_journal_of_acknowledgements_equals_
         with server(tmp_path) as (process, port):
             asyncio.run(ingest_until_killed(process, port, round_, journal, rng))
     with Spool(tmp_path, segment_bytes=SEGMENT_BYTES) as spool:
-        stored = Counter(record.id for entry in spool.read() for record in parse_records(entry.payload))
+        stored = Counter(record.id for entry in spool.read() for record in records_of(entry.payload, entry.heads))
         assert spool.damaged_bytes == 0
     assert len(list(tmp_path.glob("*.spool"))) > 3
     assert journal.acknowledged - stored.keys() == set(), "acknowledged and lost"

@@ -38,14 +38,16 @@ def test_entries_are_read_back_in_order_with_all_they_were_given(tmp_path: Path)
     async def write(spool: Spool) -> None:
         await spool.append(EntryKind.RECORDS, b"a\nb", 2, 1.5)
         await spool.append(EntryKind.LABELS, b"c", 1, 2.5)
+        await spool.append(EntryKind.RECORDS, b"d\ne\nf", 3, 3.5, b"heads")
 
     with Spool(tmp_path) as spool:
         asyncio.run(write(spool))
-        one, two = spool.read()
-        assert one[:4] == (EntryKind.RECORDS, b"a\nb", 2, 1.5)
-        assert two[:4] == (EntryKind.LABELS, b"c", 1, 2.5)
-        assert START < one.mark < two.mark == spool.durable
-        assert (spool.n_entries, spool.n_appended) == (2, 3)
+        one, two, three = spool.read()
+        assert (*one[:4], one.heads) == (EntryKind.RECORDS, b"a\nb", 2, 1.5, b"")
+        assert (*two[:4], two.heads) == (EntryKind.LABELS, b"c", 1, 2.5, b"")
+        assert (*three[:4], three.heads) == (EntryKind.RECORDS, b"d\ne\nf", 3, 3.5, b"heads")
+        assert START < one.mark < two.mark < three.mark == spool.durable
+        assert (spool.n_entries, spool.n_appended) == (3, 6)
 
 
 def test_a_mark_goes_on_exactly_behind_its_entry_also_after_a_restart(tmp_path: Path) -> None:
@@ -144,6 +146,22 @@ def test_a_file_of_another_format_is_refused_and_left_alone(tmp_path: Path) -> N
     with pytest.raises(Permanent, match="move it away"):
         Spool(tmp_path)
     assert segments(tmp_path)[0].read_bytes() == b"somebody else's file, not ours"
+
+
+def test_a_segment_of_the_version_before_is_read_and_never_written(tmp_path: Path) -> None:
+    with Spool(tmp_path) as spool:
+        append(spool, b"old")
+    (segment,) = segments(tmp_path)
+    before = segment.read_bytes().replace(FILE_HEAD, b"retuned spool 1\n")
+    segment.write_bytes(before)
+    with Spool(tmp_path) as spool:
+        append(spool, b"new")
+        assert payloads(spool) == [b"old", b"new"]
+    assert segment.read_bytes() == before  # whoever wrote it, started again, still reads it
+    with Spool(tmp_path) as spool:
+        append(spool, b"newer")
+        assert payloads(spool) == [b"old", b"new", b"newer"]
+    assert len(segments(tmp_path)) == 2
 
 
 def test_when_the_disk_is_full_nothing_is_acknowledged_and_it_goes_on_once_there_is_room(tmp_path: Path) -> None:

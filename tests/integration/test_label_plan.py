@@ -20,9 +20,9 @@ from daemon.show.api import create_api
 from daemon.show.snapshot import Health, snapshot
 from daemon.status import show_label_plan
 from daemon.store import champions, panes, tables, verdicts
+from daemon.store.answers import Output
 from daemon.store.closed import Join
 from daemon.store.columns import LOG_SCHEMA
-from daemon.store.decoded import Output
 from daemon.store.joining import StoredLabel, value_of
 from daemon.store.keys import key_of
 from daemon.store.ledger import Ledger

@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from daemon.capture.spool import EntryKind, Spool
-from daemon.capture.wire import parse_labels, parse_records
+from daemon.capture.wire import parse_labels
 from daemon.settings import Settings
 from daemon.store import counters, intake, tables
 from daemon.store.blob import pane_from_bytes
@@ -61,7 +61,6 @@ class World:
         feed = Feed(
             read=self.spool.read,
             release=self.spool.release,
-            parse_records=parse_records,
             parse_labels=parse_labels,
             included=lambda *_: True,
         )

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from daemon.capture.frames import Entry, EntryKind
 from daemon.capture.frames import Mark as SpoolMark
 from daemon.capture.sampling import included
-from daemon.capture.wire import parse_labels, parse_records
+from daemon.capture.wire import parse_labels
 from daemon.settings import Settings
 from daemon.store import ahead, counters, intake, panes, rows, tables
 from daemon.store.closed import Reign
@@ -81,7 +81,6 @@ class Service:
         feed = Feed(
             read=self.spool.read,
             release=self.spool.release,
-            parse_records=parse_records,
             parse_labels=parse_labels,
             included=lambda record_id, model, ratio: included(record_id, model, ratio, b"salt"),
         )

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from daemon.capture.spool import EntryKind, Mark, Spool
-from daemon.capture.wire import parse_labels, parse_records
+from daemon.capture.wire import parse_labels
 from daemon.settings import Settings
 from daemon.store import counters, tables
 from daemon.store.closed import Reign
@@ -35,7 +35,7 @@ def _intake(folder: Path, spool: Spool) -> tuple[Intake, Ledger]:
     settings = Settings.model_validate({"data_dir": folder, "models": [model]})
     ledger = Ledger(f"sqlite:///{folder}/ledger.db")
     ledger.migrate()
-    feed = Feed(read=spool.read, release=spool.release, parse_records=parse_records, parse_labels=parse_labels, included=lambda *_: True)
+    feed = Feed(read=spool.read, release=spool.release, parse_labels=parse_labels, included=lambda *_: True)
     return Intake(settings, ledger, feed, folder), ledger
 
 

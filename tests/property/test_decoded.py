@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import asdict
 
 from daemon.store.columns import numbers
-from daemon.store.decoded import Fields, outputs_of
+from daemon.store.decoded import Fields, answers_of, objects_of, output_of
 
 _NAMES = ["x", "y", "z"]
 _values = (
@@ -36,7 +36,7 @@ def test_columns_read_together_are_those_read_one_by_one_where_all_are_finite_an
     items: list[dict[str, Any]], together: list[str], is_odd: bool
 ) -> None:
     fields = Fields([*_NAMES, 'quo"ted'] if is_odd else _NAMES, together)
-    rows = fields.decode(_lines(items))
+    rows = [row.inputs for row in fields.decode(_lines([{"output": {}, "inputs": item} for item in items]))]
     found = fields.numbers(rows)
     for name in _NAMES:
         values = list(map(fields.value[name], rows))
@@ -71,7 +71,8 @@ def test_a_column_of_numbers_is_one_number_each_also_where_all_are_lists(values:
     )
 )
 def test_of_an_answer_the_log_keeps_all_that_is_read_and_nothing_else(items: list[dict[str, Any]]) -> None:
-    outputs, kept = outputs_of(_lines(items))
+    raw = [found.output for found in objects_of(_lines([{"output": item} for item in items]))]
+    outputs, kept = [output_of(output) for output in raw], [bytes(line) for line in answers_of(raw)]
     read = [{k: v for k, v in item.items() if k != "unread" and v is not None} for item in items]
     assert [{k: v for k, v in asdict(output).items() if v is not None} for output in outputs] == read
     assert [{k: v for k, v in json.loads(line).items() if v is not None} for line in kept] == read

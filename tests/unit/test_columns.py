@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.capture.wire import parse_records
 from daemon.settings import ModelSettings
-from daemon.store.columns import LOG_SCHEMA, Reader, Rows, log_table, rows_of
+from daemon.store.columns import LOG_SCHEMA, Reader, log_table
+from daemon.store.spooled import Rows, records_of, rows_of
 
 ODD = 'a "quoted" name'
 COLUMNS = {"text": "text", "age": "numeric", "größe": "numeric", "channel": "category", "band": {"kind": "category", "protected": True}}
@@ -22,8 +22,7 @@ def model(columns: dict[str, Any], task: str = "text-classification") -> ModelSe
 
 
 def spooled(items: list[dict[str, Any]]) -> Rows:
-    records = parse_records(b"\n".join(json.dumps(item).encode() for item in items))
-    return rows_of(records, [record.at.timestamp() + i for i, record in enumerate(records)])
+    return rows_of(records_of(b"\n".join(json.dumps(item).encode() for item in items)))
 
 
 def item(i: int, rng: np.random.Generator, names: list[str]) -> dict[str, Any]:
@@ -33,7 +32,7 @@ def item(i: int, rng: np.random.Generator, names: list[str]) -> dict[str, Any]:
     segments = {name: kinds[int(rng.integers(len(kinds)))] for name in names if rng.random() < 0.3}
     label = ("yes", "no")[i % 2]
     outputs: list[Any] = [{"label": label}, {"label": label, "scores": {"yes": 0.25}}, {"text": "said", "unread": [1]}, {"value": 2}]
-    base = {"id": f"r{i}", "model": "m", "version": "1", "at": "2026-11-01T00:00:00Z"}
+    base = {"id": f"r{i}", "model": "m", "version": "1", "at": f"2026-11-01T00:{i // 60 % 60:02d}:{i % 60:02d}Z"}
     return {**base, "inputs": inputs, "segments": segments, "output": outputs[int(rng.integers(len(outputs)))]}
 
 
@@ -59,7 +58,7 @@ def test_columns_hold_what_each_record_says_by_itself(task: str, extra: dict[str
     watched = model({**COLUMNS, **extra}, task)
     rng = np.random.default_rng(0)
     items = [item(i, rng, [*watched.columns, "unwatched"]) for i in range(2345)]
-    frame = Reader(watched).frame(spooled(items))
+    frame = Reader(watched).frame(spooled(items).lines)
     scores = frame.watched.pop("output.scores", None)
     assert list(frame.watched) == list(watched.subjects())
     assert (scores is not None) == (task == "text-classification")
@@ -80,7 +79,7 @@ def test_the_log_keeps_inputs_and_segments_as_they_were_sent_and_of_the_output_w
     rng = np.random.default_rng(1)
     items = [item(i, rng, list(COLUMNS)) for i in range(9000)]
     rows = spooled(items)
-    table = log_table(rows, Reader(model(COLUMNS)).frame(rows), 0.5)
+    table = log_table(rows, Reader(model(COLUMNS)).frame(rows.lines), 0.5)
     assert table.schema == LOG_SCHEMA
     assert table["id"].to_pylist() == [found["id"] for found in items]
     assert table["at"].to_pylist() == rows.ats

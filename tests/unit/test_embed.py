@@ -5,6 +5,7 @@ The process is a stand-in here; tests/integration/test_encoder.py has the real o
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from msgspec import Raw
 
 from daemon.decide.monitors.all import monitors
 from daemon.settings import ModelSettings, Settings
@@ -26,7 +26,8 @@ from daemon.store.embed.texts import LEAST_N, affordable, sample, sent, text_of
 from daemon.store.keys import key_of
 from daemon.store.ledger import Ledger
 from daemon.store.pending import Buffer
-from daemon.store.ports import Mark, SpooledRecord
+from daemon.store.ports import Mark
+from daemon.store.spooled import Spooled, records_of
 from daemon.watch import enter
 from daemon.watched.table import notes
 from detectors.sketches.fourier import Fourier
@@ -63,14 +64,17 @@ def encoder() -> Iterator[Encoder]:
     found.close()
 
 
+def spooled(name: str, inputs: dict[str, Any], **segments: Any) -> Spooled:
+    said = {"id": name, "model": "m", "version": "1", "at": AT.isoformat(), "output": {"text": "said"}}
+    return records_of(json.dumps({**said, "inputs": inputs, "segments": segments}).encode())[0]
+
+
 def buffer(*texts: str | None, prefix: str = "r") -> Buffer:
     found = Buffer(Mark(0, 0))
     for i, text in enumerate(texts):
         name = f"{prefix}{i}"
-        inputs = b"{}" if text is None else f'{{"text": "{text}"}}'.encode()
-        found.records.append(SpooledRecord(id=name, model="m", version="1", at=AT, output=Raw(b'{"text": "said"}'), inputs=Raw(inputs)))
+        found.records.append(spooled(name, {} if text is None else {"text": text}))
         found.keys.append(key_of(name))
-        found.ats.append(0.0)
     return found
 
 
@@ -106,20 +110,13 @@ def test_a_slow_encoder_has_a_smaller_share_by_halves_and_never_fewer_than_the_l
 
 
 def test_texts_are_found_where_the_subject_says_and_cut_and_made_valid() -> None:
-    record = buffer("hello").records[0]
-    record = replace_record(record, segments=b'{"note": "from the segments", "n": 3}')
+    record = spooled("r", {"text": "hello"}, note="from the segments", n=3)
     assert text_of(record, "input.text") == "hello"
     assert text_of(record, "input.note") == "from the segments"
     assert text_of(record, "segment.n") == "3"
     assert text_of(record, "output.text") == "said"
     assert text_of(record, "input.none") is None
     assert sent(["a" * 1000, "\ud800b"], 8) == ["a" * 256, "?b"]
-
-
-def replace_record(record: SpooledRecord, **changed: bytes) -> SpooledRecord:
-    from msgspec.structs import replace as replaced
-
-    return replaced(record, **{name: Raw(value) for name, value in changed.items()})
 
 
 # -- the encoder

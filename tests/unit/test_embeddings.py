@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.capture.wire import decode_records, parse_records
+from daemon.capture.wire import decode_records
 from daemon.check.rules import findings
 from daemon.decide.monitors.all import monitors
 from daemon.settings import Settings
-from daemon.store.columns import Reader, rows_of, vectors
+from daemon.store.columns import Reader, vectors
 from daemon.store.reference import load_reference
 from detectors.registry import build
 from detectors.sketches.fourier import BLOCKS_N, FEATURES_N, Fourier, fourier_features
@@ -144,7 +144,7 @@ def test_vectors_come_from_the_door_to_the_columns_and_what_is_none_is_missing(t
     body = b"\n".join(_line(i, vector) for i, vector in enumerate(sent))
     batch = decode_records(body, models={"m"}, now=1_793_491_200.0, future_s=300.0, max_n=100)
     assert (batch.n, batch.errors) == (5, [])
-    found = Reader(model).frame(rows_of(parse_records(batch.payload), [0.0] * 5)).watched["input.vector"]
+    found = Reader(model).frame([batch.payload]).watched["input.vector"]
     assert found.shape == (5, 3)
     assert found[0].tolist() == [1.0, 2.5, -3.0]
     assert np.isnan(found[1:]).all()

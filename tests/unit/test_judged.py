@@ -11,9 +11,9 @@ import pytest
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error, r2_score
 
 from daemon.settings import ModelSettings
+from daemon.store.answers import MOST_CLASSES, Output, score_matrix
 from daemon.store.blob import pane_from_bytes, pane_to_bytes
-from daemon.store.columns import MOST_CLASSES, concatenated, score_matrix
-from daemon.store.decoded import Output
+from daemon.store.columns import concatenated
 from daemon.store.pairing import Pairing, Truth
 from detectors.sketches.confusion import Cell, Confusion, Tally
 from detectors.sketches.errors import Errors

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from daemon.capture.wire import parse_records
 from daemon.decide.incident import AlarmKind, alarm_kind, fold
 from daemon.decide.monitors.all import monitors
 from daemon.decide.policy import stand
 from daemon.settings import ModelSettings
 from daemon.store.building import Building
-from daemon.store.columns import Reader, rows_of
+from daemon.store.columns import Reader
 from daemon.store.reference import load_reference
+from daemon.store.spooled import records_of, rows_of
 from detectors.quality.cardinality import expected
 from detectors.registry import build
 from detectors.sketches.confusion import Confusion
@@ -69,8 +69,18 @@ def _model(**columns: Any) -> ModelSettings:
 
 
 def _record(i: int, inputs: dict[str, Any]) -> dict[str, Any]:
-    return {"id": f"r{i}", "model": "m", "version": "1", "at": "2026-11-01T00:00:00Z", "inputs": inputs, "output": {"value": 1.0}}
+    return {
+        "id": f"r{i}",
+        "model": "m",
+        "version": "1",
+        "at": f"2026-11-01T00:{i // 60 % 60:02d}:{i % 60:02d}Z",
+        "inputs": inputs,
+        "output": {"value": 1.0},
+    }
 
+
+AT = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+"""Of record 0; the next one is a second later."""
 
 # -- what is wrong where records are read
 
@@ -87,21 +97,20 @@ def test_a_value_that_does_not_read_as_the_columns_kind_is_wrong_and_one_that_wa
     values, wrong = _WRONG[column]
     model = _model(age="numeric", text="text", channel="category")
     items = [_record(i, {}) for i in range(before)] + [_record(before + i, {column: v}) for i, v in enumerate(values)]
-    records = parse_records(b"\n".join(json.dumps(item).encode() for item in items))
-    frame = Reader(model).frame(rows_of(records, [0.0] * len(records)))
+    frame = Reader(model).frame([b"\n".join(json.dumps(item).encode() for item in items)])
     assert {s: set(rows.tolist()) for s, rows in frame.wrong.items()} == {f"input.{column}": {before + i for i in wrong}}
 
 
 def test_a_pane_counts_wrong_values_and_times_and_survives_the_ledger(tmp_path: Path) -> None:
     model = _model(age="numeric", channel="category")
     items = [_record(i, {"age": "n/a" if i % 10 == 0 else i, "channel": "web"}) for i in range(100)]
-    records = parse_records(b"\n".join(json.dumps(item).encode() for item in items))
-    built = Building(model).build(rows_of(records, [float(i) for i in range(100)]), tmp_path / "pane.parquet")
+    records = records_of(b"\n".join(json.dumps(item).encode() for item in items))
+    built = Building(model).build(rows_of(records), tmp_path / "pane.parquet")
     summary = summary_from_bytes(built.summary)
     assert summary["input.age"]["wrong"] == Hits(n=100, k=10)
     assert summary["input.channel"]["wrong"] == Hits(n=100)
     assert "wrong" not in summary["output.value"]
-    assert (summary[RECORD]["at"].low, summary[RECORD]["at"].high) == (0.0, 99.0)  # type: ignore[union-attr]  # moments
+    assert (summary[RECORD]["at"].low, summary[RECORD]["at"].high) == (AT, AT + 99)  # type: ignore[union-attr]  # moments
     assert summary[RECORD]["repeats"] == Hits(n=3, k=3)
     assert len(np.unique(built.columns[CONTENT])) == 91  # ten records say the same
     both = summary_from_bytes(summary_to_bytes(merge_summaries(summary, summary)))
@@ -173,8 +182,7 @@ def test_a_content_that_comes_twice_within_a_block_is_found_and_one_a_block_late
 
 
 def test_of_a_large_pane_the_first_records_are_looked_at_for_contents_that_come_twice() -> None:
-    records = parse_records(b"\n".join(json.dumps(_record(i, {"age": 5})).encode() for i in range(4500)))
-    frame = Reader(_model(age="numeric")).frame(rows_of(records, [0.0] * len(records)))
+    frame = Reader(_model(age="numeric")).frame([b"\n".join(json.dumps(_record(i, {"age": 5})).encode() for i in range(4500))])
     assert frame.contents.shape == (4500,)
     assert repeating_blocks(frame.contents).tolist() == [True] * (2000 // BLOCK_N)
 

@@ -11,8 +11,8 @@ import pytest
 
 from daemon.capture.lines import TooMany
 from daemon.capture.rejection import Rejected, Rejection
-from daemon.capture.wire import Batch, decode_labels, decode_records, parse_labels, parse_records, schemas
-from daemon.store.ports import SpooledRecord
+from daemon.capture.wire import Batch, decode_labels, decode_records, parse_labels, schemas
+from daemon.store.spooled import Parsed, parse_records
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 GOOD: dict[str, Any] = {
@@ -47,7 +47,7 @@ def without(name: str) -> dict[str, Any]:
     return {key: value for key, value in GOOD.items() if key != name}
 
 
-def sent(record: SpooledRecord) -> tuple[Any, ...]:
+def sent(record: Parsed) -> tuple[Any, ...]:
     """All that a record says."""
     return record.id, record.model, record.version, *(json.loads(bytes(x)) for x in (record.inputs, record.output, record.segments))
 

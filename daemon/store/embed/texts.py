@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from daemon.store.pending import Buffer
-    from daemon.store.ports import SpooledRecord
+    from daemon.store.spooled import Spooled
 
 LEAST_N = 16
 """Fewer texts of a pane are not worth an encoder: a busy one takes so many all the same."""
@@ -26,7 +26,7 @@ _TOKEN_CHARS = 32
 _OBJECT = Decoder(dict[str, object])
 
 
-def sample(buffers: Iterable[Buffer], most_n: int, salt: bytes) -> list[tuple[bytes, SpooledRecord]]:
+def sample(buffers: Iterable[Buffer], most_n: int, salt: bytes) -> list[tuple[bytes, Spooled]]:
     """At most `most_n` records with their keys, in the order of a keyed hash of their ids.
 
     Uniform among the records whatever their texts; the same for the same records; whoever sends them cannot tell which. Cost: 1 microsecond
@@ -46,12 +46,13 @@ def affordable(most_n: int, *, texts_per_s: float, pane_s: float, columns_n: int
     return max(LEAST_N, most_n)
 
 
-def text_of(record: SpooledRecord, subject: str) -> str | None:
+def text_of(record: Spooled, subject: str) -> str | None:
     """The text of "input.NAME", "segment.NAME" or "output.text"; None = there is none."""
     where, name = subject.split(".", 1)
+    parsed = record.parsed()
     if where == "output":
-        return output_of(record.output).text
-    return groups_of([name], _OBJECT.decode(record.inputs), _OBJECT.decode(record.segments))[name]
+        return output_of(parsed.output).text
+    return groups_of([name], _OBJECT.decode(parsed.inputs), _OBJECT.decode(parsed.segments))[name]
 
 
 def sent(texts: Sequence[str], max_tokens: int) -> list[str]:
