@@ -77,8 +77,9 @@ def _inputs(found: dict[str, Any]) -> list[str]:
     left = [f"{name} ({judged['inputs_t']:.1f})" for name, judged in found.items() if not judged["inputs_read"]]
     gone = sum(judged["inputs_abstained"] for judged in found.values())
     return [
-        f'"{INPUTS}": `cbpe_inputs`, as the service runs it (given all labelled rows). It reads inputs only if they',
-        "lower the squared error of labelled rows not learnt from by 6 standard errors (in brackets):",
+        f'"{INPUTS}": `cbpe_inputs`, as the service runs it, given all labelled rows (by default it keeps 20,000,',
+        "and with 2,048 it hardly ever reads inputs: docs/critiques.md). It reads them only if they lower the squared",
+        "error of labelled rows not learnt from by 6 standard errors (in brackets):",
         f"here on {', '.join(read) or 'none'}; not on {', '.join(left) or 'none'},",
         "where it is isotonic regression on the exact scores: NannyML's own figure to half a hundredth or, on mc, a little nearer.",
         f"It abstained on {gone} chunks (CBPE spoke for it). Trees and limit were chosen on 64 other streams, where it reads .88 times",
