@@ -93,17 +93,15 @@ def heads_of(ids: list[str], models: list[str], versions: list[str], ats: list[f
 
 def records_of(payload: bytes, heads: bytes = b"") -> list[Spooled]:
     """The records of an entry. Raises ValueError where its lines cannot be records; with heads nobody looks at them here."""
-    known = _HEADS.decode(heads) if heads else _heads_of_lines(payload)
+    if not heads:
+        found = parse_records(payload)
+        lines = Lines(payload, len(found))
+        return [Spooled(r.id, r.model, r.version, r.at.timestamp(), lines, row) for row, r in enumerate(found)]
+    known = _HEADS.decode(heads)
     n = len(known.ids)
     models = repeat(known.models[0], n) if len(known.models) == 1 else known.models
     versions = repeat(known.versions[0], n) if len(known.versions) == 1 else known.versions
     return list(map(Spooled, known.ids, models, versions, known.ats, repeat(Lines(payload, n)), range(n)))
-
-
-def _heads_of_lines(payload: bytes) -> Heads:
-    found = parse_records(payload)
-    ats = [record.at.timestamp() for record in found]
-    return Heads([record.id for record in found], [record.model for record in found], [record.version for record in found], ats)
 
 
 def parse_records(payload: bytes) -> list[Parsed]:
