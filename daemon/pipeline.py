@@ -20,12 +20,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from daemon.decide import policy
 from daemon.learn import learn
 from daemon.show.snapshot import snapshot
-from daemon.store import champions
+from daemon.store import champions, panes
 from daemon.store.champions import FROM_TRAFFIC
 from retrain.types import Permanent, Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from daemon.act.aliases import Aliases
     from daemon.act.keeper import Keeper
@@ -144,6 +144,16 @@ class Pipeline:
                 continue
             with self.ledger.begin() as tx:
                 held = champions.champion(tx, model.name)
-                if held is None or (model.retrain is None and champions.is_from_traffic(tx, held) and held.version not in versions):
+                if held is None:
                     version, (first_at, _) = max(versions.items(), key=lambda item: item[1][1])
                     champions.adopt(tx, model.name, version, now=first_at, because=FROM_TRAFFIC)
+                elif model.retrain is None and held.version not in versions and champions.is_from_traffic(tx, held):
+                    new = champions.follower(_joined(panes.since_version(tx, model.name, held.version), versions))
+                    if new is not None:
+                        champions.adopt(tx, model.name, new[0], now=new[1], because=FROM_TRAFFIC)
+
+
+def _joined(earlier: Mapping[str, tuple[float, int]], later: Mapping[str, tuple[float, int]]) -> dict[str, tuple[float, int]]:
+    """Version -> (first at, records) of both."""
+    found = {version: (first_at, n + later.get(version, (0.0, 0))[1]) for version, (first_at, n) in earlier.items()}
+    return {**later, **found}

@@ -87,12 +87,12 @@ class Traffic:
 
 @dataclass
 class SeenVersions:
-    """In place of the registry: the version that answers most of a tick's records is the champion, from its first record on."""
+    """In place of the registry: who answers is the champion, as of a model that is only watched (docs/decisions/0004)."""
 
     ledger: Ledger
     traffic: Traffic
     before: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    """What the tick before saw: a version may have begun in its last seconds."""
+    """What the ticks since the champion's last record saw, that one included: a version may have begun in its last seconds."""
 
     def reconcile(self, now: float) -> None:
         """Adopt what the recording shows."""
@@ -100,10 +100,19 @@ class SeenVersions:
         seen, self.traffic.versions = self.traffic.versions, defaultdict(dict)
         with self.ledger.begin() as tx:
             for model, versions in seen.items():
-                version, (first_at, _) = max(versions.items(), key=lambda x: x[1][1])
-                first_at = min(first_at, self.before.get(model, {}).get(version, [first_at])[0])
-                champions.adopt(tx, model, version, now=first_at, because="answers in the recording")
-        self.before = seen
+                held = champions.champion(tx, model)
+                if held is not None and held.version in versions:
+                    self.before[model] = {version: [at, 0] for version, (at, _) in versions.items()}
+                    continue
+                for version, (first_at, n) in self.before.pop(model, {}).items():
+                    known = versions.setdefault(version, [first_at, 0])
+                    versions[version] = [first_at, known[1] + n]
+                others = {version: (at, int(n)) for version, (at, n) in versions.items() if held is None or version != held.version}
+                first = max(others.items(), key=lambda item: item[1][1])
+                new = (first[0], first[1][0]) if held is None else champions.follower(others)
+                if new is not None:
+                    champions.adopt(tx, model, new[0], now=new[1], because="answers in the recording")
+                self.before[model] = versions
 
 
 @dataclass

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import func, insert, or_, select
 
 from daemon.store import tables
 from daemon.store.blob import pane_from_bytes, pane_to_bytes
@@ -53,6 +53,15 @@ def newest_record_at(tx: Connection, model: str) -> float | None:
     query = select(_t.c.end).where(_t.c.model == model, _t.c.n_seen > 0).order_by(_t.c.start.desc()).limit(1)
     found: float | None = tx.execute(query).scalar()
     return found
+
+
+def since_version(tx: Connection, model: str, version: str) -> dict[str, tuple[float, int]]:
+    """Other versions in the panes after this one's newest with a record: version -> (start of its first one, records)."""
+    of = (_t.c.model == model, _t.c.n_seen > 0)
+    newest = tx.execute(select(func.max(_t.c.start)).where(*of, _t.c.version == version)).scalar()
+    query = select(_t.c.version, func.min(_t.c.start), func.sum(_t.c.n_seen)).where(*of, _t.c.version != version).group_by(_t.c.version)
+    found = tx.execute(query if newest is None else query.where(_t.c.start > newest))
+    return {name: (float(first_at), int(n)) for name, first_at, n in found}
 
 
 def same_hours(tx: Connection, model: str, start: float, end: float, *, days: int) -> tuple[int, ...]:

@@ -130,3 +130,36 @@ def test_a_model_that_cannot_learn_keeps_no_other_one_from_it(tmp_path: Path, mo
     assert asked == ["a", "b"]
     assert intake.release.called
     ledger.close()
+
+
+def test_a_canary_beside_the_champion_takes_over_only_when_the_champion_is_gone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    versions = ["1", *np.where(rng.random(400) < 0.2, "2", "1"), *["2"] * 60]
+    records = tmp_path / "records.jsonl"
+    lines = [json.loads(_record(3 * i, 1.0)) | {"version": str(version)} for i, version in enumerate(versions)]
+    records.write_text("\n".join(map(json.dumps, lines)))
+    model = {"name": "m", "task": "tabular-regression", "columns": {"x": "numeric"}, "monitors": {"pane_s": 60}}
+    settings = Settings.model_validate({"data_dir": tmp_path / "data", "models": [model]})
+    moves = replay(settings, records, None, tmp_path / "out")["counters"]["m"]["champion_moves"]
+    assert moves == {"adopted": 1}
+
+
+def test_the_service_follows_its_traffic_like_a_replay(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"data_dir": tmp_path, "models": [{"name": "m", "task": "tabular-regression"}]})
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.migrate()
+    intake = Mock()
+    others = {name: Mock() for name in ("judge", "runs", "outbox", "aliases", "keeper", "health")}
+    pipeline = Pipeline(settings=settings, ledger=ledger, intake=intake, **others)
+    held = []
+    for i, (version, n) in enumerate([("1", 5), ("2", 1), ("1", 4), ("2", 12), ("2", 9)]):
+        start = _START + 60.0 * i
+        intake.versions = Mock(return_value={version: (start, n)})
+        pipeline._name_champions()
+        with ledger.begin() as tx:
+            pane = {"model": "m", "version": version, "start": start, "end": start + 60.0, "seq": 0, "n_seen": n, "n": n, "n_pairs": 0}
+            tx.execute(insert(tables.pane).values(**pane, sketches=b""))
+            found = champions.champion(tx, "m")
+            held.append(found and (found.version, found.since))
+    assert held == [("1", _START)] * 4 + [("2", _START + 180.0)]
+    ledger.close()
