@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings
     from daemon.store.spooled import Rows
 
+    Columns = dict[str, NDArray[Any]]
+
 LOG_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -45,6 +47,7 @@ LOG_SCHEMA = pa.schema(
 )
 _LOOKED_AT_N = 2000  # records of a pane: contents that come twice are looked for in so many, which bounds the cost
 _TEXT_OR_NONE = {str, type(None)}
+_NO_ROWS = np.empty(0, dtype=np.int64)
 _LOG_SLICE_N = 8192  # rows of one Arrow array; halved where their texts are too large for it
 
 
@@ -102,48 +105,53 @@ class Reader:
 
     def _slice(self, lines: memoryview, *, looked_at_n: int) -> Frame:
         rows = self._fields.decode(lines)
-        inputs, segments, outputs = [r.inputs for r in rows], [r.segments for r in rows], [r.output for r in rows]
-        labels = [o.label for o in outputs]
-        label, (score, scores) = objects(labels), self._answers.scores(labels, [o.scores for o in outputs])
-        watched: dict[str, NDArray[Any]] = {"output.label": label, "output.score": score}
-        whole = self._fields.numbers(inputs)
-        wrong: dict[str, NDArray[np.int64]] = {}
-        for subject, kind in self._subjects.items():
-            where, name = subject.split(".", 1)
-            if where == "output":
-                if subject not in watched:
-                    watched[subject] = _values(kind, [getattr(o, name) for o in outputs])
-                continue
-            if kind is ColumnKind.NUMERIC and name in whole:
-                watched[subject] = whole[name]
-                continue
-            pick = self._fields.value[name]
-            found = list(map(pick, inputs))
-            if kind is not ColumnKind.EMBEDDING and None in found:  # then it may be a segment
-                others = list(map(pick, segments))
-                found = (
-                    [other if own is None else own for own, other in zip(found, others, strict=True)]
-                    if found.count(None) < len(found)
-                    else others
-                )
-            if kind in {ColumnKind.CATEGORY, ColumnKind.TEXT} and {*map(type, found)} <= _TEXT_OR_NONE:
-                watched[subject] = objects(found)
-                continue
-            watched[subject] = vectors(found, self._dimensions[name]) if kind is ColumnKind.EMBEDDING else _values(kind, found)
-            if (rows_of_wrong := wrong_rows(kind, found, watched[subject])).size:
-                wrong[subject] = rows_of_wrong
-        text, watched = None if self._text is None else watched[self._text], {s: watched[s] for s in self._subjects}
+        labels = [r.output.label for r in rows]
+        label, (score, scores) = objects(labels), self._answers.scores(labels, [r.output.scores for r in rows])
+        watched, wrong = self._watched(rows, {"output.label": label, "output.score": score})
         contents = np.full(len(rows), NOT_LOOKED_AT)
         if looked_at_n:
             contents[:looked_at_n] = digests([bytes(o.inputs) for o in objects_of(lines)[:looked_at_n]])
         return Frame(
             watched=watched if scores is None else {**watched, "output.scores": scores},
-            text=text,
+            text=None if self._text is None else watched[self._text],
             predicted=label,
             score=score,
             wrong=wrong,
             contents=contents,
         )
+
+    def _watched(self, rows: Sequence[Any], answers: Columns) -> tuple[Columns, dict[str, NDArray[np.int64]]]:
+        """Values and rows of wrong ones, by subject; `answers`: what is read of the outputs already."""
+        inputs, segments = [r.inputs for r in rows], [r.segments for r in rows]
+        whole = self._fields.numbers(inputs)
+        watched: Columns = {}
+        wrong: dict[str, NDArray[np.int64]] = {}
+        for subject, kind in self._subjects.items():
+            where, name = subject.split(".", 1)
+            if where == "output":
+                watched[subject] = answers[subject] if subject in answers else _values(kind, [getattr(r.output, name) for r in rows])
+            elif kind is ColumnKind.NUMERIC and name in whole:
+                watched[subject] = whole[name]
+            else:
+                watched[subject], bad = self._read(name, kind, inputs, segments)
+                if bad.size:
+                    wrong[subject] = bad
+        return watched, wrong
+
+    def _read(self, name: str, kind: ColumnKind, inputs: Sequence[Any], segments: Sequence[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """One column, and the rows of its wrong values."""
+        pick = self._fields.value[name]
+        found = list(map(pick, inputs))
+        if kind is ColumnKind.EMBEDDING:
+            read = vectors(found, self._dimensions[name])
+            return read, wrong_rows(kind, found, read)
+        if None in found:  # then it may be a segment
+            others, own = list(map(pick, segments)), found
+            found = others if own.count(None) == len(own) else [b if a is None else a for a, b in zip(own, others, strict=True)]
+        if kind is not ColumnKind.NUMERIC and {*map(type, found)} <= _TEXT_OR_NONE:
+            return objects(found), _NO_ROWS
+        values = _values(kind, found)
+        return values, wrong_rows(kind, found, values)
 
 
 def log_table(rows: Rows, frame: Frame, pi: float) -> pa.Table:
@@ -268,7 +276,7 @@ def wrong_rows(kind: ColumnKind, values: Sequence[Any], read: NDArray[Any]) -> N
         return np.asarray(found, dtype=np.int64)
     types = {*map(type, values)} - _TEXT_OR_NONE
     if not types or (kind is ColumnKind.CATEGORY and not types & {list, dict}):
-        return np.empty(0, dtype=np.int64)
+        return _NO_ROWS
     right = (str, type(None)) if kind is ColumnKind.TEXT else (str, int, float, type(None))
     return np.asarray([i for i, v in enumerate(values) if not isinstance(v, right)], dtype=np.int64)
 
