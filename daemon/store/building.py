@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daemon.store.columns import Frame, Reader, log_table
+from daemon.store.columns import Frame, Reader
+from daemon.store.log_table import log_table
 from daemon.store.record_log import write_log
 from detectors.sketches.hits import Hits
 from detectors.sketches.records import CONTENT, RECORD, summarise_records

@@ -1,54 +1,29 @@
-"""Records to columns: what detectors read, and the rows of the record log.
-
-The values of the watched columns are decoded straight into lists, for many records at once; all other JSON goes into the log as it came.
-"""
+"""Records to columns, as detectors read them: watched values are decoded straight into lists, for many records at once."""
 
 from __future__ import annotations
 
-import math
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
-from daemon.settings_encoder import LENGTH
 from daemon.store.answers import Answers
-from daemon.store.arrow import TooLarge, floats, strings, utf8
-from daemon.store.decoded import Fields, answers_of, objects_of
+from daemon.store.decoded import Fields, objects_of
 from daemon.store.slices import slices
+from daemon.store.values import NO_ROWS, TEXT_OR_NONE, digests, objects, values_of, vectors, wrong_rows
 from detectors.sketches.records import NOT_LOOKED_AT
 from detectors.types import ColumnKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from daemon.settings import ModelSettings
-    from daemon.store.spooled import Rows
 
     Columns = dict[str, NDArray[Any]]
 
-LOG_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("at", pa.float64(), nullable=False),  # seconds since the epoch, UTC
-        pa.field("version", pa.string(), nullable=False),
-        ("inputs", pa.string()),  # JSON object
-        ("output", pa.string()),  # JSON object
-        ("segments", pa.string()),  # JSON object
-        ("text", pa.string()),  # the model's text column, for training
-        ("predicted", pa.string()),
-        ("score", pa.float64()),  # of the predicted label, 0..1
-        pa.field("pi", pa.float64(), nullable=False),  # probability with which the record was sampled
-    ]
-)
 _LOOKED_AT_N = 2000  # records of a pane: contents that come twice are looked for in so many, which bounds the cost
-_TEXT_OR_NONE = {str, type(None)}
-_NO_ROWS = np.empty(0, dtype=np.int64)
-_LOG_SLICE_N = 8192  # rows of one Arrow array; halved where their texts are too large for it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,12 +40,6 @@ class Frame:
     """Subject -> rows whose value is there and does not read as the column's kind; only columns that have some."""
     contents: NDArray[np.int64]
     """Checksums of the inputs as they were sent, of the first 2,000 records; equal where these are. Others: NOT_LOOKED_AT."""
-
-
-_LOGGED: dict[str, Callable[[Any], pa.Array]] = {
-    field.name: floats if field.type == pa.float64() else utf8 if field.name in {"inputs", "output", "segments"} else strings
-    for field in LOG_SCHEMA
-}
 
 
 class Reader:
@@ -129,7 +98,7 @@ class Reader:
         for subject, kind in self._subjects.items():
             where, name = subject.split(".", 1)
             if where == "output":
-                watched[subject] = answers[subject] if subject in answers else _values(kind, [getattr(r.output, name) for r in rows])
+                watched[subject] = answers[subject] if subject in answers else values_of(kind, [getattr(r.output, name) for r in rows])
             elif kind is ColumnKind.NUMERIC and name in whole:
                 watched[subject] = whole[name]
             else:
@@ -148,40 +117,10 @@ class Reader:
         if None in found:  # then it may be a segment
             others, own = list(map(pick, segments)), found
             found = others if own.count(None) == len(own) else [b if a is None else a for a, b in zip(own, others, strict=True)]
-        if kind is not ColumnKind.NUMERIC and {*map(type, found)} <= _TEXT_OR_NONE:
-            return objects(found), _NO_ROWS
-        values = _values(kind, found)
+        if kind is not ColumnKind.NUMERIC and {*map(type, found)} <= TEXT_OR_NONE:
+            return objects(found), NO_ROWS
+        values = values_of(kind, found)
         return values, wrong_rows(kind, found, values)
-
-
-def log_table(rows: Rows, frame: Frame, pi: float) -> pa.Table:
-    """Rows of the record log, in the shape of `LOG_SCHEMA`, in the order in which the records came."""
-    n = len(rows.ids)
-    found = [objects_of(lines) for whole in rows.lines for lines, _ in slices(whole)]
-    columns: dict[str, Any] = {
-        "id": rows.ids,
-        "at": rows.ats,
-        "version": [rows.version] * n,
-        "inputs": [o.inputs for part in found for o in part],
-        "output": [answer for part in found for answer in answers_of([o.output for o in part])],
-        "segments": [o.segments for part in found for o in part],
-        "text": [None] * n if frame.text is None else frame.text.tolist(),
-        "predicted": frame.predicted.tolist(),
-        "score": frame.score,
-        "pi": np.full(n, pi),
-    }
-    parts = [part for i in range(0, n, _LOG_SLICE_N) for part in _log_slices(columns, i, min(i + _LOG_SLICE_N, n))]
-    return pa.concat_tables(parts)
-
-
-def _log_slices(columns: Mapping[str, Any], start: int, end: int) -> list[pa.Table]:
-    try:
-        return [pa.Table.from_arrays([_LOGGED[name](values[start:end]) for name, values in columns.items()], schema=LOG_SCHEMA)]
-    except TooLarge:
-        middle = (start + end) // 2
-        if middle == start:
-            raise
-        return [*_log_slices(columns, start, middle), *_log_slices(columns, middle, end)]
 
 
 def concatenated(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
@@ -202,90 +141,6 @@ def _filled(found: Sequence[NDArray[Any] | None], sizes: Sequence[int]) -> list[
     return [np.full((n, *k), np.nan) if values is None else values for values, n in zip(found, sizes, strict=True)]
 
 
-def groups_of(protected: Iterable[str], inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> dict[str, str | None]:
-    """Group of one record in each protected column; None = unknown."""
-    return {name: _text(_lookup(name, inputs, segments)) for name in protected}
-
-
-def length(value: object) -> int | None:
-    """Of a text, in characters; None where there is none."""
-    return len(value) if isinstance(value, str) else None
-
-
-def inputs_of(kinds: Mapping[str, ColumnKind], inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> dict[str, Any]:
-    """What one record was asked, by subject as it is carried, as it was sent; None = not there."""
-    found: dict[str, Any] = {}
-    for subject, kind in kinds.items():
-        value = _lookup(subject.split(".", 1)[1], inputs, segments)
-        if kind is ColumnKind.TEXT:
-            found[f"{subject}{LENGTH}"] = length(value)
-        else:
-            found[subject] = value
-    return found
-
-
-def asked_columns(kinds: Mapping[str, ColumnKind], rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
-    """Of `inputs_of` of n records: subject -> values, shape (n,), as they are read of all records."""
-    found: dict[str, NDArray[Any]] = {}
-    for subject, kind in kinds.items():
-        name, read = (f"{subject}{LENGTH}", ColumnKind.NUMERIC) if kind is ColumnKind.TEXT else (subject, kind)
-        found[name] = _values(read, [row.get(name) for row in rows])
-    return found
-
-
-def numbers(values: Sequence[object]) -> NDArray[np.float64]:
-    """Floats, NaN where there is no finite number; shape (n,)."""
-    try:
-        found = np.fromiter(values, np.float64, len(values))  # (n,); None becomes NaN
-    except (TypeError, ValueError, OverflowError):
-        found = np.array([_number(v) for v in values], dtype=np.float64)
-    found[~np.isfinite(found)] = np.nan
-    return found
-
-
-def vectors(values: Sequence[object], d: int) -> NDArray[np.float32]:
-    """Vectors of d finite numbers, shape (n, d); a row of NaN where there is none."""
-    found = np.full((len(values), d), np.nan, dtype=np.float32)
-    for i, value in enumerate(values):
-        if isinstance(value, list) and len(value) == d:
-            with np.errstate(over="ignore"):  # too large for float32: infinite, so no number
-                found[i] = numbers(value)
-    found[~np.isfinite(found).all(axis=1)] = np.nan
-    return found
-
-
-def objects(values: Sequence[object]) -> NDArray[np.object_]:
-    """An object array of these values, shape (n,)."""
-    found = np.empty(len(values), dtype=object)
-    found[:] = values
-    return found
-
-
-def _values(kind: ColumnKind, values: Sequence[Any]) -> NDArray[Any]:
-    return numbers(values) if kind is ColumnKind.NUMERIC else objects(_texts(values))
-
-
-def wrong_rows(kind: ColumnKind, values: Sequence[Any], read: NDArray[Any]) -> NDArray[np.int64]:
-    """Rows of values that are there and were not read as the kind: no number; no vector of its size; not text but something else; a list.
-
-    `read`: what became of the values; a numeric column without NaN has none, and most columns cost one look at their types.
-    """
-    if kind in {ColumnKind.NUMERIC, ColumnKind.EMBEDDING}:
-        is_missing = np.isnan(read if read.ndim == 1 else read[:, 0])
-        found = [i for i in np.flatnonzero(is_missing).tolist() if values[i] is not None]
-        return np.asarray(found, dtype=np.int64)
-    types = {*map(type, values)} - _TEXT_OR_NONE
-    if not types or (kind is ColumnKind.CATEGORY and not types & {list, dict}):
-        return _NO_ROWS
-    right = (str, type(None)) if kind is ColumnKind.TEXT else (str, int, float, type(None))
-    return np.asarray([i for i, v in enumerate(values) if not isinstance(v, right)], dtype=np.int64)
-
-
-def digests(contents: Sequence[bytes]) -> NDArray[np.int64]:
-    """Checksum of each, shape (n,): two that differ are taken for equal about once in 4 billion pairs."""
-    return np.fromiter(map(zlib.crc32, contents), dtype=np.int64, count=len(contents))
-
-
 def _joined(parts: Sequence[Mapping[str, NDArray[np.int64]]], sizes: Sequence[int]) -> dict[str, NDArray[np.int64]]:
     """Row numbers of parts as row numbers of the whole."""
     found: dict[str, NDArray[np.int64]] = {}
@@ -295,25 +150,3 @@ def _joined(parts: Sequence[Mapping[str, NDArray[np.int64]]], sizes: Sequence[in
             found[subject] = np.concatenate([found.get(subject, np.empty(0, dtype=np.int64)), rows + start])
         start += size
     return found
-
-
-def _number(value: object) -> float:
-    if not isinstance(value, (int, float, str)):
-        return math.nan
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return math.nan
-
-
-def _text(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else str(value)
-
-
-def _texts(values: Sequence[Any]) -> Sequence[str | None]:
-    return values if {*map(type, values)} <= _TEXT_OR_NONE else [_text(v) for v in values]
-
-
-def _lookup(name: str, inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> object:
-    found = inputs.get(name)
-    return segments.get(name) if found is None else found

@@ -268,7 +268,11 @@ class Intake:
 
     def _due(self, now: float, champions: Mapping[str, Reign]) -> Iterator[ClosedPane]:
         until = min(now, self._until)
-        work = [(index, name, late) for name in self._pending for index, late in self._closable(self._models[name], until)]
+        work = [
+            (index, name, late)
+            for name in self._pending
+            for index, late in self._pending[name].closable(self._models[name].monitors, until)
+        ]
         waiting: set[str] = set()  # models whose next pane waits for its vectors: theirs stay in order
         for index, name, late in sorted(work):
             model, pending = self._models[name], self._pending[name]
@@ -277,7 +281,7 @@ class Intake:
                 waiting.add(name)
                 continue
             close_at = (index + 1) * model.monitors.pane_s + model.monitors.watermark_s
-            labels = self._labels_due(pending, close_at, {i for i in (*late, index) if i in pending.buffers})
+            labels = pending.labels_due(close_at, {i for i in (*late, index) if i in pending.buffers})
             with self._ledger.read() as tx:
                 pane = Closing(tx, model, self._builder, self.log, champions.get(name)).close(pending, index, late, labels, embedded)
             yield pane
@@ -292,34 +296,6 @@ class Intake:
         if self._embeddings.has_room(name):
             self._embeddings.ask(name, index, buffers)
         return None
-
-    def _closable(self, model: ModelSettings, until: float) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """(pane index, late indices before it) of every pane that is due."""
-        pane_s, pending = model.monitors.pane_s, self._pending[model.name]
-        newest = int((until - model.monitors.watermark_s) // pane_s) - 1  # the newest pane that may be closed
-        closed = pending.closed if pending.closed is not None else min([newest, *pending.buffers]) - 1
-        late = tuple(sorted(i for i in pending.buffers if i <= closed))
-        found = sorted(i for i in pending.buffers if closed < i <= newest)
-        last_at = (found[-1] + 1) * pane_s + model.monitors.watermark_s if found else float("-inf")
-        newest_at = (newest + 1) * pane_s + model.monitors.watermark_s
-        settled = {*late, *found}
-        if newest > max([closed, *found]) and (
-            (late and not found) or any(h.received_at > last_at for h in self._labels_due(pending, newest_at, settled))
-        ):
-            found.append(newest)
-        for position, index in enumerate(found):
-            yield index, late if position == 0 else ()
-
-    def _labels_due(self, pending: Pending, close_at: float, own: set[int]) -> list[HeldLabel]:
-        """Labels received by then, but for those whose record is in a pane that stays open."""
-        due = [held for held in pending.labels if held.received_at <= close_at]
-        if not due:
-            return []
-        others = [b for i, b in pending.buffers.items() if i not in own]
-        if not others:
-            return due
-        open_keys = {key for b in others for key in b.keys}.union(key for b in others for key, _ in b.unsampled)
-        return [held for held in due if held.key not in open_keys]
 
     def _write_marks(self, tx: Connection, spool: Mark) -> None:
         marks = {"spool": spool, "pulled": max(self._mark, self._fresh_from), "commits": Mark(0, self._commits)}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from daemon.store import keys, tables
+from daemon.store.asked import groups_of, inputs_of
 from daemon.store.closed import Join
-from daemon.store.columns import groups_of, inputs_of
 from daemon.store.decoded import output_of
 from daemon.store.pending import HeldLabel
 from daemon.store.ports import Mark

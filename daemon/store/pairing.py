@@ -10,7 +10,8 @@ import numpy as np
 
 from daemon.settings_encoder import LENGTH
 from daemon.store.answers import score_matrix
-from daemon.store.columns import asked_columns, length, numbers, objects
+from daemon.store.asked import asked_columns, length
+from daemon.store.values import numbers, objects
 from detectors.fairness.intersection import joint_groups
 from detectors.types import Pairs
 from retrain.dataset.rows import text_digest

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from daemon.settings_monitors import Monitors
     from daemon.store.ahead import Piece
     from daemon.store.ports import Label, Mark
     from daemon.store.spooled import Spooled
@@ -76,3 +77,31 @@ class Pending:
         yield from (buffer.first for buffer in self.buffers.values())
         if self.labels:
             yield self.labels[0].first
+
+    def closable(self, monitors: Monitors, until: float) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """(pane index, late indices before it) of every pane that is due by then."""
+        pane_s, watermark_s = monitors.pane_s, monitors.watermark_s
+        newest = int((until - watermark_s) // pane_s) - 1  # the newest pane that may be closed
+        closed = self.closed if self.closed is not None else min([newest, *self.buffers]) - 1
+        late = tuple(sorted(i for i in self.buffers if i <= closed))
+        found = sorted(i for i in self.buffers if closed < i <= newest)
+        last_at = (found[-1] + 1) * pane_s + watermark_s if found else float("-inf")
+        newest_at = (newest + 1) * pane_s + watermark_s
+        settled = {*late, *found}
+        if newest > max([closed, *found]) and (
+            (late and not found) or any(h.received_at > last_at for h in self.labels_due(newest_at, settled))
+        ):
+            found.append(newest)
+        for position, index in enumerate(found):
+            yield index, late if position == 0 else ()
+
+    def labels_due(self, close_at: float, own: set[int]) -> list[HeldLabel]:
+        """Labels received by then, but for those whose record is in a pane that stays open; `own`: panes that do not."""
+        due = [held for held in self.labels if held.received_at <= close_at]
+        if not due:
+            return []
+        others = [b for i, b in self.buffers.items() if i not in own]
+        if not others:
+            return due
+        open_keys = {key for b in others for key in b.keys}.union(key for b in others for key, _ in b.unsampled)
+        return [held for held in due if held.key not in open_keys]

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daemon.store.answers import Output, score_matrix
-from daemon.store.columns import digests, inputs_of, numbers, vectors, wrong_rows
+from daemon.store.asked import inputs_of
 from daemon.store.pairing import Pairing, Truth
+from daemon.store.values import digests, numbers, vectors, wrong_rows
 from detectors.rhythm import Rhythm
 from detectors.sketches.hits import Hits
 from detectors.sketches.records import AT, CONTENT

@@ -14,7 +14,7 @@ from sqlalchemy import Select, func, select
 
 from daemon.store import tables
 from daemon.store.arrow import integers, strings
-from daemon.store.columns import groups_of
+from daemon.store.asked import groups_of
 from retrain.dataset.rows import SCHEMA
 from retrain.types import Permanent, Reason
 

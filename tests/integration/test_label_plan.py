@@ -22,10 +22,10 @@ from daemon.status import show_label_plan
 from daemon.store import champions, panes, tables, verdicts
 from daemon.store.answers import Output
 from daemon.store.closed import Join
-from daemon.store.columns import LOG_SCHEMA
 from daemon.store.joining import StoredLabel, value_of
 from daemon.store.keys import key_of
 from daemon.store.ledger import Ledger
+from daemon.store.log_table import LOG_SCHEMA
 from daemon.store.pairing import Pairing
 from daemon.store.pending import HeldLabel
 from daemon.store.ports import Mark

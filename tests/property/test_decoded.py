@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import asdict
 
-from daemon.store.columns import numbers
 from daemon.store.decoded import Fields, answers_of, objects_of, output_of
+from daemon.store.values import numbers
 
 _NAMES = ["x", "y", "z"]
 _values = (

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from daemon.settings import ModelSettings
-from daemon.store.columns import LOG_SCHEMA, Reader, log_table
+from daemon.store.columns import Reader
+from daemon.store.log_table import LOG_SCHEMA, log_table
 from daemon.store.spooled import Rows, records_of, rows_of
 
 ODD = 'a "quoted" name'

@@ -16,8 +16,9 @@ from daemon.capture.wire import decode_records
 from daemon.check.rules import findings
 from daemon.decide.monitors.all import monitors
 from daemon.settings import Settings
-from daemon.store.columns import Reader, vectors
+from daemon.store.columns import Reader
 from daemon.store.reference import load_reference
+from daemon.store.values import vectors
 from detectors.registry import build
 from detectors.sketches.fourier import BLOCKS_N, FEATURES_N, Fourier, fourier_features
 from detectors.sketches.summary import summarise

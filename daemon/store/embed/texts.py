@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.json import Decoder
 
-from daemon.store.columns import groups_of
+from daemon.store.asked import groups_of
 from daemon.store.decoded import output_of
 
 if TYPE_CHECKING:
