@@ -30,6 +30,10 @@ class Output(msgspec.Struct, frozen=True, gc=False):
     value: float | None = None
 
 
+class WholeOutput(Output, frozen=True, gc=False, forbid_unknown_fields=True):
+    """An answer that has nothing else."""
+
+
 class Answers:
     """Reads the scores of one model's answers; made once for its labels, in their order.
 
@@ -39,8 +43,8 @@ class Answers:
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = labels
         self._index = {label: i for i, label in enumerate(labels)}
-        self.types: list[Any] = [Output]
-        """Of answers, the quickest one first: what one cannot decode the next one can."""
+        self.types: list[Any] = [WholeOutput, Output]
+        """Of answers, the quickest one first: what one cannot decode the next one can. All but the last have no field that is not read."""
         self._known: Any = None
         if 2 <= len(labels) <= MOST_CLASSES:  # noqa: PLR2004 (one class has nothing to be told from)
             fields = {f"l{i}": label for i, label in enumerate(labels)}
@@ -50,7 +54,15 @@ class Answers:
             except ValueError:  # a label that no field can be called, with a quote in it
                 return
             self.types.insert(
-                0, msgspec.defstruct("KnownOutput", [("scores", self._known | None, None)], bases=(Output,), frozen=True, gc=False)
+                0,
+                msgspec.defstruct(
+                    "KnownOutput",
+                    [("scores", self._known | None, None)],
+                    bases=(WholeOutput,),
+                    frozen=True,
+                    gc=False,
+                    forbid_unknown_fields=True,
+                ),
             )
             self._pick = operator.attrgetter(*fields)
             self._pack = struct.Struct(f"{len(fields)}d").pack

@@ -40,6 +40,8 @@ class Frame:
     """Subject -> rows whose value is there and does not read as the column's kind; only columns that have some."""
     contents: NDArray[np.int64]
     """Checksums of the inputs as they were sent, of the first 2,000 records; equal where these are. Others: NOT_LOOKED_AT."""
+    are_whole: bool
+    """No output has a field that is not read."""
 
 
 class Reader:
@@ -70,10 +72,11 @@ class Reader:
             score=np.concatenate([part.score for part in parts]),
             wrong=_joined([part.wrong for part in parts], [len(part.predicted) for part in parts]),
             contents=np.concatenate([part.contents for part in parts]),
+            are_whole=all(part.are_whole for part in parts),
         )
 
     def _slice(self, lines: memoryview, *, looked_at_n: int) -> Frame:
-        rows = self._fields.decode(lines)
+        rows, are_whole = self._fields.decode(lines)
         labels = [r.output.label for r in rows]
         label, (score, scores) = objects(labels), self._answers.scores(labels, [r.output.scores for r in rows])
         watched, wrong = self._watched(rows, {"output.label": label, "output.score": score})
@@ -87,6 +90,7 @@ class Reader:
             score=score,
             wrong=wrong,
             contents=contents,
+            are_whole=are_whole,
         )
 
     def _watched(self, rows: Sequence[Any], answers: Columns) -> tuple[Columns, dict[str, NDArray[np.int64]]]:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from msgspec.json import Decoder
 
-from daemon.store.answers import Output
+from daemon.store.answers import Output, WholeOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 Lines = bytes | memoryview
 
 
-class _WholeOutput(Output, frozen=True, gc=False, forbid_unknown_fields=True):
-    """An answer that has nothing else."""
-
-
-_OUTPUT, _WHOLE_OUTPUT = Decoder(Output), Decoder(_WholeOutput)
+_OUTPUT = Decoder(Output)
 _json = msgspec.json.Encoder()
 
 
@@ -50,14 +46,9 @@ def objects_of(lines: Lines) -> list[Objects]:
     return _OBJECTS.decode_lines(lines)
 
 
-def answers_of(outputs: Sequence[msgspec.Raw]) -> Sequence[msgspec.Raw | bytes]:
-    """What is read of each answer as JSON: as it was sent where it has nothing else."""
-    lines = b"\n".join(outputs)
-    try:
-        _WHOLE_OUTPUT.decode_lines(lines)
-    except ValueError:
-        return [_json.encode(output) for output in _OUTPUT.decode_lines(lines)]
-    return outputs
+def answers_of(outputs: Sequence[msgspec.Raw]) -> list[bytes]:
+    """What is read of each answer, as JSON."""
+    return [_json.encode(output) for output in _OUTPUT.decode_lines(b"\n".join(outputs))]
 
 
 class Fields:
@@ -66,11 +57,11 @@ class Fields:
     Args:
         names: of inputs and segments that can be asked for; all others are skipped.
         together: those of them that `numbers` reads.
-        outputs: types of answers, the last one of which takes every answer.
+        outputs: types of answers, as `Answers.types`.
 
     """
 
-    def __init__(self, names: Iterable[str], together: Sequence[str], outputs: Sequence[Any] = (Output,)) -> None:
+    def __init__(self, names: Iterable[str], together: Sequence[str], outputs: Sequence[Any] = (WholeOutput, Output)) -> None:
         fields = {name: f"c{i}" for i, name in enumerate(names)}
         self.together = together
         try:
@@ -88,14 +79,14 @@ class Fields:
         self._decoders = [Decoder(msgspec.defstruct("Read", [("output", o), *read], frozen=True, gc=False)) for o in outputs]
         self._pack = struct.Struct(f"{len(together)}d").pack
 
-    def decode(self, lines: Lines) -> list[Any]:
-        """Of each record an `output`, and `inputs` and `segments` for `value` and `numbers`."""
+    def decode(self, lines: Lines) -> tuple[list[Any], bool]:
+        """Of each record an `output`, and `inputs` and `segments` for `value` and `numbers`; and whether no output has anything else."""
         for decoder in self._decoders[:-1]:
             try:
-                return decoder.decode_lines(lines)
+                return decoder.decode_lines(lines), True
             except ValueError:
                 pass
-        return self._decoders[-1].decode_lines(lines)
+        return self._decoders[-1].decode_lines(lines), False
 
     def numbers(self, inputs: Sequence[Any]) -> dict[str, NDArray[np.float64]]:
         """Those of `together` whose values are all finite numbers, each of shape (n,); none where one value of any is no number at all."""

@@ -12,7 +12,9 @@ from daemon.store.decoded import answers_of, objects_of
 from daemon.store.slices import slices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from msgspec import Raw
 
     from daemon.store.columns import Frame
     from daemon.store.spooled import Rows
@@ -48,7 +50,7 @@ def log_table(rows: Rows, frame: Frame, pi: float) -> pa.Table:
         "at": rows.ats,
         "version": [rows.version] * n,
         "inputs": [o.inputs for part in found for o in part],
-        "output": [answer for part in found for answer in answers_of([o.output for o in part])],
+        "output": [answer for part in found for answer in _answers([o.output for o in part], are_whole=frame.are_whole)],
         "segments": [o.segments for part in found for o in part],
         "text": [None] * n if frame.text is None else frame.text.tolist(),
         "predicted": frame.predicted.tolist(),
@@ -57,6 +59,10 @@ def log_table(rows: Rows, frame: Frame, pi: float) -> pa.Table:
     }
     parts = [part for i in range(0, n, _LOG_SLICE_N) for part in _log_slices(columns, i, min(i + _LOG_SLICE_N, n))]
     return pa.concat_tables(parts)
+
+
+def _answers(outputs: Sequence[Raw], *, are_whole: bool) -> Sequence[Raw | bytes]:
+    return outputs if are_whole else answers_of(outputs)
 
 
 def _log_slices(columns: Mapping[str, Any], start: int, end: int) -> list[pa.Table]:

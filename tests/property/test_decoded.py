@@ -36,7 +36,7 @@ def test_columns_read_together_are_those_read_one_by_one_where_all_are_finite_an
     items: list[dict[str, Any]], together: list[str], is_odd: bool
 ) -> None:
     fields = Fields([*_NAMES, 'quo"ted'] if is_odd else _NAMES, together)
-    rows = [row.inputs for row in fields.decode(_lines([{"output": {}, "inputs": item} for item in items]))]
+    rows = [row.inputs for row in fields.decode(_lines([{"output": {}, "inputs": item} for item in items]))[0]]
     found = fields.numbers(rows)
     for name in _NAMES:
         values = list(map(fields.value[name], rows))
@@ -71,7 +71,9 @@ def test_a_column_of_numbers_is_one_number_each_also_where_all_are_lists(values:
     )
 )
 def test_of_an_answer_the_log_keeps_all_that_is_read_and_nothing_else(items: list[dict[str, Any]]) -> None:
-    raw = [found.output for found in objects_of(_lines([{"output": item} for item in items]))]
+    lines = _lines([{"output": item} for item in items])
+    assert Fields([], []).decode(lines)[1] == all("unread" not in item for item in items)
+    raw = [found.output for found in objects_of(lines)]
     outputs, kept = [output_of(output) for output in raw], [bytes(line) for line in answers_of(raw)]
     read = [{k: v for k, v in item.items() if k != "unread" and v is not None} for item in items]
     assert [{k: v for k, v in asdict(output).items() if v is not None} for output in outputs] == read

@@ -76,9 +76,11 @@ def test_columns_hold_what_each_record_says_by_itself(task: str, extra: dict[str
     assert frame.predicted.tolist() == [found["output"].get("label") for found in items]
 
 
-def test_the_log_keeps_inputs_and_segments_as_they_were_sent_and_of_the_output_what_is_read() -> None:
+@pytest.mark.parametrize("are_whole", [True, False])
+def test_the_log_keeps_inputs_and_segments_as_they_were_sent_and_of_the_output_what_is_read(are_whole: bool) -> None:
     rng = np.random.default_rng(1)
     items = [item(i, rng, list(COLUMNS)) for i in range(9000)]
+    items = [found for found in items if "unread" not in found["output"]] if are_whole else items
     rows = spooled(items)
     table = log_table(rows, Reader(model(COLUMNS)).frame(rows.lines), 0.5)
     assert table.schema == LOG_SCHEMA
