@@ -145,10 +145,12 @@ def replay(
     """Run recorded traffic through the same pipeline on a virtual clock; would-be retrainings are listed, not run."""
     _one_thread()
     settings = settings_of(config)
+    from daemon import logs  # noqa: PLC0415 (start-up time of every other command)
     from daemon.replay.run import replay as run  # noqa: PLC0415 (start-up time of every other command)
     from daemon.replay.show import show_summary, shown_progress  # noqa: PLC0415 (as above)
     from retrain.types import Permanent  # noqa: PLC0415 (as above)
 
+    logs.to_stderr()
     try:
         with shown_progress() as progress:
             summary = run(settings, records, labels, out, progress=progress)

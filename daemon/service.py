@@ -10,7 +10,6 @@ import asyncio
 import fcntl
 import importlib.util
 import json
-import logging
 import os
 import signal
 import socket
@@ -26,6 +25,7 @@ import uvicorn
 import uvloop
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from daemon import logs
 from daemon.backup.restore import WORK
 from daemon.wiring import build
 from retrain.whole import write_whole
@@ -45,7 +45,7 @@ _SHUTDOWN_S = 20.0  # below Kubernetes' 30 s terminationGracePeriodSeconds
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises `SystemExit` with a sentence when it cannot start."""
     _only_ours()
-    _log_to_stderr()
+    logs.to_stderr()
     usable(settings.data_dir)
     with _sole_owner(settings.data_dir), _bound(settings) as listener:
         uvloop.run(_serve(settings, listener))
@@ -168,17 +168,3 @@ def _only_ours() -> None:
         found = Path(spec.origin).parent.parent if spec is not None and spec.origin else None
         if found != here:
             sys.exit(f"retuned: the package {name!r} is taken from {found}, not from {here}; uninstall the other distribution")
-
-
-def _log_to_stderr() -> None:
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a late tick is a metric, not a line a second
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -207,3 +209,27 @@ def test_an_empty_recording_is_told(tmp_path: Path) -> None:
     records.write_text('{"id": "x"}\n')
     with pytest.raises(Permanent, match="no usable record"):
         replay(load_settings(config), records, None, tmp_path / "out")
+
+
+def test_a_traceback_in_a_replay_shows_no_record(tmp_path: Path) -> None:
+    (tmp_path / "retuned.yaml").write_text("models: [{name: m, task: tabular-regression}]\n")
+    program = """
+import sys, structlog
+from daemon.replay import run
+def replay(*_, **__):
+    record = "a text of somebody" + "'s"
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        structlog.get_logger().exception("detector.failed")
+    sys.exit(7)
+run.replay = replay
+from daemon.cli import app
+app()
+"""
+    command = [sys.executable, "-c", program, "replay", "--records", "none.jsonl", "--config", str(tmp_path / "retuned.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = json.loads(done.stderr.strip().splitlines()[-1])
+    assert (done.returncode, said["event"]) == (7, "detector.failed")
+    assert "ValueError: broken" in said["exception"]
+    assert "somebody's" not in done.stdout + done.stderr

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from detectors.performance import priors
 from detectors.performance.calibration import Calibration, calibrate, isotonic, score_counts
 from detectors.performance.confidence import Metric, estimate
 from detectors.performance.label_plan import inclusion, label_plan
@@ -161,6 +162,23 @@ def test_label_shift_is_found_with_its_interval_by_answers_and_by_scores() -> No
             hits[at] += (found.low <= now) & (now <= found.high)
     assert (hits >= 178).all(), hits  # 95 % of 200 is 190
     assert by_answers(np.full((3, 3), 10.0), answers) is None
+
+
+def test_shares_are_as_likely_as_any_also_where_scores_hardly_tell_classes_apart_and_take_few_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    prior = np.array([0.2, 0.3, 0.5])
+    posterior = rng.dirichlet(prior * 500.0, size=1000)
+    share = prior
+    for _ in range(4000):  # EM alone, until nothing moves
+        mixed = posterior / prior * share
+        share = (mixed / mixed.sum(axis=1, keepdims=True)).mean(axis=0)
+    steps, step = [], priors._em
+    monkeypatch.setattr(priors, "_em", lambda *of: (steps.append(1), step(*of))[1])
+    found = by_scores(posterior, prior)
+    assert np.log(posterior / prior @ found.share).sum() >= np.log(posterior / prior @ share).sum() - 1e-4
+    assert len(steps) < 200
 
 
 _LABELS = ("no", "yes")

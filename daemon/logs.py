@@ -1,0 +1,22 @@
+"""What is logged, and how: one JSON object a line, on stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+
+def to_stderr() -> None:
+    """For every command that runs the pipeline. A traceback is its lines alone: values are records, and no log is the place for them."""
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a late tick is a metric, not a line a second
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
