@@ -53,13 +53,13 @@ def run(settings: Settings) -> None:
 
 def usable(data_dir: Path) -> None:
     """Makes the folder. `SystemExit` with a sentence when nothing can be written in it, or half of a backup is there."""
+    if (data_dir / WORK).exists():  # nothing is written there
+        sys.exit(f"retuned: a restore into {data_dir} did not come to its end: empty the folder and restore again")
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         (data_dir / _LOCK).touch()
     except OSError as e:
         sys.exit(f"retuned: cannot write in data_dir {data_dir}: {e.strerror}; it must be a folder of this user's own")
-    if (data_dir / WORK).exists():
-        sys.exit(f"retuned: a restore into {data_dir} did not come to its end: empty the folder and restore again")
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
