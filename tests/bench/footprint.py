@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,25 @@ models:
 
 
 def run() -> dict[str, Any]:
-    """Start the real service, feed it, look at /proc."""
+    """Start the real service three times, feed the last one, look at /proc."""
+    starts = [_started_and_fed(batches_n=n) for n in (0, 0, 100)]
+    ready_s, at_start, fed = statistics.median(start[0] for start in starts), *starts[-1][1:]
+    rows = [
+        {"what": "ready after (median of three starts)", "value": f"{ready_s:.2f} s", "target": "< 3 s"},
+        {"what": "resident at start", "value": f"{at_start[0]:.0f} MB", "target": "< 350 MB"},
+        {
+            "what": "after 100,000 records of 20 columns: resident in the service's process",
+            "value": f"{fed[0]:.0f} MB",
+            "target": "< 350 MB",
+        },
+        {"what": "the builder's process with it, shared pages once (PSS)", "value": f"{fed[1]:.0f} MB", "target": "< 350 MB"},
+        {"what": "shared pages counted in each", "value": f"{fed[2]:.0f} MB", "target": ""},
+    ]
+    return {"rows": rows, "says": "The real service with the process that builds its large panes, one model, 20 numeric columns."}
+
+
+def _started_and_fed(*, batches_n: int) -> tuple[float, Any, Any]:
+    """(seconds until it is ready, what it holds then, and once it has been fed)."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         columns = ", ".join(f"x{i}: numeric" for i in range(20))
@@ -41,25 +60,15 @@ def run() -> dict[str, Any]:
             url = _ready(folder / "data" / "service.json")
             ready_s = time.perf_counter() - begun
             at_start = _held(process.pid)
-            for batch in range(100):
+            for batch in range(batches_n):
                 httpx.post(f"{url}/v1/records", content=_records(batch), timeout=30).raise_for_status()
-            _drained(url)
+            if batches_n:
+                _drained(url)
             fed = _held(process.pid)
         finally:
             process.terminate()
             process.wait(timeout=30)
-    rows = [
-        {"what": "ready after", "value": f"{ready_s:.2f} s", "target": "< 3 s"},
-        {"what": "resident at start", "value": f"{at_start[0]:.0f} MB", "target": "< 350 MB"},
-        {
-            "what": "after 100,000 records of 20 columns: resident in the service's process",
-            "value": f"{fed[0]:.0f} MB",
-            "target": "< 350 MB",
-        },
-        {"what": "the builder's process with it, shared pages once (PSS)", "value": f"{fed[1]:.0f} MB", "target": "< 350 MB"},
-        {"what": "shared pages counted in each", "value": f"{fed[2]:.0f} MB", "target": ""},
-    ]
-    return {"rows": rows, "says": "The real service with the process that builds its large panes, one model, 20 numeric columns."}
+    return ready_s, at_start, fed
 
 
 def _ready(where: Path) -> str:
