@@ -74,7 +74,7 @@ class Monitor:
             failed_ticks=self._failed,
             last_tick_at=self._last_at,
             tick_s=self._tick_s,
-            spool_backlog_bytes=self._spool.backlog_bytes if self._spool else 0,
+            spool_backlog_bytes=self._spool.unread_bytes() if self._spool else 0,
             spool_lag_s=self._lag_s(now),
             accepted_records=counts.accepted[EntryKind.RECORDS],
             accepted_labels=counts.accepted[EntryKind.LABELS],

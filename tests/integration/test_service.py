@@ -83,8 +83,9 @@ def test_a_record_comes_back_as_a_figure_and_sigterm_ends_the_service_cleanly(se
         assert model["champion"]["version"] == "7"
         alarmed = {subject["detector"] for incident in model["incidents"] for subject in incident["subjects"].values()}
         assert alarmed <= {"duplicate_id_rise"}  # half of what came was a retry, and that is told
-        metrics = service.http.get("/metrics").text
-        assert 'detector="accuracy"' in metrics
+        assert 'detector="accuracy"' in service.http.get("/metrics").text
+        all_is_committed = "\nretuned_spool_backlog_bytes 0.0\n"
+        wait_for(lambda: all_is_committed in service.http.get("/metrics").text, message="nothing of the spool is needed any more")
         assert service.http.get("/healthz").status_code == 200
         assert service.stop() == 0
     assert "Traceback" not in (tmp_path / "service.log").read_text()
