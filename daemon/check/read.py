@@ -110,7 +110,7 @@ def _problem(error: ErrorDetails, data: Any, lines: dict[yaml_lines.Path, int]) 
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, known, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-        return Problem(line=_line(lines, path), path=_dotted(path), value=value, rule="must be a known setting", remedy=remedy)
+        return Problem(line=_line(lines, path), path=_dotted(path), value="", rule="must be a known setting", remedy=remedy)  # `tokn: s3cret`
     return Problem(line=_line(lines, path), path=_dotted(path), value=value, rule=_rule(error), remedy=_meaning(error, model, name))
 
 
@@ -182,5 +182,7 @@ def _dotted(path: yaml_lines.Path) -> str:
 
 
 def _shown(value: Any, path: yaml_lines.Path) -> str:  # noqa: ANN401 (YAML)
-    text = "(secret)" if path[:2] in _SECRET else repr(value)
+    """Never a secret, nor what stands in the place of what holds one (`http: s3cret`)."""
+    may_hold = any(path[:2] == secret or path == secret[: len(path)] for secret in _SECRET)
+    text = "(secret)" if may_hold and value is not None else repr(value)
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"

@@ -62,7 +62,9 @@ class _Reading:
         try:
             return self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError) as e:
-            raise BadYaml(node.start_mark.line + 1, str(node.value), "must be a plain YAML value", "remove the tag (!…)") from e
+            # never the value, which may be a secret's
+            remedy = f"remove the tag ({node.tag.removeprefix('tag:yaml.org,2002:')}), or put the value in quotes"
+            raise BadYaml(node.start_mark.line + 1, "", "must be a plain YAML value", remedy) from e
 
 
 def read(data: bytes) -> tuple[Any, dict[Path, int]]:
@@ -78,6 +80,7 @@ def read(data: bytes) -> tuple[Any, dict[Path, int]]:
         return reading.value(node, ()), reading.lines
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
-        raise BadYaml(mark.line + 1 if mark else 1, "", f"must be YAML: {e.problem}", "check indentation and quotes there") from e
+        problem = "found undefined alias" if e.problem and e.problem.startswith("found undefined alias") else e.problem  # `token: *s3cret`
+        raise BadYaml(mark.line + 1 if mark else 1, "", f"must be YAML: {problem}", "check indentation and quotes there") from e
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as e:
         raise BadYaml(1, "", "must be YAML in UTF-8", "save it as UTF-8 text") from e

@@ -314,6 +314,31 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path: Path,
     assert (path, "s3cret" in text) == ("http.token", False)
 
 
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("http:\n  tokn: s3cret\n", "http.tokn"),
+        ("token: s3cret\n", "token"),
+        ("htpp: {token: s3cret}\n", "htpp"),
+        ("notify: {url: [json://u:s3cret@one/]}\n", "notify.url"),
+        ("http: s3cret\n", "http"),
+        ("notify: [json://u:s3cret@one/]\n", "notify"),
+        ("http: {token: !vault s3cret}\n", "$"),
+        ("http: {token: !!int s3cret}\n", "$"),
+        ("http: {token: *s3cret}\n", "$"),
+    ],
+)
+def test_a_secret_under_a_misspelt_key_or_in_a_wrong_place_is_not_shown(tmp_path: Path, text: str, path: str) -> None:
+    ((line, found, told),) = problems(tmp_path, MODEL + text)
+    assert (found, "s3cret" in told) == (path, False)
+    assert line >= MODEL.count("\n") + 1
+
+
+def test_a_file_that_is_no_mapping_is_not_shown(tmp_path: Path) -> None:
+    ((_, path, told),) = problems(tmp_path, "s3cret\n")
+    assert (path, "must be a mapping" in told, "s3cret" in told) == ("$", True, False)
+
+
 def test_relative_paths_count_from_the_files_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "bound.jsonl").write_text("{}\n")
