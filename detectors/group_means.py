@@ -72,7 +72,7 @@ def range_of(mean: Mean, reference: Reference) -> Range:
     if mean is Mean.CALIBRATION:
         return Range(low=-1.0, unit=2.0)
     answers = reference.columns.get("output.value", reference.bound.predicted_value)
-    answers = np.zeros(0) if answers is None else answers[np.isfinite(answers)]
+    answers = np.zeros(0) if answers is None else np.clip(answers[np.isfinite(answers)], -_LARGEST, _LARGEST)
     low, high = np.quantile(answers, [_CUT, 1.0 - _CUT]).tolist() if len(answers) else (0.0, 0.0)
     return Range(low=0.0 if mean is Mean.ERROR else low, unit=high - low)
 

@@ -39,7 +39,7 @@ def register(name: str) -> Callable[[D], D]:
 
 
 def _registered_in(path: Path) -> list[str]:
-    """Names that a file registers, read without importing it (so that a fairness detector imports fairlearn only when used)."""
+    """Names that a file registers, read without importing it: what a detector needs is loaded when it is used."""
     return [
         call.args[0].value
         for node in ast.parse(path.read_text()).body

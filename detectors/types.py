@@ -142,27 +142,6 @@ class Verdict:
             raise ValueError(msg)
 
 
-class Sketch(Protocol):
-    """A commutative monoid over values: merge is associative, commutative, and equals one pass (KLL: within its stated rank error)."""
-
-    def add(self, values: NDArray[Any]) -> Self:
-        """Take in values, shape (n,); returns a new sketch or self."""
-        ...
-
-    def merge(self, other: Self) -> Self:
-        """Both together; neither argument changes."""
-        ...
-
-    def to_bytes(self) -> bytes:
-        """Compact, versioned, no pickle."""
-        ...
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """The inverse; raises ValueError on bytes that are not of this sketch."""
-        ...
-
-
 Column = "NDArray[np.float64] | NDArray[np.object_]"
 """Values of one column, shape (n,): float64 with NaN = missing (numeric); object array of str with None = missing (category, text)."""
 

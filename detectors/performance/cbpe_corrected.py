@@ -9,16 +9,15 @@ import numpy as np
 
 from detectors.performance.correction import Correction, corrected, no_correction, offset_of
 from detectors.performance.estimated import normal_estimate
-from detectors.performance.estimator import Estimator
+from detectors.performance.latest_accuracy import LatestAccuracy
 from detectors.performance.scored import calibration_of, numbered, with_scores
 from detectors.registry import register
 from detectors.sketches.score_bins import bin_of
-from detectors.types import Eats, Increment, Kind, Reference, Score, Verdict
+from detectors.types import Eats, Increment, Reference, Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detectors.performance.confidence import Metric
     from detectors.types import Pairs
 
     Floats = NDArray[np.float64]
@@ -47,22 +46,14 @@ class CorrectedState:
 
 @register("cbpe_corrected")
 @dataclass(frozen=True, kw_only=True)
-class CbpeCorrected(Estimator):
+class CbpeCorrected(LatestAccuracy):
     """The mean calibrated score of the latest answers, plus the offset that all labels since the reference say it has.
 
     The offset is 0 at first and stays, or becomes another one; how often it does is learnt. Where scores stay honest this is `cbpe`, as
     steady as it; where they do not, labels of the past count as long as nothing changed again, which one window's (`ppi`) cannot.
     """
 
-    metric: Metric = "accuracy"
-    """No other."""
-    records_n: int = 1000
-    """The latest so many answers are spoken of."""
-
-    name: ClassVar[str]
-    kind: ClassVar[Kind] = Kind.ESTIMATES
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.PAIRS, Eats.SCORES})
-    evidence: ClassVar[type[Score]] = Score
     guarantee: ClassVar[str] = "none proven: a Bayesian interval; it lags behind a change until labels have shown it"
     assumption: ClassVar[str] = (
         "labels come for records like the latest ones, with known probabilities (their weights); the scores' offset stays what it was but "
@@ -70,11 +61,6 @@ class CbpeCorrected(Estimator):
     )
     cost: ClassVar[str] = "O(1) a record, O(60) a block of 25 labels; state of 1,000 records, 200 bins a class and 240 numbers"
     source: ClassVar[str] = "Adams & MacKay 2007, arXiv:0710.3742; Białek, Kivimäki, Kuberski & Perrakis 2024, arXiv:2401.08348"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.metric != "accuracy" or self.records_n < 1:
-            raise ValueError(f"it is of accuracy, over at least one record; got {self.metric} and records_n={self.records_n}")
 
     @classmethod
     def example(cls) -> Self:

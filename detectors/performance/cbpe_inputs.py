@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from detectors.performance.confidence import LEAST_N
-from detectors.performance.estimator import Estimator
 from detectors.performance.exact_calibration import ExactCalibration, calibrate_exactly
+from detectors.performance.latest_accuracy import LatestAccuracy
 from detectors.performance.latest_answers import LatestAnswers
 from detectors.performance.residual_trees import Trees, grown
 from detectors.performance.scored import numbered, with_scores
 from detectors.registry import register
 from detectors.sequential.error_table import inputs_of
 from detectors.sequential.table import Coding, coding_of, encode
-from detectors.types import Eats, Increment, Kind, Reference, Score, Verdict
+from detectors.types import Eats, Increment, Reference, Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from detectors.performance.confidence import Metric
     from detectors.types import Pairs
 
     Floats = NDArray[np.float64]
@@ -52,7 +51,7 @@ class InputsState:
 
 @register("cbpe_inputs")
 @dataclass(frozen=True, kw_only=True)
-class CbpeInputs(Estimator):
+class CbpeInputs(LatestAccuracy):
     """The mean calibrated score of the latest answers, moved by what their inputs say of right and wrong that the score does not.
 
     Boosted trees learn "right, less its calibrated chance" from the labelled reference rows. They are used only if they lower the squared
@@ -60,17 +59,10 @@ class CbpeInputs(Estimator):
     Where they are used and fewer than 100 effective labelled rows are like the latest records, it abstains.
     """
 
-    metric: Metric = "accuracy"
-    """No other."""
     columns: tuple[str, ...] = ()
     """Subjects of numbers and categories that labelled rows have, too; the answer and its confidence are always read."""
-    records_n: int = 1000
-    """The latest so many answers are spoken of."""
 
-    name: ClassVar[str]
-    kind: ClassVar[Kind] = Kind.ESTIMATES
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.PAIRS, Eats.TABLE, Eats.SCORES})
-    evidence: ClassVar[type[Score]] = Score
     guarantee: ClassVar[str] = (
         "none proven: the interval knows the labels' chance, the calibrator's finite rows, how far trees grown without a fifth of the rows "
         "differ and how well the size of their moves is known"
@@ -83,11 +75,6 @@ class CbpeInputs(Estimator):
         "about a second once, for 150 small trees; then 3 to 10 µs a record; state of 1,000 records of 48 bytes and 30 KB of trees"
     )
     source: ClassVar[str] = "Białek, Kivimäki, Kuberski & Perrakis 2024, arXiv:2401.08348; trees of what is left: Friedman 2001, 2002"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.metric != "accuracy" or self.records_n < 1:
-            raise ValueError(f"it is of accuracy, over at least one record; got {self.metric} and records_n={self.records_n}")
 
     @classmethod
     def example(cls) -> Self:

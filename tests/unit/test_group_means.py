@@ -91,6 +91,21 @@ def test_an_alarm_on_means_sees_the_gap_that_fairlearn_sees_and_weighs(of: Mean)
     assert verdict.low <= verdict.value <= verdict.high
 
 
+@pytest.mark.parametrize("of", [Mean.VALUE, Mean.ERROR])
+@pytest.mark.parametrize("name", ["score_gap", "fairness_score_gap"])
+def test_a_reference_whose_answers_reach_the_largest_number_has_a_finite_range(of: Mean, name: str) -> None:
+    pairs, _ = _mean_world(of)
+    far = np.where(np.arange(100) % 2 == 0, -1e308, 1e308)
+    reference = Reference(columns={"output.value": far}, kinds={}, sketches={}, bound=Pairs.empty(), digest="d")
+    detector = build(name, by="age_band", of=of)
+    window = replace(_WINDOW, judged=judge(pairs, ()))
+    step = Increment(start=_AT, end=_AT, columns={}, pairs=pairs, n=pairs.n)
+    verdict = detector.step(detector.start(reference), window if name == "score_gap" else step)[1]
+    assert verdict.outcome is Outcome.OK
+    assert verdict.limit is not None
+    assert verdict.limit > 1e37  # a share of the range
+
+
 def test_numbers_without_a_reference_range_and_groups_without_scores_are_insufficient() -> None:
     numbers, _ = _mean_world(Mean.VALUE)
     window = replace(_WINDOW, judged=judge(numbers, ()))
