@@ -108,9 +108,10 @@ def _problem(error: ErrorDetails, data: Any, lines: dict[yaml_lines.Path, int]) 
     known = list(model.model_fields) if model else []
     value = "" if error["type"] == "missing" else _shown(error["input"], path)
     if error["type"] == "extra_forbidden":
+        # never the value: `tokn: s3cret`
         near = difflib.get_close_matches(name, known, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-        return Problem(line=_line(lines, path), path=_dotted(path), value="", rule="must be a known setting", remedy=remedy)  # `tokn: s3cret`
+        return Problem(line=_line(lines, path), path=_dotted(path), value="", rule="must be a known setting", remedy=remedy)
     return Problem(line=_line(lines, path), path=_dotted(path), value=value, rule=_rule(error), remedy=_meaning(error, model, name))
 
 
