@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from msgspec import Raw, Struct
+from typing import TYPE_CHECKING
+
+from msgspec import MsgspecError, Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
+from daemon.capture.not_finite import items_as_sent
 from daemon.store.slices import feeds_n
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _ARRAY = Decoder(list[Raw])
 _ANY = Decoder(Raw)
 _TINY_BYTES, _BRACES = 8, 8
 """Bytes between two commas that no usual record has; closing braces that no usual record has more of."""
+_WORDS_A_RECORD = 20
+"""NaN and Infinity in a batch, for each record that it may hold: a batch with more is refused as a whole."""
 _LOOK_AT_N = 100
 """Lines looked at to tell a broken object over several lines from NDJSON with broken lines."""
 
@@ -33,8 +41,7 @@ def as_lines(body: bytes, max_n: int) -> bytes:
     """The body as NDJSON: itself where it is that already. Raises MsgspecError when it is no JSON as a whole, and TooMany."""
     body = body.strip()
     if body.startswith(b"["):
-        _look_before_decoding(body, max_n)
-        items = _ARRAY.decode(body)
+        items = _items(body, max_n)
         if len(items) > max_n:
             raise TooMany(len(items), max_n)
         if b"\n" in body:  # line feeds between tokens would end the line
@@ -50,6 +57,23 @@ def as_lines(body: bytes, max_n: int) -> bytes:
         if n > max_n:
             raise TooMany(n, max_n)
     return body
+
+
+def _items(body: bytes, max_n: int) -> Sequence[Raw | bytes]:
+    try:
+        return _decoded(body, max_n)
+    except ValidationError:
+        raise
+    except MsgspecError:
+        items = items_as_sent(body, _WORDS_A_RECORD * max_n, lambda readable: _decoded(readable, max_n))
+        if items is None:
+            raise
+        return items
+
+
+def _decoded(body: bytes, max_n: int) -> list[Raw]:
+    _look_before_decoding(body, max_n)
+    return _ARRAY.decode(body)
 
 
 def _look_before_decoding(body: bytes, max_n: int) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from daemon.capture.not_finite import has_any
+
 SHOWN_CHARS = 80
 """Of a refused value: enough to find it, too little to be a leak of the whole."""
 _MESSAGE = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]+)`(?: in `(?P<parent>[^`]+)`)?)?$", re.DOTALL)
@@ -59,7 +61,8 @@ def of_error(index: int | None, line: bytes, error: Exception) -> Rejected:
     """The decoder's error, with its path made exact and the value looked up."""
     if not isinstance(error, msgspec.ValidationError):
         shown = line[:SHOWN_CHARS].decode("utf-8", "replace")
-        return Rejected(index, "$", shown, f"must be valid JSON in UTF-8: {error}", Rejection.MALFORMED)
+        hint = "; NaN and Infinity are no JSON: send null" if has_any(line) else ""
+        return Rejected(index, "$", shown, f"must be valid JSON in UTF-8: {error}{hint}", Rejection.MALFORMED)
     match = _MESSAGE.match(str(error))
     assert match is not None  # every part of the pattern is optional
     rule, path = match["rule"], match["parent"] or match["path"] or "$"

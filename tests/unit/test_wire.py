@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -181,6 +182,50 @@ def test_no_number_that_is_not_finite_gets_in(number: str) -> None:
     body = json.dumps({**GOOD, "inputs": {"x": 123456}}).replace("123456", number)
     assert records(body).n == 0
     assert len(records(body).errors) == 1
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_none_costs_only_its_own_item_of_an_array(number: float, indent: int | None) -> None:
+    text = 'NaN, "[Infinity]" and \\'
+    items = [{**GOOD, "id": f"r{i}", "inputs": {"text": text, "age": i}} for i in range(1200)]
+    items[0]["inputs"] = {"age": number}
+    items[700]["inputs"] = {"text": text, "many": [number, 1.0, number]}
+    items[1199]["output"] = {"label": "positive", "unread": number}
+    batch = records(json.dumps(items, indent=indent))
+    told = [(e.index, e.path, e.reason, e.rule.rpartition("; ")[2]) for e in batch.errors]
+    assert told == [(i, "$", Rejection.MALFORMED, "NaN and Infinity are no JSON: send null") for i in (0, 700, 1199)]
+    kept = parse_records(batch.payload)
+    assert [sent(record) for record in kept] == [sent_item(item) for i, item in enumerate(items) if i not in (0, 700, 1199)]
+
+
+def test_labels_that_are_no_number_cost_only_themselves() -> None:
+    values = [{**LABEL, "id": f"r{i}", "label": None, "value": math.nan if i == 1 else 0.5} for i in range(3)]
+    batch = labels(json.dumps(values))
+    assert [label.id for label in parse_labels(batch.payload)] == ["r0", "r2"]
+    assert [(e.index, e.reason) for e in batch.errors] == [(1, Rejection.MALFORMED)]
+
+
+@pytest.mark.parametrize("wrong", ["[NaN", "[{}, nan]", "[NaN, None]", '[NaN, "]', "[NaN] 1", '[{"a": NaN]', "[-]", "[IN]", '["a" NaN]'])
+def test_an_array_that_is_wrong_beside_such_a_number_is_refused_as_a_whole(wrong: str) -> None:
+    batch = records(wrong)
+    assert (batch.n, [(e.index, e.reason) for e in batch.errors]) == (0, [(None, Rejection.MALFORMED)])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" + "NaN," * 4_000_000 + "NaN]",
+        '["' + "NaN" * 60_000 + '",' + '"' * 8_000_000,
+        "[" + '"\\",' * 3_000_000 + "NaN",
+        '[{"a":[' + "1," * 100_000 + "NaN" + ",1" * 7_000_000 + "]}]",
+    ],
+)
+def test_looking_for_such_a_number_in_the_largest_body_takes_a_bounded_time(body: str) -> None:
+    data = body.encode()
+    start = time.process_time()
+    assert records(data, max_n=10_000).n == 0
+    assert time.process_time() - start < 5.0  # a few passes over 16 MB; what goes back over it never ends
 
 
 @pytest.mark.parametrize("body", ["", "  \n ", "[", "{", "nonsense", '{"id": "\\ud800"}', "\ufeff{}"])
