@@ -29,7 +29,7 @@ class Monitor:
         """`spool` None: a replay, which has none."""
         self._counts, self._spool, self._intake, self._disk = counts, spool, intake, disk
         self._encoders = encoders
-        self._started_at = time.time()
+        self._started_at, self._woke = time.time(), time.monotonic()
         self._ticks = self._failed = 0
         self._last_at: float | None = None
         self._tick_s = 0.0
@@ -56,6 +56,7 @@ class Monitor:
     def ticked(self, now: float, seconds: float) -> None:
         """A tick ended well."""
         self._ticks, self._last_at, self._tick_s = self._ticks + 1, now, seconds
+        self._woke = time.monotonic()
 
     def failed(self) -> None:
         """A tick did not."""
@@ -73,6 +74,7 @@ class Monitor:
             ticks=self._ticks,
             failed_ticks=self._failed,
             last_tick_at=self._last_at,
+            quiet_s=time.monotonic() - self._woke,
             tick_s=self._tick_s,
             spool_backlog_bytes=self._spool.unread_bytes() if self._spool else 0,
             spool_lag_s=self._lag_s(now),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 import structlog
@@ -10,7 +9,6 @@ import structlog
 
 def to_stderr() -> None:
     """For every command that runs the pipeline. A traceback is its lines alone: values are records, and no log is the place for them."""
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a late tick is a metric, not a line a second
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

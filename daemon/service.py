@@ -10,20 +10,20 @@ import asyncio
 import fcntl
 import importlib.util
 import json
+import math
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
 import uvloop
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from daemon import logs
 from daemon.backup.restore import WORK
@@ -112,17 +112,26 @@ async def _lifespan(receive: Any, send: Any, ticking: Callable[[], Any]) -> None
 @asynccontextmanager
 async def _ticking(wired: Wired, tick_s: float) -> AsyncIterator[None]:
     """Ticks in one thread while the port is open; the running one is waited for at the end."""
-    scheduler = BackgroundScheduler(timezone="UTC")
-    at_once = datetime.now(UTC)
-    scheduler.add_job(
-        _tick, "interval", [wired], seconds=tick_s, max_instances=1, coalesce=True, misfire_grace_time=None, next_run_time=at_once
-    )
-    scheduler.start()
+    ended = threading.Event()
+    thread = threading.Thread(target=_tick_until, args=(ended, wired, tick_s), name="ticks", daemon=True)  # a second signal waits for none
+    thread.start()
     try:
         yield
     finally:
-        await asyncio.to_thread(scheduler.shutdown, wait=True)
+        ended.set()
+        await asyncio.to_thread(thread.join)
         await asyncio.wait_for(asyncio.to_thread(wired.close), _SHUTDOWN_S / 2)
+
+
+def _tick_until(ended: threading.Event, wired: Wired, tick_s: float) -> None:
+    """One at once, then one each period; those that a long one missed are left out.
+
+    By the monotonic clock: the one on the wall may be set back by hours (a machine starts with it wrong), and ticks must go on.
+    """
+    due = time.monotonic()
+    while not ended.wait(due - time.monotonic()):
+        _tick(wired)
+        due += tick_s * max(1, math.ceil((time.monotonic() - due) / tick_s))
 
 
 def _tick(wired: Wired) -> None:

@@ -57,12 +57,12 @@ class Aliases:
 
     def reconcile(self, now: float) -> None:
         """Every model once. A registry that does not answer, or does not take a model's alias, is asked again later: nothing else waits."""
-        if now < self._not_before:
+        if _is_ahead(self._not_before, now):
             return
         for model in self.settings.models:
             if model.retrain is None and self.settings.registry.tracking_uri is None:
                 continue  # watched only, and no registry is named: MLflow is not even loaded
-            if now < self._refused.get(model.name, (None, 0.0))[1]:
+            if _is_ahead(self._refused.get(model.name, (None, 0.0))[1], now):
                 continue
             try:
                 self._one(model, now)
@@ -210,6 +210,11 @@ class Aliases:
             self.differs_since.setdefault(model, now)
         else:
             self.differs_since.pop(model, None)
+
+
+def _is_ahead(at: float, now: float) -> bool:
+    """Whether to wait until then; further ahead than any wait it is of a clock that was set back since."""
+    return now < at <= now + _BACK_OFF_MOST_S
 
 
 def _tell(tx: Connection, model: str, key: str, because: str, now: float) -> bool:

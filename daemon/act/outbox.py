@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from daemon.store.ledger import Ledger
     from daemon.store.outbox import Message
 
+_MOST_TRIED = 100
+"""Of one tick: each takes a transaction, and what is around it."""
+
 
 @dataclass(frozen=True)
 class Unfinished:
@@ -33,12 +36,24 @@ class Deliverer:
     failures: Counter[Reason] = field(default_factory=Counter)
 
     def deliver(self, now: float) -> int:
-        """Everything that is due, oldest first; gives how many were delivered."""
-        with self.ledger.read() as tx:
-            messages = outbox.due(tx, now)
-        return sum(self._one(message, now) for message in messages)
+        """Everything that is due, oldest first; gives how many were delivered.
 
-    def _one(self, message: Message, now: float) -> bool:
+        All pages are looked at: what stands in line for a target that is down must not hide what came later.
+        """
+        n = tried = after = 0
+        while tried < _MOST_TRIED:
+            with self.ledger.read() as tx:
+                messages = outbox.due(tx, now, after=after)
+            if not messages:
+                break
+            after = messages[-1].id
+            for message in messages:
+                is_done = self._one(message, now)
+                n, tried = n + bool(is_done), tried + (is_done is not None)
+        return n
+
+    def _one(self, message: Message, now: float) -> bool | None:
+        """Whether it was delivered; None: it goes on by itself."""
         try:
             unfinished = self._handled(message, now)
         except Transient as e:
@@ -52,12 +67,14 @@ class Deliverer:
                 outbox.given_up(tx, message, now=now, error=str(e))
                 note(tx, now, message.model, "outbox.given_up", key=message.key, reason=e.reason.value, detail=e.detail[:500])
             return False
+        if unfinished is not None and unfinished.after_s <= 0.0:
+            return None  # it is due as it stands
         with self.ledger.begin() as tx:
             if unfinished is not None:
                 outbox.later(tx, message.id, at=now + unfinished.after_s)
-            else:
-                outbox.done(tx, message.id, now=now)
-        return unfinished is None
+                return None
+            outbox.done(tx, message.id, now=now)
+        return True
 
     def _handled(self, message: Message, now: float) -> Unfinished | None:
         try:

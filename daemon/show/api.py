@@ -54,7 +54,7 @@ def create_api(
     from importlib.metadata import version  # noqa: PLC0415 (read once)
 
     app = FastAPI(title="retuned", version=version("retuned"), docs_url=None, redoc_url=None)
-    app.include_router(_seen(operations, settings, ledger, now))
+    app.include_router(_seen(operations, settings, ledger))
     app.include_router(label_plans(operations, settings, ledger, now))
     guard = Guard(settings.http)
     app.include_router(of_models(operations, guard))
@@ -68,7 +68,7 @@ def create_api(
     return app
 
 
-def _seen(operations: Operations, settings: Settings, ledger: Ledger, now: Callable[[], float]) -> APIRouter:
+def _seen(operations: Operations, settings: Settings, ledger: Ledger) -> APIRouter:
     router = APIRouter()
     exporter = Exporter(operations.snapshot)
 
@@ -101,11 +101,9 @@ def _seen(operations: Operations, settings: Settings, ledger: Ledger, now: Calla
     @router.get("/healthz", summary="200 while ticks end; 503 when none has for long")
     def healthz() -> Response:
         health = operations.snapshot().health
-        quiet_s = now() - (health.last_tick_at or health.started_at)
-        stuck = quiet_s > 10 * settings.tick_s + STUCK_S
-        return json_answer(
-            {"ok": not stuck, "last_tick_s_ago": round(quiet_s, 3), "service": to_wire(health)}, status=503 if stuck else 200
-        )
+        stuck = health.quiet_s > 10 * settings.tick_s + STUCK_S
+        body = {"ok": not stuck, "last_tick_s_ago": round(health.quiet_s, 3), "service": to_wire(health)}
+        return json_answer(body, status=503 if stuck else 200)
 
     @router.get("/readyz", summary="200 when the service can work; 503 with what is missing")
     def readyz() -> Response:

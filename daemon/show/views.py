@@ -50,6 +50,8 @@ class Health:
     """When the last tick ended well; None = none yet."""
     tick_s: float = 0.0
     """How long the last tick took."""
+    quiet_s: float = 0.0
+    """Since a tick ended well, or since the start; by the monotonic clock."""
     spool_backlog_bytes: int = 0
     """Acknowledged bytes that no committed pane holds yet."""
     spool_lag_s: float = 0.0

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _t = tables.outbox
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MOST_S = 300.0
+WAIT_MOST_S = 3600.0
+"""Nothing waits longer, whatever whoever refused it says."""
 
 
 class What(StrEnum):
@@ -81,9 +83,13 @@ def put(tx: Connection, *, key: str, model: str, kind: str, payload: Mapping[str
     return insert_new(tx, _t, row, key="key")
 
 
-def due(tx: Connection, now: float, *, limit: int = 100) -> list[Message]:
-    """Undelivered messages whose time has come, oldest first."""
-    query = select(_t).where(_t.c.done_at.is_(None), _t.c.next_at <= now).order_by(_t.c.id).limit(limit)
+def due(tx: Connection, now: float, *, after: int = 0, limit: int = 100) -> list[Message]:
+    """Undelivered messages whose time has come, oldest first; `after`: the id of the last one seen, for the next page.
+
+    A time further ahead than any wait is of a clock that was set back since.
+    """
+    is_time = (_t.c.next_at <= now) | (_t.c.next_at > now + WAIT_MOST_S)
+    query = select(_t).where(_t.c.done_at.is_(None), is_time, _t.c.id > after).order_by(_t.c.id).limit(limit)
     return [Message(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 (SQLAlchemy's API)
 
 
@@ -114,7 +120,8 @@ def later(tx: Connection, message_id: int, *, at: float) -> None:
 
 def failed(tx: Connection, message: Message, *, now: float, error: str, retry_after_s: float | None = None) -> float:
     """Not delivered: tried again later (doubling from 1 s to 5 minutes, or as told); gives the time of the next try."""
-    wait_s = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** min(message.attempts, 30)) if retry_after_s is None else retry_after_s
+    doubled_s = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** min(message.attempts, 30))
+    wait_s = doubled_s if retry_after_s is None else min(WAIT_MOST_S, retry_after_s)
     values = {"attempts": message.attempts + 1, "next_at": now + wait_s, "error": error[:1000]}
     tx.execute(update(_t).where(_t.c.id == message.id).values(values))
     return now + wait_s

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from daemon.act.executors.local import LocalExecutor
+from daemon.act.executors.port import JobSpec, JobState, JobStatus
 from daemon.act.notify import Notify
 from daemon.act.outbox import Unfinished
 from daemon.act.report import Reporter
@@ -76,6 +79,56 @@ def test_evidentlys_report_is_written_by_a_worker_and_linked_from_the_incident(w
     html = (world.settings.data_dir / found.report).read_text()
     assert "output.score" in html
     assert "input.text (characters)" in html
+
+
+@dataclass
+class Slow:
+    """Workers that all run until they are let go."""
+
+    started: set[str] = field(default_factory=set)
+    is_open: bool = False
+
+    def submit(self, spec: JobSpec) -> str:
+        self.started.add(spec.key)
+        if self.is_open:
+            target = Path(json.loads(Path(spec.command[-1]).read_text())["target"])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text("<p>")
+        return spec.key
+
+    def poll(self, _handle: str) -> JobStatus:
+        return JobStatus(state=JobState.DONE, code=0) if self.is_open else JobStatus(state=JobState.RUNNING)
+
+    def cancel(self, _handle: str) -> None:
+        raise AssertionError("nobody cancels a report")
+
+    def logs(self, _handle: str, *, most_bytes: int = 65_536) -> str:
+        return ""[:most_bytes]
+
+
+def test_incidents_of_many_models_at_once_start_two_workers_at_once_and_all_get_their_report(world: World) -> None:
+    workers = Slow()
+    reporter = Reporter(settings=world.settings, ledger=world.ledger, executor=workers)
+    with world.ledger.begin() as tx:
+        for i in range(2, 8):
+            incidents.close(tx, f"i-{i - 1}", now=OPENED, because="quiet")
+            incidents.open_incident(tx, incident_id=f"i-{i}", model=MODEL, epoch=1, now=OPENED, subjects={}, harmful=False)
+        for i in range(1, 8):
+            payload = {"incident": f"i-{i}", "epoch": 1, "version": "1"}
+            outbox.put(tx, key=f"report-{i}", model=MODEL, kind="report", payload=payload, now=world.now)
+    world.outbox.handlers = {"report": reporter.deliver}  # type: ignore[misc]
+    for _ in range(3):
+        world.outbox.deliver(world.now)
+        world.now += 5.0
+    assert len(workers.started) == 2
+    workers.is_open = True
+    for _ in range(5):
+        world.outbox.deliver(world.now)
+        world.now += 5.0
+    with world.ledger.begin() as tx:
+        assert [found.report for i in range(1, 8) if (found := incidents.incident(tx, f"i-{i}"))] == [
+            f"reports/{MODEL}/i-{i}.html" for i in range(1, 8)
+        ]
 
 
 def test_a_worker_that_fails_is_tried_three_times_and_the_reason_is_kept(world: World) -> None:

@@ -136,6 +136,37 @@ def test_a_target_that_does_not_answer_delays_neither_the_tick_nor_another_targe
         assert (len(slow.got), len(quick.got)) == (1, 1)
 
 
+def test_many_messages_to_a_target_that_is_down_hold_up_no_other_target(ledger: Ledger) -> None:
+    with webhook() as up, webhook() as down:
+        down.status = 503
+        telling = Telling(ledger, [f"json://127.0.0.1:{down.port}/"])
+        for i in range(150):
+            telling.say(OPENED, key=f"inc-{i}:opened")
+        for _ in range(4):
+            telling.tick()
+        telling.urls += [f"json://127.0.0.1:{up.port}/"]
+        telling.start()
+        telling.say(OPENED, key="the-one:opened")
+        telling.tick()
+        telling.tick()
+        assert up.asked.wait(30), "the target that is up was not asked"
+
+
+def test_fifty_incidents_at_once_are_told_within_a_few_ticks(ledger: Ledger) -> None:
+    with webhook() as hook:
+        telling = Telling(ledger, [f"json://127.0.0.1:{hook.port}/"])
+        for i in range(50):
+            telling.say({**OPENED, "because": f"number {i}"}, key=f"inc-{i}:opened")
+        for n in (20, 40, 50):
+            telling.tick()
+            telling.tick(0.1)
+            wait_for(lambda n=n: len(hook.got) >= n, seconds=30, message=f"{n} messages")
+        telling.until_told()
+        said = [message["body"]["message"].splitlines()[0] for message in hook.got]
+    assert said == [f"number {i}" for i in range(50)]
+    assert telling.counted() == {"sent": 50}
+
+
 def test_what_is_on_its_way_when_the_service_is_stopped_is_written_down_and_not_sent_again(ledger: Ledger) -> None:
     with webhook() as hook:
         telling = Telling(ledger, [f"json://127.0.0.1:{hook.port}/"])

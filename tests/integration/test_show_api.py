@@ -243,7 +243,8 @@ def test_no_web_page_operates_a_service_on_loopback(told: Recorded) -> None:
 def test_health_says_when_ticks_have_stopped_and_readiness_what_is_missing(told: Recorded) -> None:
     assert client(told).get("/healthz").status_code == 200
     assert client(told).get("/readyz").json() == {"ready": True, "missing": []}
-    told.health = replace(told.health, last_tick_at=NOW - 1000.0, not_ready=("the registry does not answer",))
+    set_back = {"last_tick_at": NOW + 86_400.0}  # the clock was, since
+    told.health = replace(told.health, **set_back, quiet_s=1000.0, not_ready=("the registry does not answer",))
     assert client(told).get("/healthz").status_code == 503
     answer = client(told).get("/readyz")
     assert (answer.status_code, answer.json()["missing"]) == (503, ["the registry does not answer"])

@@ -261,6 +261,15 @@ def test_the_outbox_holds_a_key_once_and_waits_longer_after_each_failure(ledger:
         assert outbox.due(tx, now + 1e6) == []
 
 
+def test_a_message_that_waits_is_not_held_up_by_a_clock_that_is_set_back(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        outbox.put(tx, key="k", model="m", kind="notify", payload={}, now=90_000.0)
+        (message,) = outbox.due(tx, 90_000.0)
+        outbox.failed(tx, message, now=90_000.0, error="no route", retry_after_s=1e9)
+        assert outbox.due(tx, 90_001.0) == []
+        assert [m.key for m in outbox.due(tx, 80_000.0)] == ["k"]
+
+
 def test_incidents_open_extend_close_and_reopen_with_an_event_each(ledger: Ledger) -> None:
     with ledger.begin() as tx:
         incidents.open_incident(tx, incident_id="i", model="m", epoch=1, now=1.0, subjects={"a": {}}, harmful=False)
