@@ -33,7 +33,9 @@ class ColumnSettings(Part):
     """One column of a model's inputs or segments."""
 
     kind: ColumnKind
-    """numeric | category | text | embedding (a list of numbers in the record's inputs)."""
+    """numeric | category | text | embedding (a list of numbers in the record's inputs). A category may be a text, a figure or true/false,
+    in records as in a reference: 1 and 1.0 are both "1" (a table whose column has gaps holds floats), 1.5 is "1.5", true is "True", a text
+    is as it was written ("1.10"). NaN is no value."""
     dimensions: int | None = Field(default=None, ge=2, le=4096)
     """How many numbers an embedding has; needed for it, and for nothing else. A record with another number of them has none."""
     protected: bool = False

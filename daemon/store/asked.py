@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from daemon.settings_encoder import LENGTH
-from daemon.store.values import text, values_of
+from daemon.store.values import values_of
+from detectors.as_category import as_category
 from detectors.types import ColumnKind
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def groups_of(protected: Iterable[str], inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> dict[str, str | None]:
     """Group of one record in each protected column; None = unknown."""
-    return {name: text(_lookup(name, inputs, segments)) for name in protected}
+    return {name: as_category(_lookup(name, inputs, segments)) for name in protected}
 
 
 def length(value: object) -> int | None:

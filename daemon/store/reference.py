@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from daemon.store.answers import Output, score_matrix
 from daemon.store.asked import inputs_of
 from daemon.store.pairing import Pairing, Truth
-from daemon.store.values import digests, numbers, vectors, wrong_rows
+from daemon.store.values import digests, values_of, vectors, wrong_rows
+from detectors.as_category import as_category
 from detectors.rhythm import Rhythm
 from detectors.sketches.hits import Hits
 from detectors.sketches.records import AT, CONTENT
@@ -79,7 +80,7 @@ def labelled_pairs(rows: Iterable[dict[str, Any]], model: ModelSettings) -> Pair
     pairing = Pairing(model)
     said = [(row, _output(row, model.task), _truth(row, model.task)) for row in rows]
     kept = [item for item in said if pairing.fits(item[1], item[2])]
-    groups = {name: _objects(_text_or_none(_lookup(row, name)) for row, _, _ in kept) for name in model.protected()}
+    groups = {name: _objects(as_category(_lookup(row, name)) for row, _, _ in kept) for name in model.protected()}
     inputs = [inputs_of(model.paired(), row["inputs"], row["segments"]) for row, _, _ in kept]
     return pairing.made([output for _, output, _ in kept], [truth for _, _, truth in kept], groups, inputs=inputs)
 
@@ -90,7 +91,7 @@ def _output(row: dict[str, Any], task: str) -> Output:
         return Output(value=_number_or_none(predicted if value is None else value))
     if task == "text-generation":
         return Output(text=_text_or_none(predicted if text is None else text))
-    return Output(label=_class_or_none(predicted), scores=row["scores"])
+    return Output(label=as_category(predicted), scores=row["scores"])
 
 
 def _truth(row: dict[str, Any], task: str) -> Truth:
@@ -99,7 +100,7 @@ def _truth(row: dict[str, Any], task: str) -> Truth:
         return Truth(value=_number_or_none(label))
     if task == "text-generation":
         return Truth(score=_number_or_none(score), text=_text_or_none(label))
-    return Truth(label=_class_or_none(label))
+    return Truth(label=as_category(label))
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -138,7 +139,7 @@ def _normal(raw: dict[str, Any]) -> dict[str, Any]:
     score, scores = raw.get("score"), output.get("scores")
     scores = scores if isinstance(scores, dict) else None
     if score is None and scores is not None:
-        score = scores.get(_class_or_none(predicted))
+        score = scores.get(as_category(predicted))
     return {
         "at": _seconds(raw.get("at")),
         "inputs": _object(raw["inputs"]),
@@ -196,26 +197,20 @@ def _column(rows: list[dict[str, Any]], subject: str, kind: ColumnKind, dimensio
         return None
     if kind is ColumnKind.EMBEDDING:
         return vectors(values, dimensions)
-    if kind is ColumnKind.NUMERIC:
-        return numbers(values)
-    return _objects(_text_or_none(v) for v in values)
+    found = values_of(kind, values)
+    return None if kind is ColumnKind.CATEGORY and all(v is None for v in found) else found  # nothing but NaN
 
 
 def _raw(rows: list[dict[str, Any]], subject: str) -> list[object]:
     where, name = subject.split(".", 1)
     key = "predicted" if name == "label" else name
     if where == "output":
-        return [_class_or_none(row[key]) if name == "label" else row[key] for row in rows]
+        return [as_category(row[key]) if name == "label" else row[key] for row in rows]
     return [_lookup(row, name) for row in rows]
 
 
 def _text_or_none(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-def _class_or_none(value: object) -> str | None:
-    """A class as records name it, always by a text: a table has 1, or 1.0 where some rows have none."""
-    return _text_or_none(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _number_or_none(value: object) -> float | None:

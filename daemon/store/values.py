@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from detectors.as_category import as_category
 from detectors.types import ColumnKind
 
 if TYPE_CHECKING:
@@ -49,7 +50,11 @@ def objects(values: Sequence[object]) -> NDArray[np.object_]:
 
 def values_of(kind: ColumnKind, values: Sequence[Any]) -> NDArray[Any]:
     """As the kind is read, shape (n,): numbers, or texts with None where there is none."""
-    return numbers(values) if kind is ColumnKind.NUMERIC else objects(_texts(values))
+    if kind is ColumnKind.NUMERIC:
+        return numbers(values)
+    if {*map(type, values)} <= TEXT_OR_NONE:
+        return objects(values)
+    return objects(list(map(as_category if kind is ColumnKind.CATEGORY else _text, values)))
 
 
 def wrong_rows(kind: ColumnKind, values: Sequence[Any], read: NDArray[Any]) -> NDArray[np.int64]:
@@ -82,10 +87,6 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def text(value: object) -> str | None:
+def _text(value: object) -> str | None:
     """One value as text."""
     return value if value is None or isinstance(value, str) else str(value)
-
-
-def _texts(values: Sequence[Any]) -> Sequence[str | None]:
-    return values if {*map(type, values)} <= TEXT_OR_NONE else [text(v) for v in values]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from detectors.as_category import as_category
 from retrain.types import Permanent, Reason
 from retrain.whole import whole
 
@@ -92,7 +93,7 @@ def groups_of(table: pa.Table, columns: Iterable[str]) -> dict[str, list[str | N
     found: dict[str, list[str | None]] = {}
     for column in columns:
         values = ((next((place[column] for place in row if place.get(column) is not None), None)) for row in zip(*places, strict=True))
-        found[column] = [None if value is None else str(value) for value in values]
+        found[column] = [as_category(value) for value in values]
     return found
 
 

@@ -13,6 +13,7 @@ from daemon.settings import ModelSettings
 from daemon.store.columns import Reader
 from daemon.store.log_table import LOG_SCHEMA, log_table
 from daemon.store.spooled import Rows, records_of, rows_of
+from detectors.as_category import as_category
 
 ODD = 'a "quoted" name'
 COLUMNS = {"text": "text", "age": "numeric", "größe": "numeric", "channel": "category", "band": {"kind": "category", "protected": True}}
@@ -28,7 +29,7 @@ def spooled(items: list[dict[str, Any]]) -> Rows:
 
 def item(i: int, rng: np.random.Generator, names: list[str]) -> dict[str, Any]:
     """A record with values of every kind, some of them missing, some null, some in the segments."""
-    kinds: list[Any] = [None, True, i, i / 3, f"value {i % 7}", "12.5", "ünïcode", -(2**63)]
+    kinds: list[Any] = [None, True, i, i / 3, f"value {i % 7}", "12.5", "1.0", "ünïcode", 3.0, -0.0, -(2**63)]
     inputs = {name: kinds[int(rng.integers(len(kinds)))] for name in names if rng.random() < 0.8}
     segments = {name: kinds[int(rng.integers(len(kinds)))] for name in names if rng.random() < 0.3}
     label = ("yes", "no")[i % 2]
@@ -53,6 +54,10 @@ def as_number(value: Any) -> float:
         return math.nan
 
 
+def as_text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
 @pytest.mark.parametrize("task", ["text-classification", "text-generation", "tabular-regression"])
 @pytest.mark.parametrize("extra", [{}, {ODD: "numeric"}])
 def test_columns_hold_what_each_record_says_by_itself(task: str, extra: dict[str, Any]) -> None:
@@ -70,7 +75,8 @@ def test_columns_hold_what_each_record_says_by_itself(task: str, extra: dict[str
         if kind.value == "numeric":
             np.testing.assert_array_equal(frame.watched[subject], np.array([as_number(v) for v in truth]))
         else:
-            assert frame.watched[subject].tolist() == [None if v is None else str(v) for v in truth]
+            read = as_category if kind.value == "category" else as_text
+            assert frame.watched[subject].tolist() == [read(v) for v in truth]
     assert frame.text is not None
     assert frame.text.tolist() == frame.watched["input.text"].tolist()
     assert frame.predicted.tolist() == [found["output"].get("label") for found in items]

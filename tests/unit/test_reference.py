@@ -1,13 +1,26 @@
 """Reference files as people have them: tables from pandas, classes as figures."""
 
+import json
+import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from daemon.decide.monitors.segments import watched_values
 from daemon.settings import ModelSettings
+from daemon.store.asked import groups_of
+from daemon.store.columns import Reader
 from daemon.store.reference import load_reference
+from daemon.store.spooled import records_of, rows_of
+from detectors.registry import build
+from detectors.types import Increment, Outcome, Pairs, Reference
+from retrain.dataset.rows import groups_of as gate_groups
+from retrain.dataset.rows import table_of
 from retrain.types import Permanent
 
 MODEL = {"name": "m", "task": "tabular-classification", "labels": ["0", "1"], "columns": {"x": "numeric"}}
@@ -22,6 +35,96 @@ def test_classes_of_a_table_are_those_of_records_whatever_their_type(tmp_path: P
     assert found.columns["output.label"].tolist() == ["1", "0", "1"]
     assert found.bound.predicted.tolist() == ["1", "0", "1"]
     assert found.bound.label.tolist() == ["1", "1", "0"]
+
+
+CATEGORIES = {"plan": {"kind": "category"}, "band": {"kind": "category", "protected": True}}
+CATEGORICAL = {**MODEL, "columns": CATEGORIES, "monitors": {"segments": {"by": ["plan"], "least_n": 20}, "performance": {"metric": "f1"}}}
+
+
+def sent(model: ModelSettings, values: list[Any]) -> Any:
+    """The categories of traffic with these values, as the detectors get them."""
+    head = {"id": "r", "model": "m", "version": "1", "at": "2026-11-01T00:00:00Z", "output": {"label": "1"}}
+    lines = [json.dumps({**head, "inputs": {"plan": value}, "segments": {"band": value}}).encode() for value in values]
+    return Reader(model).frame(rows_of(records_of(b"\n".join(lines))).lines).watched
+
+
+def alarms_of(reference: Reference, traffic: Any, subject: str) -> list[str]:
+    """Which detectors of this category alarm at the first pane of this traffic."""
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    columns = {subject: traffic[subject]}
+    data = Increment(start=start, end=start + timedelta(minutes=1), columns=columns, pairs=Pairs.empty(), n=len(traffic[subject]))
+    built = [build(name, column=subject, alpha=1e-4) for name in ("unseen_category_rise", "conformal_category")]
+    return [d.name for d in built if d.step(d.start(reference), data)[1].outcome is Outcome.ALARM]
+
+
+@pytest.mark.parametrize("in_traffic", [1, 1.0])
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.float32(), pa.decimal128(21, 2)])
+def test_a_category_that_is_a_figure_is_the_same_with_and_without_a_point(tmp_path: Path, kind: pa.DataType, in_traffic: float) -> None:
+    """A table from pandas whose column has gaps holds 1.0 for 1; nothing alarms for that."""
+    model, file = ModelSettings.model_validate(CATEGORICAL), tmp_path / "reference.parquet"
+    rng = np.random.default_rng(0)
+    figures = pa.array(rng.permutation([1, 2, None] * 100).tolist(), pa.int64()).cast(kind)
+    pq.write_table(pa.table({"plan": figures, "band": figures, "predicted": [1, 0, 1] * 100, "label": [1.0, None, 0.0] * 100}), file)
+    found = load_reference(model, file, file)
+    named = {1: "1", 2: "2", None: None}
+    assert found.columns["input.plan"].tolist() == [named[v] for v in figures.to_pylist()]
+    assert found.columns["segment.band"].tolist() == [named[v] for v in figures.to_pylist()]
+    assert set(found.bound.groups["band"].tolist()) == {"1", "2", None}
+    assert watched_values(model, found.columns) == {"input.plan": ("1", "2")}
+    values = rng.permutation([in_traffic, 2, None] * 50).tolist()
+    traffic = sent(model, values)
+    for subject in ("input.plan", "segment.band"):
+        assert traffic[subject].tolist() == [named[v] for v in values]
+    assert groups_of(["band"], {"band": in_traffic}, {}) == {"band": "1"}
+    table = table_of([{"id": "r", "text": "t", "inputs": json.dumps({"band": in_traffic})}])
+    assert gate_groups(table, ["band"]) == {"band": ["1"]}
+    assert alarms_of(found, traffic, "input.plan") == []
+
+
+def test_a_table_of_another_category_still_alarms(tmp_path: Path) -> None:
+    model, file = ModelSettings.model_validate(CATEGORICAL), tmp_path / "reference.parquet"
+    figures = pa.array([1.0, 2.0, None] * 100)
+    pq.write_table(pa.table({"plan": figures, "band": figures, "predicted": [1] * 300}), file)
+    assert alarms_of(load_reference(model, file, None), sent(model, [1.5, 2, None] * 50), "input.plan") == ["unseen_category_rise"]
+
+
+@pytest.mark.parametrize("texts", [["1.0", "1.10", "1", "01", "1e3"], ["true", "True", "nan", "", "-0.0"]])
+def test_a_category_that_is_a_text_stays_as_it_was_written(tmp_path: Path, texts: list[str]) -> None:
+    model, file = ModelSettings.model_validate(CATEGORICAL), tmp_path / "reference.parquet"
+    pq.write_table(pa.table({"plan": texts, "predicted": ["1"] * 5}), file)
+    assert load_reference(model, file, None).columns["input.plan"].tolist() == texts
+    assert sent(model, texts)["input.plan"].tolist() == texts
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (True, "True"),
+        (2**53 + 1, "9007199254740993"),
+        (float(2**53), "9007199254740992"),
+        (-(2**63), "-9223372036854775808"),
+        (1e300, "1e+300"),
+        (-0.0, "0"),
+        (0, "0"),
+        (1.5, "1.5"),
+        (-3.0, "-3"),
+    ],
+)
+def test_figures_of_every_kind_read_alike_in_reference_and_traffic(tmp_path: Path, value: float, read: str) -> None:
+    model, file = ModelSettings.model_validate(CATEGORICAL), tmp_path / "reference.jsonl"
+    file.write_text(json.dumps({"inputs": {"plan": value, "band": value}, "output": {"label": "1"}, "label": "1"}) + "\n")
+    found = load_reference(model, file, file)
+    assert [found.columns["input.plan"][0], found.bound.groups["band"][0], sent(model, [value])["input.plan"][0]] == [read] * 3
+
+
+def test_a_category_that_is_nan_is_missing(tmp_path: Path) -> None:
+    model, file = ModelSettings.model_validate(CATEGORICAL), tmp_path / "reference.parquet"
+    nothing = pa.array([math.nan, math.nan, 3.0])
+    pq.write_table(pa.table({"plan": nothing, "band": [math.nan] * 3, "predicted": nothing, "label": [1, 1, 1]}), file)
+    found = load_reference(model, file, file)
+    assert found.columns["input.plan"].tolist() == [None, None, "3"]
+    assert "segment.band" not in found.columns
+    assert found.bound.predicted.tolist() == ["3"]
 
 
 def test_what_is_no_table_of_records_is_told_as_that(tmp_path: Path) -> None:
