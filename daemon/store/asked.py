@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def groups_of(protected: Iterable[str], inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> dict[str, str | None]:
     """Group of one record in each protected column; None = unknown."""
-    return {name: as_category(_lookup(name, inputs, segments)) for name in protected}
+    return {name: as_category(sent_as(name, inputs, segments)) for name in protected}
 
 
 def length(value: object) -> int | None:
@@ -29,7 +29,7 @@ def inputs_of(kinds: Mapping[str, ColumnKind], inputs: Mapping[str, Any], segmen
     """What one record was asked, by subject as it is carried, as it was sent; None = not there."""
     found: dict[str, Any] = {}
     for subject, kind in kinds.items():
-        value = _lookup(subject.split(".", 1)[1], inputs, segments)
+        value = sent_as(subject.split(".", 1)[1], inputs, segments)
         if kind is ColumnKind.TEXT:
             found[f"{subject}{LENGTH}"] = length(value)
         else:
@@ -46,6 +46,7 @@ def asked_columns(kinds: Mapping[str, ColumnKind], rows: Sequence[Mapping[str, A
     return found
 
 
-def _lookup(name: str, inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> object:
+def sent_as(name: str, inputs: Mapping[str, Any], segments: Mapping[str, Any]) -> object:
+    """Of one record: from its inputs, from its segments where those do not have it or say null; None = nowhere."""
     found = inputs.get(name)
     return segments.get(name) if found is None else found

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daemon.store.answers import Output, score_matrix
-from daemon.store.asked import inputs_of
+from daemon.store.asked import inputs_of, sent_as
 from daemon.store.pairing import Pairing, Truth
 from daemon.store.values import digests, values_of, vectors, wrong_rows
 from detectors.as_category import as_category
@@ -187,7 +187,7 @@ def _sample(rows: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
 
 
 def _lookup(row: dict[str, Any], name: str) -> object:
-    return row["inputs"].get(name, row["segments"].get(name))
+    return sent_as(name, row["inputs"], row["segments"])
 
 
 def _column(rows: list[dict[str, Any]], subject: str, kind: ColumnKind, dimensions: int) -> NDArray[Any] | None:

@@ -127,6 +127,25 @@ def test_a_category_that_is_nan_is_missing(tmp_path: Path) -> None:
     assert found.bound.predicted.tolist() == ["3"]
 
 
+def test_a_null_among_the_inputs_falls_back_to_the_segments_as_in_traffic(tmp_path: Path) -> None:
+    model = ModelSettings.model_validate({**CATEGORICAL, "columns": {**CATEGORIES, "x": "numeric", "text": "text"}})
+    given = {"plan": "gold", "band": "30-40", "x": 2.5, "text": "a day"}
+    rows: list[dict[str, Any]] = [{"inputs": dict.fromkeys(given), "segments": given}, {"inputs": {}, "segments": given}]
+    rows += [{"inputs": given, "segments": dict.fromkeys(given)}, {"inputs": {"x": 2.5}, "segments": {**given, "x": 9}}]
+    head = {"id": "r", "model": "m", "version": "1", "at": "2026-11-01T00:00:00Z", "output": {"label": "1"}}
+    lines = [json.dumps({**head, **row, "label": "1"}).encode() for row in rows]
+    (tmp_path / "nd.jsonl").write_bytes(b"\n".join(lines))
+    pq.write_table(pa.Table.from_pylist([json.loads(line) for line in lines]), tmp_path / "nested.parquet")  # a struct has every field
+    traffic = Reader(model).frame(rows_of(records_of(b"\n".join(line.replace(b', "label": "1"}', b"}") for line in lines))).lines).watched
+    for file in ("nd.jsonl", "nested.parquet"):
+        found = load_reference(model, tmp_path / file, tmp_path / file)
+        for subject in ("input.plan", "segment.band", "input.x", "input.text"):
+            assert found.columns[subject].tolist() == traffic[subject].tolist()
+        assert found.columns["input.x"].tolist() == [2.5, 2.5, 2.5, 2.5]
+        assert found.columns["segment.band"][0] == "30-40"
+        assert found.bound.groups["band"][0] == "30-40"
+
+
 def test_what_is_no_table_of_records_is_told_as_that(tmp_path: Path) -> None:
     model, file = ModelSettings.model_validate(MODEL), tmp_path / "reference.parquet"
     file.write_bytes(b"PAR1 and nothing else")
