@@ -6,16 +6,17 @@ transaction, together with `Move.within`. Killed between the two, the step is re
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from retrain.layout import RunFolder
 from retrain.plan import Plan, read_plan
-from retrain.types import Permanent, Reason
+from retrain.types import Permanent, Reason, Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import pyarrow as pa
     from sqlalchemy import Connection
@@ -77,6 +78,21 @@ class Task:
     champion: Champion
     paused: bool
     now: float
+
+
+_REFUSED_S = 3600.0
+"""For so long what the registry refuses is asked again before the run ends: a token is renewed, a proxy without its server says 404."""
+
+
+@contextmanager
+def registry(task: Task) -> Iterator[None]:
+    """Around calls to it: a refusal must not be the end of what was trained for hours."""
+    try:
+        yield
+    except Permanent as e:
+        if e.reason is Reason.REFUSED and task.now - task.run.entered_at < _REFUSED_S:
+            raise Transient(Reason.REFUSED, e.detail) from e
+        raise
 
 
 @dataclass(frozen=True, kw_only=True)

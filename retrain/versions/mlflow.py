@@ -85,7 +85,10 @@ class MlflowVersions:
         """Alias -> version, as the registry has it now; empty when the model is not known."""
         with self._calls():
             found = self._or_none(lambda: self._client.get_registered_model(model))
-            return {} if found is None else {str(alias): str(version) for alias, version in found.aliases.items()}
+            if found is None:
+                return {}
+            _is_about(model, found.name)
+            return {str(alias): str(version) for alias, version in found.aliases.items()}
 
     def put_alias(self, model: str, alias: str, version: str | None) -> None:
         """Set (or with None remove) an alias; repeating it changes nothing."""
@@ -99,7 +102,10 @@ class MlflowVersions:
         """A version, or None when it was deleted or never existed."""
         with self._calls():
             found = self._or_none(lambda: self._client.get_model_version(model, version))
-            return None if found is None or found.current_stage == "Deleted_Internal" else _ref(found)
+            if found is None or found.current_stage == "Deleted_Internal":
+                return None
+            _is_about(f"{model} {version}", f"{found.name} {found.version}")
+            return _ref(found)
 
     def fetch(self, model: str, version: str, into: Path) -> Path:
         """Download the adapter's folder to `into`/`model`-`version` (complete or not there at all) and return that path."""
@@ -144,14 +150,17 @@ class MlflowVersions:
     def _calls(self) -> Iterator[None]:
         """One caller at a time; whatever the store raises becomes `Transient` or `Permanent`."""
         with self._lock:
-            from mlflow.exceptions import MlflowException  # noqa: PLC0415 (with the client, on first use)
-            from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 (MLflow's own, likewise)
+            from google.protobuf.json_format import ParseError  # noqa: PLC0415 (MLflow's own, with the client, on first use)
+            from mlflow.exceptions import MlflowException  # noqa: PLC0415 (likewise)
+            from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 (likewise)
 
             try:
                 _ = self._client
                 yield
             except MlflowException as e:
                 raise _failure(e) from e
+            except ParseError as e:
+                raise Transient(Reason.UNAVAILABLE, f"registry: no answer of MLflow's: {e}"[:500]) from e
             except (OSError, TimeoutError, SQLAlchemyError) as e:  # requests' errors are OSErrors; a store is opened outside MLflow's net
                 raise Transient(Reason.UNAVAILABLE, f"registry: {e}"[:500]) from e
             except ImportError as e:
@@ -177,6 +186,12 @@ def _failure(e: Any) -> Transient | Permanent:  # noqa: ANN401 (MLflow ships no 
     if e.error_code in _TRANSIENT:
         return Transient(Reason.UNAVAILABLE, text)
     return Permanent(Reason.REFUSED, text)
+
+
+def _is_about(asked: str, told: str) -> None:
+    """A proxy's empty 200 reads as a model without name and aliases: nobody deleted anything."""
+    if told != asked:
+        raise Transient(Reason.UNAVAILABLE, f"registry: asked about {asked!r}, the answer is about {told!r}")
 
 
 def _ref(made: Any) -> VersionRef:  # noqa: ANN401 (MLflow ships no types)

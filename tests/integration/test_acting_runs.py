@@ -270,6 +270,20 @@ def test_a_registry_that_is_down_is_waited_for_and_nothing_is_lost(world: World,
     world.until("watching", step=lambda: world.survive(600.0))
 
 
+@pytest.mark.parametrize("minutes", [20, 90])
+def test_a_registry_that_refuses_for_a_while_ends_no_trained_run_and_for_ever_does(
+    world: World, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    world.trigger()
+    world.labels()
+    world.until("registered")
+    with monkeypatch.context() as patch:
+        patch.setattr(world.registry, "stage", Mock(side_effect=Permanent(Reason.REFUSED, "404 page not found")))
+        for _ in range(minutes):
+            world.tick(60.0)
+    assert world.until("watching", "failed").state == ("watching" if minutes < 60 else "failed")
+
+
 def test_a_champion_that_moves_meanwhile_makes_the_comparison_void(world: World) -> None:
     world.trigger()
     world.labels()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +13,7 @@ from retrain.types import Permanent, Reason, Transient
 from retrain.versions.mlflow import MlflowVersions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # MLflow and what it imports, not this project
@@ -129,3 +132,38 @@ def test_a_store_that_is_no_database_is_away_and_a_place_that_is_no_registry_is_
         MlflowVersions("nonsense://x", data_dir=tmp_path).aliases(MODEL)
     with pytest.raises(Permanent, match="not installed"):
         MlflowVersions("mysql://x/y", data_dir=tmp_path).aliases(MODEL)
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """A server that says the same to everybody; its URL."""
+
+    class Same(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Same) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"registered_model": 5, "model_version": []}', b"<html>sign in</html>"])
+def test_an_answer_that_is_not_mlflows_is_no_word_about_aliases_or_versions(tmp_path: Path, body: bytes) -> None:
+    with answering(200, body) as url:
+        odd = MlflowVersions(url, data_dir=tmp_path)
+        with pytest.raises(Transient):
+            odd.aliases(MODEL)
+        with pytest.raises(Transient):
+            odd.find(MODEL, "1")

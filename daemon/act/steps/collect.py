@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from daemon.act.step import Move, Ports, Task
+from daemon.act.step import Move, Ports, Task, registry
 from daemon.decide.run import State
 from daemon.store import epochs, runs
 from retrain.dataset.build import moment
@@ -109,9 +109,12 @@ def _plan(ports: Ports, task: Task) -> Plan:
     run, rules = task.run, task.settings
     if not task.model.labels:
         raise Permanent(Reason.BAD_PLAN, "a classifier is trained: the model's settings need `labels`")
-    if ports.versions.find(run.model, run.champion_version) is None:
+    with registry(task):
+        found = ports.versions.find(run.model, run.champion_version)
+    if found is None:
         raise Permanent(Reason.NOT_FOUND, f"version {run.champion_version} of {run.model} is not in the registry: nothing to compare with")
-    adapter = ports.versions.fetch(run.model, run.champion_version, (ports.data_dir / "adapters").resolve())
+    with registry(task):
+        adapter = ports.versions.fetch(run.model, run.champion_version, (ports.data_dir / "adapters").resolve())
     folder = ports.folder(run)
     return Plan(
         run_id=run.id,

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from daemon.act.step import Move, Ports, Task
+from daemon.act.step import Move, Ports, Task, registry
 from daemon.decide.run import State, judged, may_promote
 from daemon.settings import Autonomy
 from daemon.store import champions
@@ -41,8 +41,10 @@ def gate(ports: Ports, task: Task) -> Move:
 def register(ports: Ports, task: Task) -> Move:
     """The adapter into the registry once, with its lineage, as challenger; then promoted or put before a person."""
     run, plan, folder = task.run, ports.plan(task.run), ports.folder(task.run)
-    ref = ports.versions.stage(run.model, folder.adapter, key=run.id, tags=_tags(task, plan, folder))
-    ports.versions.put_alias(run.model, "challenger", ref.version)
+    tags = _tags(task, plan, folder)
+    with registry(task):
+        ref = ports.versions.stage(run.model, folder.adapter, key=run.id, tags=tags)
+        ports.versions.put_alias(run.model, "challenger", ref.version)
     if task.settings.autonomy is Autonomy.PROMOTE or run.approved_by:
         return _promotion(ports, task, ref.version)
     because = f"version {ref.version} is registered and passed every gate; autonomy asks a person before promoting"
