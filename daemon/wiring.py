@@ -19,6 +19,7 @@ from daemon.act.report import Reporter
 from daemon.act.runs import LogRows, Runs
 from daemon.act.send import Sender, targets_of
 from daemon.act.step import Ports
+from daemon.capture.connections import most_connections
 from daemon.capture.frames import Mark
 from daemon.capture.http import Ingest, IngestPort, Limits
 from daemon.capture.sampling import included
@@ -115,7 +116,7 @@ def build(settings: Settings) -> Wired:
     app = Ingest(port, otherwise=api)
     return Wired(
         app=app,
-        protocol=small_requests(app),
+        protocol=small_requests(app, most_n=most_connections()),
         pipeline=pipeline,
         monitor=monitor,
         ledger=ledger,

@@ -10,8 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from daemon.capture.connections import BoundedConnection
 from daemon.capture.http import CLOSE, CONTENT_TYPES, ROUTES, Answer
 from retrain.types import Transient
 
@@ -35,7 +36,7 @@ class _Small:
 
     def __init__(self, kind: EntryKind, size: int) -> None:
         self.kind, self.size = kind, size
-        self.body = bytearray()
+        self.body, self.more_body = bytearray(), True
         self.keep_alive, self.disconnected, self.response_complete = True, False, False
         self.message_event = self
         self.set = _nothing  # of the event for which no task waits here
@@ -45,7 +46,7 @@ def _nothing() -> None:
     """Nobody waits."""
 
 
-class SmallRequests(HttpToolsProtocol):
+class SmallRequests(BoundedConnection):
     """One connection. A subclass has the `ingest` that it serves (`small_requests`)."""
 
     ingest: ClassVar[Ingest]
@@ -59,9 +60,11 @@ class SmallRequests(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start without the scope, which only ASGI needs."""
         self.url, self.headers, self.expect_100_continue = b"", [], False
+        self.is_in_head, self.head_n = True, 0
 
     def on_headers_complete(self) -> None:
         """Decide which way the request goes."""
+        self.is_in_head = False
         kind = _URLS.get(self.url)
         size = self._size() if kind is not None and self._is_next() else None
         if kind is None or size is None:
@@ -106,6 +109,7 @@ class SmallRequests(HttpToolsProtocol):
         if type(self.cycle) is not _Small:
             super().on_message_complete()
             return
+        self.cycle.more_body = False
         try:
             self._take(self.cycle)
         except Exception:  # as uvicorn does for a task that fails
@@ -166,6 +170,6 @@ class SmallRequests(HttpToolsProtocol):
         self.on_response_complete()
 
 
-def small_requests(ingest: Ingest) -> type[SmallRequests]:
-    """The protocol for `uvicorn.Config(http=…)` of the server that serves this `Ingest`."""
-    return type("SmallRequestsOfOne", (SmallRequests,), {"ingest": ingest})
+def small_requests(ingest: Ingest, **bounds: float) -> type[SmallRequests]:
+    """The protocol for `uvicorn.Config(http=…)` of the server that serves this `Ingest`; `bounds`: other ones for `BoundedConnection`."""
+    return type("SmallRequestsOfOne", (SmallRequests,), {"ingest": ingest, **bounds})

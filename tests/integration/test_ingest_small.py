@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from daemon.capture.frames import EntryKind
 from daemon.capture.http import Ingest, IngestPort, Limits
 from daemon.capture.rejection import Rejection
-from daemon.capture.small import SmallRequests, small_requests
+from daemon.capture.small import small_requests
 from daemon.capture.spool import Spool
 from retrain.types import Reason, Transient
 
@@ -240,4 +241,5 @@ def test_a_low_disk_is_told_as_through_asgi(tmp_path: Path) -> None:
 def test_what_uvicorn_has_is_what_is_relied_on() -> None:
     """Its protocol is no public interface: an upgrade that changes it is to fail here, not in production."""
     relied_on = {"on_headers_complete", "on_body", "on_message_complete", "on_response_complete", "connection_lost", "shutdown"}
-    assert relied_on <= set(vars(SmallRequests.__mro__[1]))
+    relied_on |= {"connection_made", "data_received", "send_400_response"}
+    assert relied_on <= set(vars(HttpToolsProtocol))
