@@ -80,6 +80,9 @@ class Client:
                 if answer.is_success:
                     return answer.json()
                 _end(_detail(answer))
+        except httpx.ReadTimeout:
+            said = "" if method == "GET" else "; whether it was done is not known: look at `retuned status` before you ask again"
+            _end(f"the service at {self.url} did not answer within {_TIMEOUT_S:g} s{said}")
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             _end(f"no service answers at {self.url} ({e}); start it with `retuned serve`, or give --url")
         except ValueError:

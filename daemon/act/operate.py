@@ -10,7 +10,7 @@ from daemon.act.steps.watch import reopen_incident
 from daemon.decide.policy import Retrain, TriggerKind
 from daemon.decide.run import State, judged, may_promote
 from daemon.store import champions, epochs, incidents, runs, tables
-from daemon.store.ledger import note
+from daemon.store.ledger import events, note
 from retrain.gates.record import is_sound
 from retrain.types import Permanent, Reason
 
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     from daemon.act.runs import Runs
     from daemon.settings import ModelSettings
+    from daemon.store.champions import Champion
     from daemon.store.epochs import Epoch
     from daemon.store.runs import Run
 
+_TWICE_S = 600.0
+"""Within this a second rollback that names no version is taken for the first one's repetition."""
 _WAITING = frozenset({State.REGISTERED, State.AWAITING_APPROVAL})
 
 
@@ -81,11 +84,17 @@ def promote(tx: Connection, model: str, *, version: str | None, by: str, because
 
 
 def rollback(tx: Connection, model: str, *, version: str | None, by: str, because: str, now: float) -> Epoch:
-    """Back to the previous champion (or a formerly kept `version`), in one transaction; the present one is barred."""
+    """Back to the previous champion (or a formerly kept `version`), in one transaction; the present one is barred.
+
+    Asked twice (a second person, an answer that did not arrive) it must not go back twice: further back goes a named version only.
+    """
     _named(by)
     held = champions.champion(tx, model)
     if held is None:
         raise Permanent(Reason.CONFLICT, f"{model} has no champion")
+    if version is None and (said := _rolled_back(tx, held, now)):
+        further = f"; to go further back name the version: {held.previous}" if held.previous else ""
+        raise Permanent(Reason.CONFLICT, f"{model} has just gone back to version {held.version} ({said}){further}")
     target = version or held.previous
     if target is None or target == held.version:
         raise Permanent(Reason.CONFLICT, f"{model} has no earlier version to go back to")
@@ -101,6 +110,15 @@ def rollback(tx: Connection, model: str, *, version: str | None, by: str, becaus
         runs.enter(tx, run.id, State.ROLLED_BACK.value, expected=run.state, now=now, because=said, ended=True)
         reopen_incident(tx, run, now=now, because=said)
     return new
+
+
+def _rolled_back(tx: Connection, held: Champion, now: float) -> str:
+    """Why, when the champion came by a rollback a moment ago; else empty."""
+    if abs(now - held.since) >= _TWICE_S:
+        return ""
+    moved = events(tx, held.model, "champion.moved", limit=1)
+    is_back = bool(moved) and moved[0]["data"]["how"] == champions.Move.ROLLED_BACK and moved[0]["data"]["version"] == held.version
+    return str(moved[0]["data"]["because"]) if is_back else ""
 
 
 def _named(by: str) -> None:

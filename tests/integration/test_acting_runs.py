@@ -162,6 +162,32 @@ def test_a_person_rolls_back_in_one_command_and_the_run_ends_so(world: World) ->
         operate.rollback(tx, MODEL, version="2", by="ada", because="back again", now=world.now)
 
 
+def test_two_people_who_roll_back_at_once_go_back_once_and_further_only_to_a_version_that_is_named(world: World) -> None:
+    with world.ledger.begin() as tx:
+        for revision, version in enumerate(["2", "3"], start=1):
+            champions.move_champion(tx, MODEL, version, expected_revision=revision, now=world.now, because="a test")
+        world.now += 3600.0
+        operate.rollback(tx, MODEL, version=None, by="ada", because="complaints", now=world.now)
+    with (
+        world.ledger.begin() as tx,
+        pytest.raises(Permanent, match=r"has just gone back to version 2 .*ada: complaints.* name the version: 1"),
+    ):
+        operate.rollback(tx, MODEL, version=None, by="ben", because="complaints", now=world.now + 60.0)
+    assert world.champion() == "2"
+    with world.ledger.begin() as tx:
+        operate.rollback(tx, MODEL, version="1", by="ben", because="2 is bad, too", now=world.now + 90.0)
+    assert world.champion() == "1"
+
+
+def test_an_unnamed_rollback_goes_back_again_once_the_first_one_is_long_ago(world: World) -> None:
+    with world.ledger.begin() as tx:
+        for revision, version in enumerate(["2", "3"], start=1):
+            champions.move_champion(tx, MODEL, version, expected_revision=revision, now=world.now, because="a test")
+        operate.rollback(tx, MODEL, version=None, by="ada", because="complaints", now=world.now)
+        operate.rollback(tx, MODEL, version=None, by="ada", because="again", now=world.now + 3600.0)
+    assert world.champion() == "1"
+
+
 def test_too_few_labels_by_the_deadline_end_as_inconclusive(world: World) -> None:
     world.trigger()
     world.labels(20)

@@ -106,7 +106,7 @@ class RunMachine(RuleBasedStateMachine):
         if held.previous is None:
             return
         with self.world.ledger.begin() as tx:  # always can roll back: nothing may refuse it
-            operate.rollback(tx, MODEL, version=None, by="ada", because="x", now=self.world.now)
+            operate.rollback(tx, MODEL, version=held.previous, by="ada", because="x", now=self.world.now)
         assert self.world.champion() == held.previous
 
     @rule(version=st.sampled_from([None, "1", "2", "9"]), paused=st.sampled_from([True, False, False]))
