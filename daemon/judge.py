@@ -25,7 +25,7 @@ from detectors.types import ColumnKind, EDetectorValue, EValue, Outcome, PValue
 from retrain.types import Permanent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection
 
@@ -202,7 +202,7 @@ class Judge:
         found = cause.diagnose(
             kept.subjects,
             labelled,
-            quiet_n=0 if watch.is_of_segments(kept.subjects) else sum(map(_is_quiet_input, held)),
+            quiet_n=_quiet_n(watch, kept, held),
             priors_moved=moved,
             classes=self._classes.get(watch.model.name),
             explained=causes,
@@ -252,6 +252,16 @@ class Judge:
             outbox.put(tx, key=f"notify:{model}:{decision.key}", model=model, kind="notify", payload=payload, now=now)
 
 
+def _quiet_n(watch: Watch, kept: incidents.StoredIncident, held: Iterable[Verdict]) -> int:
+    """Drift monitors of inputs that have nothing to say: of the whole only, and of no incident of segments alone.
+
+    Within a small segment only a large move is seen, so that quiet there is no sign that what is right for the same inputs moved.
+    """
+    if watch.is_of_segments(kept.subjects):
+        return 0
+    return sum(_is_quiet_input(v) for v in held if not watch.is_of_segments([incidents_of.key_of(v)]))
+
+
 def _is_quiet_input(verdict: Verdict) -> bool:
     """A drift monitor of an input that may alarm, has data, and does not."""
     is_drift = incidents_of.alarm_kind(verdict.detector) is incidents_of.AlarmKind.DRIFT
@@ -272,7 +282,7 @@ def _unread(watch: Watch, kept: incidents.StoredIncident) -> set[str]:
     """Inputs of the incident that moved and that labelled pairs do not carry as they are: texts, embeddings, columns beyond the first."""
     known = {s for s, kind in watch.model.asked().items() if kind is not ColumnKind.TEXT}
     watched = {*watch.model.subjects(), *watch.model.encoders()}
-    return {s for s in cause.moved_inputs(kept.subjects) if s in watched - known}
+    return {s for s in watch.whole_columns(cause.moved_inputs(kept.subjects)) if s in watched - known}
 
 
 def _as_incident(stored: incidents.StoredIncident | None) -> incidents_of.Incident | None:

@@ -171,12 +171,35 @@ class QualitySettings(Part):
     """So many times more or fewer categories than so many records of the reference would have are told; informs only."""
 
 
+class InputsOfSegments(Part):
+    """Inputs within segments: "the French shop sends empty ages", "its amounts are twice as high".
+
+    Numbers, categories and texts' own figures are compared with the segment's own reference rows where `drift` watches them, their missing
+    values counted where `quality` does. A short form: `inputs: all`, `inputs: [age, city]`.
+    """
+
+    columns: Literal["all"] | list[str] = "all"
+    """Which columns, inputs and segments; not the column of the segment itself."""
+    most_n: int = Field(default=200, ge=1, le=2000)
+    """Pairs of a column and a value that are watched at most: each takes about .6 ms and 8 to 12 KB of state a pane. A text
+    counts as 8; with `reference.rhythm: hour_of_day` a column counts three times, with the finer rhythms six times. Columns have their
+    turn in the order of `columns` of the model; one that does not fit is left out within all values, and `retuned check` says which."""
+    mean_days_between_false_alarms: Positive | None = None
+    """Of inputs within all segments of this model together, for experts: None = their share of the model's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: object) -> object:
+        """`all`, or a list that names the columns."""
+        return {"columns": data} if isinstance(data, list | str) else data
+
+
 class SegmentSettings(Part):
-    """Values of columns, each for itself: whether the model got worse in one shop, language or channel, or answers otherwise there.
+    """Values of columns, each for itself: whether the model got worse in one shop, language or channel, or something else moved there.
 
     Within each the loss (`performance.tolerance`) and the metric are held to what `performance` says, measured on the segment's own bound
     rows; labels and numbers that the model gives, and their scores, are compared with the segment's own reference rows where `drift`
-    watches them. A short form: `segments: [channel, language]`.
+    watches them, and so are inputs (`inputs`). A short form: `segments: [channel, language]`.
     """
 
     by: list[str] = Field(min_length=1, max_length=5)
@@ -187,7 +210,9 @@ class SegmentSettings(Part):
     """Fewer rows say nothing: of the reference (the value is not watched), of the labelled bound rows, of labelled records so far."""
     mean_days_between_false_alarms: Positive | None = None
     """Of loss and metric of all segments of this model together, for experts: None = their share of the model's. What the model answers
-    within them shares the rate of `drift`."""
+    within them shares the rate of `drift`; inputs have a share of their own."""
+    inputs: InputsOfSegments | None = InputsOfSegments()
+    """Also watch the inputs there; None = only within the whole."""
 
     @model_validator(mode="before")
     @classmethod
@@ -211,7 +236,7 @@ class Monitors(Part):
     fairness: FairnessSettings | None = None
     quality: QualitySettings | None = QualitySettings()
     segments: SegmentSettings | None = None
-    """Also watch single values of columns: their labelled records, and what the model answers there; None = only all together."""
+    """Also watch single values of columns: their labelled records, what the model is asked and answers there; None = only all together."""
     window_s: Positive = 3600.0
     """Length of the window that informing detectors look at."""
     pane_s: Positive = 60.0
@@ -227,7 +252,7 @@ class Monitors(Part):
     label_horizon_s: Positive = 30 * 24 * 3600.0
     """How long a record waits for its label, and a label for its record."""
 
-    def own_days(self, group: Literal["drift", "performance", "quality", "segments"]) -> float | None:
-        """What an expert set for a group; None = its share of the model's."""
-        settings = getattr(self, group)
+    def own_days(self, group: Literal["drift", "performance", "quality", "segments", "inputs"]) -> float | None:
+        """What an expert set for a group (inputs: those within segments); None = its share of the model's."""
+        settings = (self.segments and self.segments.inputs) if group == "inputs" else getattr(self, group)
         return None if settings is None else settings.mean_days_between_false_alarms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +39,8 @@ log = structlog.get_logger()
 BOUNDS = ("bound.parquet", "bound.ndjson")
 """The bound rows in an epoch's folder, by their form."""
 
+_MOST = 0.5
+"""A segment with a larger share of the records is the whole, as far as labels of all go."""
 _TRY_EVERY_S = 60.0
 """A reference that cannot be read is tried again: somebody mends the file."""
 
@@ -135,9 +138,23 @@ class Watch:
         return {*keys} <= self._of_segments
 
     def moved_within(self, keys: Container[str]) -> list[str]:
-        """Subjects within segments, among an incident's keys, of columns that did not alarm as a whole."""
-        of_columns = [d for d in self.detectors if isinstance(d, ColumnOfSegment)]
-        return [d.subject for d in of_columns if f"{d.name}:{d.subject}" in keys and f"{d.name}:{d.column}" not in keys]
+        """Subjects within segments, among an incident's keys, that labels of all records do not acquit.
+
+        They speak for a segment where the column moved in the whole as well, unless it moved in this one alone, which is the smaller part.
+        """
+        moved: list[Any] = [d for d in self.detectors if isinstance(d, ColumnOfSegment) and f"{d.name}:{d.subject}" in keys]
+        several = Counter((d.name, d.column, d.within.column) for d in moved)
+
+        def is_of_all(d: Any) -> bool:  # noqa: ANN401 (`ColumnOfSegment` stands before a detector, whose name it has)
+            is_large = several[d.name, d.column, d.within.column] > 1 or d.within.share(self.reference.columns) > _MOST
+            return f"{d.name}:{d.column}" in keys and is_large
+
+        return sorted({d.subject for d in moved if not is_of_all(d)})
+
+    def whole_columns(self, subjects: Iterable[str]) -> set[str]:
+        """What these subjects are of: those within segments are of their column."""
+        columns = {d.subject: d.column for d in self.detectors if isinstance(d, ColumnOfSegment)}
+        return {columns.get(subject, subject) for subject in subjects}
 
     @cached_property
     def _of_segments(self) -> frozenset[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.decide.monitors.answers import watched_answers
+from daemon.decide.monitors.inputs import watched_inputs
 from daemon.decide.monitors.performance import by_labels
 from daemon.decide.monitors.segments import left_out, watched_values
 from daemon.watched.traffic import standing_reference
@@ -31,7 +32,7 @@ def segments_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
     if model.reference.bound is None and by_labels(model, has_bound=True):
         found.append("Without reference.bound loss and metric of segments are held to a fixed minimum or maximum, if there is one.")
     if answered := watched_answers(model, model.subjects()):
-        found.append(f"Within segments drift of {', '.join(answered)} is watched; that of inputs and texts within the whole only.")
+        found.append(f"Within segments drift of {', '.join(answered)} is watched{'; of no input' if wanted.inputs is None else ''}.")
     if reference is None:
         most = f"at most {wanted.most_n} values a column, each with at least {wanted.least_n} reference rows"
         return [*found, f"Segments ({', '.join(wanted.by)}): {most}; which ones the reference will say, or --records now."]
@@ -42,7 +43,20 @@ def segments_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
         n, share = rest.get(subject, (0, 0.0))
         others = f"; {n} other values, {share:.1%} of records, are watched within the whole only" if n else ""
         found.append(f"{names}{others}.")
-    return found
+    return found + _inputs_in_words(model, values, reference)
+
+
+def _inputs_in_words(model: ModelSettings, values: Values, reference: Reference) -> list[str]:
+    """Which inputs are watched there, and which are left out."""
+    wanted = model.monitors.segments
+    if wanted is None or wanted.inputs is None:
+        return []
+    inside = watched_inputs(model, values, reference.columns)
+    counted = f"Inputs within segments: what comes in of {len(inside.moves)} columns, missing values of {len(inside.missing)}"
+    if not inside.left_out:
+        return [f"{counted}."]
+    why = f"segments.inputs.most_n is {wanted.inputs.most_n}: name the columns that matter in segments.inputs, or raise it"
+    return [f"{counted}; within the whole only: {', '.join(inside.left_out)} ({why})."]
 
 
 def _known_reference(model: ModelSettings, traffic: Traffic) -> Reference | None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from detectors.types import Detector, Pairs, Reference
 
 _FEWEST_GROUPS = 2
+_MOST_SAID = 2
+"""Inputs of a segment whose sentences are shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,9 +217,22 @@ def heading(day: Day) -> str:
     return f"seen within a day of {day.records_n:,.0f} records{labels}, in {SEEN:.0%} of cases"
 
 
-def in_lines(found: Iterable[Soon]) -> list[str]:
-    """A line for all subjects of a detector of which the same is said."""
+def in_lines(found: Iterable[Soon], detectors: Iterable[Detector]) -> list[str]:
+    """A line for all subjects of a detector of which the same is said, and one for the inputs of a segment; `detectors`: of `found`."""
     subjects: dict[tuple[str, str], list[str]] = {}
-    for one in found:
-        subjects.setdefault((one.detector, one.says), []).append(one.subject)
-    return [f"{detector} ({', '.join(on)}): {says}" for (detector, says), on in subjects.items()]
+    inside: dict[str, list[tuple[str, str]]] = {}
+    for one, d in zip(found, detectors, strict=True):
+        if isinstance(d, ColumnOfSegment) and not d.column.startswith("output."):
+            inside.setdefault(f"{one.detector} within {d.within}", []).append((d.column, one.says))
+        else:
+            subjects.setdefault((one.detector, one.says), []).append(one.subject)
+    lines = [f"{detector} ({', '.join(on)}): {says}" for (detector, says), on in subjects.items()]
+    return lines + [f"{name}, {_of_inputs(said)}" for name, said in inside.items()]
+
+
+def _of_inputs(said: Sequence[tuple[str, str]]) -> str:
+    """What is seen of one segment's inputs, (column, sentence)."""
+    if len({says for _, says in said}) == 1:
+        return f"{len(said)} {'input' if len(said) == 1 else 'inputs'}: {said[0][1]}"
+    some = "; ".join(f"{column}: {says}" for column, says in said[:_MOST_SAID])
+    return some if len(said) <= _MOST_SAID else f"{some}; and {len(said) - _MOST_SAID} more (--json)"

@@ -25,6 +25,7 @@ from daemon.watched.segments import known_values, segments_in_words
 from daemon.watched.soon import heading, in_lines
 from daemon.watched.traffic import Traffic, hours_in_words, soon_of
 from detectors.rhythm import Rhythm
+from detectors.sequential.column_of_segment import ColumnOfSegment
 from detectors.types import Kind
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _show(to: Console, model: ModelSettings, traffic: Traffic) -> None:
     costs = {d.name: d.cost for d in found}
     soon, recorded = soon_of(model, alarming, traffic), traffic.recorded.get(model.name)
     asked = {"recorded": in_words(model, look_for_rhythm(model, recorded))} if recorded is not None else {}
-    asked |= {heading(soon[0]): in_lines(soon[1])} if soon is not None else {}
+    asked |= {heading(soon[0]): in_lines(soon[1], alarming)} if soon is not None else {}
     sections = asked | {
         "alarms": [f"{name}: {', '.join(on)}" for name, on in _subjects(alarming).items()],
         "informs": [f"{name}: {', '.join(on)}" for name, on in subjects.items()],
@@ -117,11 +118,13 @@ def _show(to: Console, model: ModelSettings, traffic: Traffic) -> None:
 
 
 def _subjects(detectors: list[Detector]) -> dict[str, list[str]]:
-    """Name of a detector -> what it is about."""
-    found: dict[str, list[str]] = {}
+    """Name of a detector -> what it is about; a column within all watched values of another one is said once."""
+    found: dict[str, dict[str, int]] = {}
     for d in detectors:
-        found.setdefault(d.name, []).append(d.subject)
-    return found
+        named = f"{d.column}[{d.within.column.split('.', 1)[1]}=...]" if isinstance(d, ColumnOfSegment) else d.subject
+        of_name = found.setdefault(d.name, {})
+        of_name[named] = of_name.get(named, 0) + 1
+    return {name: [f"{s} x {n}" if n > 1 else s for s, n in some.items()] for name, some in found.items()}
 
 
 def _unaware(model: ModelSettings) -> list[str]:

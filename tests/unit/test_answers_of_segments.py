@@ -176,7 +176,11 @@ def test_what_moved_in_the_whole_as_well_is_not_of_segments_alone() -> None:
         key="",
         detectors=[whole, cast("Detector", fr), cast("Detector", uk)],
     )
-    key = "conformal_category:output.label[shop=fr]"
+    key, other = (f"conformal_category:output.label[shop={shop}]" for shop in ("fr", "uk"))
     assert watch.moved_within({key, "conformal_category:input.shop"}) == ["output.label[shop=fr]"]
-    assert watch.moved_within({key, "conformal_category:output.label"}) == []
+    assert watch.moved_within({key, other, "conformal_category:output.label"}) == []
+    alone = {key, "conformal_category:output.label"}  # the shop pulls the whole along: its own labels are few among all
+    assert watch.moved_within(alone) == ["output.label[shop=fr]"]
+    watch.reference = reference(columns(np.random.default_rng(5), 300, fr=0.8))
+    assert watch.moved_within(alone) == []
     assert watch.is_of_segments([key])

@@ -110,7 +110,8 @@ def test_the_most_frequent_values_with_enough_rows_are_watched_and_the_rest_is_c
 
 def test_segments_share_the_one_knob_as_a_group_and_the_whole_keeps_what_was_asked_for() -> None:
     values = {"input.channel": ("web", "app"), "segment.band": ("old",)}
-    without, found = (monitors(model(), has_bound=True, values=v) for v in ({}, values))
+    watched = model(monitors={"segments": {"by": ["channel", "band"], "inputs": None}})
+    without, found = (monitors(watched, has_bound=True, values=v) for v in ({}, values))
     mine: list[Any] = [d for d in found if getattr(d, "within", None) is not None and "output." not in d.subject]
     assert len(mine) == 3 * 3
     assert {d.subject for d in mine} > {"risk[channel=web]", "f1[label=yes,channel=app]", "f1[label=no,band=old]", "risk[band=old]"}
@@ -122,7 +123,7 @@ def test_segments_share_the_one_knob_as_a_group_and_the_whole_keeps_what_was_ask
     assert of_drift == [7, 7 + 2 * 3]  # label and score of three segments are drift, and share its rate
     assert now["conformal_numeric"] == pytest.approx(0.75 * 7 / 13 * groups["conformal_numeric"])  # a fourth group beside three
     assert sum(d.alpha for d in mine) == pytest.approx(4 * now["f1_floor"], rel=0.01)  # two floors, calibration, risk: as much together
-    own = model(monitors={"segments": {"by": ["channel"], "mean_days_between_false_alarms": 10}, "drift": None})
+    own = model(monitors={"segments": {"by": ["channel"], "mean_days_between_false_alarms": 10, "inputs": None}, "drift": None})
     by_hand: list[Any] = [d for d in monitors(own, has_bound=True, values=values) if getattr(d, "within", None) is not None]
     assert sum(d.alpha for d in by_hand) == pytest.approx(60 / 864_000)
 
@@ -167,7 +168,7 @@ def test_segments_with_neither_labels_nor_answers_to_watch_are_told(tmp_path: Pa
     file = tmp_path / "c.yaml"
     start = "models:\n  - {name: m, task: tabular-classification, columns: {channel: category}, monitors: {segments: [channel]"
     file.write_text(f"{start}, {monitored}}}}}\n")
-    with pytest.raises(SettingsError, match="neither performance nor drift of the output is watched"):
+    with pytest.raises(SettingsError, match="none of these is watched of all records"):
         load_settings(file)
     file.write_text(start + ", performance: null}}\n")
     (found,) = load_settings(file).models

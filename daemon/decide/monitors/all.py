@@ -9,6 +9,7 @@ from daemon.decide.monitors.causes import causes
 from daemon.decide.monitors.drift import drift
 from daemon.decide.monitors.estimates import estimates
 from daemon.decide.monitors.fairness import fairness
+from daemon.decide.monitors.inputs import inputs
 from daemon.decide.monitors.performance import performance
 from daemon.decide.monitors.quality import quality
 from daemon.decide.monitors.rates import Group, spread
@@ -39,6 +40,7 @@ def groups(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None 
         Group(name="fairness", detectors=fairness(model), alpha=wanted.fairness.alpha if wanted.fairness else None),
         Group(name="cause", detectors=causes(model, has_bound=has_bound, has_scores=has_scores)),
         Group(name="quality", detectors=quality(model, known), days=wanted.own_days("quality")),
+        Group(name="inputs", detectors=inputs(model, values, known), days=wanted.own_days("inputs")),
     ]
 
 

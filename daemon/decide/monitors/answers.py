@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.decide.monitors.drift import watched_kinds
 from daemon.decide.monitors.rates import DELTA, alpha_per_pane
+from daemon.decide.monitors.segments import segments_of
 from detectors.sequential.column_of_segment import CategoryOfSegment, NumericOfSegment
-from detectors.sequential.segment import Segment
 from detectors.types import ColumnKind
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ def answers(model: ModelSettings, values: Values, known: Container[str]) -> list
     wanted, found = model.monitors.drift, watched_answers(model, known)
     if wanted is None or model.monitors.segments is None:
         return []
-    least_n = model.monitors.segments.least_n
-    within = [Segment(column=column, value=value, least_n=least_n) for column, some in values.items() for value in some]
+    within = segments_of(model, values)
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=len(within) * len(found))
     common: dict[str, Any] = {"alpha": alpha, "delta": DELTA, "rhythm": model.reference.rhythm}
     return [_SEQUENTIAL[kind](column=subject, within=one, **common) for one in within for subject, kind in found.items()]

@@ -46,12 +46,9 @@ def _wishes(model: ModelSettings, wanted: QualitySettings, known: Container[str]
         ("staleness", {"limit_s": wanted.stale_after_s}),
         ("traffic", {"limit": wanted.traffic_ratio}),
     ]
-    for subject, kind in model.subjects().items():
-        where, name = subject.split(".", 1)
-        if where == "output" or subject not in known or not (wanted.columns == "all" or name in wanted.columns):
-            continue
+    for subject, kind in watched_faults(model, known).items():
+        column = model.columns[subject.split(".", 1)[1]]
         for fault in _FAULTS[kind]:
-            column = model.columns[name]
             own = {"minimum": column.minimum, "maximum": column.maximum, "range_tolerance": wanted.range_tolerance}
             found.append((fault, {"column": subject, **shared, **(own if fault == "out_of_range" else {})}))
         if kind in {ColumnKind.NUMERIC, ColumnKind.CATEGORY}:
@@ -59,3 +56,12 @@ def _wishes(model: ModelSettings, wanted: QualitySettings, known: Container[str]
         if kind is ColumnKind.CATEGORY:
             found.append(("cardinality", {"column": subject, "limit": wanted.cardinality_ratio}))
     return found
+
+
+def watched_faults(model: ModelSettings, known: Container[str]) -> dict[str, ColumnKind]:
+    """Subject -> kind of the columns whose faults are counted, of those that the reference knows; {} = quality is not watched."""
+    wanted = model.monitors.quality
+    if wanted is None:
+        return {}
+    inputs = {s: kind for s, kind in model.subjects().items() if s in known and not s.startswith("output.")}
+    return inputs if wanted.columns == "all" else {s: kind for s, kind in inputs.items() if s.split(".", 1)[1] in wanted.columns}

@@ -46,12 +46,20 @@ def left_out(values: Values, columns: Mapping[str, NDArray[Any]]) -> dict[str, t
     return {s: (len(found), sum(found.values()) / max(1, len(columns[s]))) for s, found in rest.items() if found}
 
 
+def segments_of(model: ModelSettings, values: Values) -> list[Segment]:
+    """Every watched value of every column."""
+    wanted = model.monitors.segments
+    if wanted is None:
+        return []
+    return [Segment(column=column, value=value, least_n=wanted.least_n) for column, found in values.items() for value in found]
+
+
 def segments(model: ModelSettings, values: Values, *, has_bound: bool) -> list[Detector]:
     """What alarms of all labelled records, of those of each segment."""
     wanted, built = model.monitors.segments, by_labels(model, has_bound=has_bound)
     if wanted is None or not built:
         return []
-    within = [Segment(column=subject, value=value, least_n=wanted.least_n) for subject, found in values.items() for value in found]
+    within = segments_of(model, values)
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=len(within) * len(built))
     common = {"alpha": alpha, "delta": DELTA, "most_weight": most_weight(model)}
     return [build(name, within=one, **common, **settings) for one in within for name, settings in built]
