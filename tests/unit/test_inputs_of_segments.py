@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from rich.console import Console
 
 from daemon.check.read import SettingsError, load_settings
@@ -18,6 +19,7 @@ from daemon.decide.monitors.all import groups, monitors
 from daemon.decide.monitors.inputs import watched_inputs
 from daemon.decide.monitors.rates import promised_days
 from daemon.settings import ModelSettings, Settings
+from daemon.settings_monitors import SegmentSettings
 from daemon.store import codec
 from daemon.watch import Watch
 from daemon.watched.table import show_watched
@@ -188,9 +190,9 @@ def test_inputs_are_watched_within_values_where_they_are_in_the_whole_as_far_as_
 
 
 def test_a_rhythm_takes_more_room_and_is_kept_within_segments() -> None:
-    by_hour = model({"by": ["shop"], "inputs": {"most_n": 20}}, reference={"rhythm": "hour_of_day"})
+    by_hour = model({"by": ["shop"], "inputs": {"most_n": 30}}, reference={"rhythm": "hour_of_day"})
     inside = watched_inputs(by_hour, VALUES, by_hour.subjects())
-    assert [*inside.moves] == ["input.city", "input.age", "segment.sex"]  # 3 x 2 each, 24 x 2 of a text
+    assert [*inside.moves] == ["input.city", "input.age", "segment.sex"]  # 4 x 2 each, 32 x 2 of a text
     moving = [d for d in monitors(by_hour, has_bound=False, values=VALUES) if isinstance(d, NumberWithin | CategoryOfSegment)]
     assert {d.rhythm for d in moving} == {Rhythm.HOUR_OF_DAY}
 
@@ -275,3 +277,11 @@ def test_settings_that_cannot_be_are_told(tmp_path: Path, inputs: str, told: str
         load_settings(file)
     assert told in str(raised.value)
     assert raised.value.problems[0].line == 6
+
+
+def test_the_example_says_how_inputs_of_segments_are_set() -> None:
+    text = (Path(__file__).parents[2] / "retuned.example.yaml").read_text().partition("segments: null")[2].partition("window_s:")[0]
+    said = "\n".join(line.removeprefix("        # ") for line in text.splitlines() if line.startswith("        # "))
+    found = SegmentSettings.model_validate(yaml.safe_load(said))
+    assert found == SegmentSettings(by=["channel"])
+    assert said.count(":") > len(SegmentSettings.model_fields)

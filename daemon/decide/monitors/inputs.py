@@ -28,7 +28,7 @@ _MOVES: Mapping[ColumnKind, type[Any]] = {
 }
 _OF_TEXT = 8
 """Of a text seven figures are watched: so many times a column's time and state."""
-_OF_RHYTHM = {Rhythm.NONE: 1, Rhythm.HOUR_OF_DAY: 3, Rhythm.QUARTER_HOUR_OF_DAY: 6, Rhythm.HOUR_OF_WEEK: 6}
+_OF_RHYTHM = {Rhythm.NONE: 1, Rhythm.HOUR_OF_DAY: 4, Rhythm.QUARTER_HOUR_OF_DAY: 10, Rhythm.HOUR_OF_WEEK: 10}
 """Likewise of one that is compared by hours."""
 _MOST_CHARS = 256
 """Of a subject in the ledger."""
