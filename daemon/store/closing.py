@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from daemon.store.builder import Builder
     from daemon.store.building import Built
     from daemon.store.embed.panes import Embedded
+    from daemon.store.key_runs import KeyRuns
     from daemon.store.pending import Buffer, HeldLabel, Pending
     from daemon.store.spooled import Rows
 
@@ -46,8 +47,10 @@ Columns = dict[str, "NDArray[Any]"]
 class Closing:
     """One pane of one model while it is being closed."""
 
-    def __init__(self, tx: Connection, model: ModelSettings, builder: Builder, log: RecordLog, champion: Reign | None) -> None:
-        self._tx, self._model, self._builder, self._log = tx, model, builder, log
+    def __init__(
+        self, tx: Connection, model: ModelSettings, builder: Builder, log: RecordLog, runs: KeyRuns, *, champion: Reign | None
+    ) -> None:
+        self._tx, self._model, self._builder, self._log, self._runs = tx, model, builder, log, runs
         self._version, self._since, answers_since, self._epoch = champion or Reign("", 0.0)
         self._answers_since = self._since if answers_since is None else answers_since
         self._pairing = Pairing(model)
@@ -155,7 +158,7 @@ class Closing:
         return new_part(self._tx, self._model, version, start, n_seen=n_seen, beside=self._parts)
 
     def _joins(self, pending: Pending, labels: Sequence[HeldLabel], unsampled: set[bytes]) -> list[Join]:
-        joiner = Joiner(self._tx, self._model, self._log, self._own, unsampled)
+        joiner = Joiner(self._tx, self._model, self._log, self._runs, self._own, unsampled=unsampled)
         waits = waited(self._tx, self._model.name, [*self._own, *unsampled]) if pending.n_waiting else []
         return [*joiner.join(waits, is_new=False), *joiner.join(labels, is_new=True)]
 

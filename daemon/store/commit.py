@@ -4,31 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sqlalchemy import bindparam, insert, update
 
 from daemon.store import tables
 from daemon.store.joining import value_of
-from daemon.store.keys import insert_keys
+from daemon.store.key_blocks import PLACE, in_order
+from daemon.store.key_filter import keys_array
 from daemon.store.panes import insert_pane
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.store.closed import ClosedPane, Join, Part
+    from daemon.store.key_runs import KeyRuns
 
 
-def commit_pane(tx: Connection, pane: ClosedPane, *, now: float) -> None:
+def commit_pane(tx: Connection, pane: ClosedPane, runs: KeyRuns, *, now: float) -> None:
     """Pane rows, record keys and labels."""
     ids = [_insert_part(tx, pane.model, part) for part in pane.parts]
-    rows: list[tuple[str, bytes, float, int | None, int | None]] = []
-    for part, pane_id in zip(pane.parts, ids, strict=True):
-        rows += [(pane.model, key, at, pane_id, row) for row, (key, at) in enumerate(zip(part.keys, part.ats, strict=True))]
-    rows += [(pane.model, key, at, None, None) for key, at in pane.unsampled]
-    insert_keys(tx, rows)
+    _add_keys(tx, pane, ids, runs)
     new = [_label_row(pane.model, join, ids, now) for join in pane.joins if join.is_new]
     if new:
         tx.execute(insert(tables.label), new)
     _update_waiting(tx, pane, ids, now)
+
+
+def _add_keys(tx: Connection, pane: ClosedPane, ids: list[int], runs: KeyRuns) -> None:
+    """All keys of the pane as one run: the parts' in the order of their rows, then those that were not sampled."""
+    keys = [key for part in pane.parts for key in part.keys] + [key for key, _ in pane.unsampled]
+    if not keys:
+        return
+    ats = [at for part in pane.parts for at in part.ats] + [at for _, at in pane.unsampled]
+    places, begin = np.zeros(len(keys), PLACE), 0
+    for part, pane_id in zip(pane.parts, ids, strict=True):
+        mine = places[begin : (begin := begin + part.n)]
+        mine["pane"], mine["row"] = pane_id, np.arange(part.n)
+    runs.add(tx, pane.model, in_order(keys_array(keys), places), since=min(ats), until=max(ats))
 
 
 def _insert_part(tx: Connection, model: str, part: Part) -> int:

@@ -22,6 +22,7 @@ from daemon.store.closed import ClosedPane, Reign
 from daemon.store.closing import Closing
 from daemon.store.commit import commit_pane
 from daemon.store.delays import delays
+from daemon.store.key_runs import KeyRuns
 from daemon.store.marks import marks_of, n_waiting, newest_pane
 from daemon.store.pending import Buffer, HeldLabel, Pending
 from daemon.store.ports import Mark
@@ -64,7 +65,10 @@ class Pulled:
 
 
 class Intake:
-    """One per service; used by the ticking thread only. Memory: the sampled records of the open panes, and 16 bytes of each other one."""
+    """One per service; used by the ticking thread only.
+
+    Memory: the sampled records of the open panes, 16 bytes of each other one there, and 2.7 of each one within the horizon.
+    """
 
     def __init__(self, settings: Settings, ledger: Ledger, feed: Feed, data_dir: Path, embeddings: Embeddings | None = None) -> None:
         self._models = {model.name: model for model in settings.models}
@@ -77,7 +81,8 @@ class Intake:
         self._commits = -1
         self._until, self._is_complete = float("-inf"), True  # of the last pull
         self._counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
-        self._swept: dict[str, bytes] = {}  # model -> the last key that a sweep looked at
+        self._runs = KeyRuns()
+        self._is_pruned = True
 
     @property
     def n_pending(self) -> int:
@@ -126,13 +131,14 @@ class Intake:
         """Panes to close, in order; `champions`: model -> what goes to its detectors. Commit each before asking for the next."""
         yield from self._due(now, champions)
         while not self._is_complete:
+            self._merge()
             self.pull(now)
             yield from self._due(now, champions)
 
     def commit(self, tx: Connection, pane: ClosedPane) -> None:
         """Panes, keys, labels, counters and the spool's mark, all in the caller's transaction."""
         pending, count = self._pending[pane.model], self._counts[pane.model]
-        commit_pane(tx, pane, now=pane.end + self._models[pane.model].monitors.watermark_s)
+        commit_pane(tx, pane, self._runs, now=pane.end + self._models[pane.model].monitors.watermark_s)
         count["records", "stored"] += pane.n
         count["records", "sampled_out"] += len(pane.unsampled)
         count.update({("texts", told): n for told, n in pane.told.items()})
@@ -174,33 +180,37 @@ class Intake:
             self.advance(tx)
             spool = marks_of(tx)["spool"]
         self._feed.release(spool)
+        self._merge()
         self._builder.release()
 
     def prune(self, tx: Connection, now: float) -> dict[str, int]:
         """Forget keys of records older than the label horizon, a part a call (`is_pruned`); model -> labels that waited so long."""
-        expired = {}
+        expired, left = {}, 0
         for name, model in self._models.items():
-            before, after = now - model.monitors.label_horizon_s, self._swept.get(name, b"")
-            self._swept[name] = keys.sweep(tx, name, before=before, after=after)
-            if after:
-                continue
+            before = now - model.monitors.label_horizon_s
+            left += self._runs.prune(tx, name, before=before)
             expired[name] = keys.expire(tx, name, before=before)
             counters.add(tx, name, {("joins", "expired"): expired[name]})
             if name in self._pending:
                 self._pending[name].n_waiting = n_waiting(tx, name)
+        self._is_pruned = left == 0
         return expired
 
     @property
     def is_pruned(self) -> bool:
-        """Whether all keys were looked at since `prune` began with the first."""
-        return not any(self._swept.values())
+        """Whether the last `prune` left nothing to forget."""
+        return self._is_pruned
 
     # -- reading
 
     def _heal(self, tx: Connection) -> None:
-        """Start again from the ledger when memory is not what it says: at the start, and after a transaction that failed."""
+        """Start again from the ledger when memory is not what it says: at the start, and after a transaction that failed.
+
+        Runs of keys are compared each time: whether a transaction came through is not always told (a database that went away).
+        """
         marks = marks_of(tx)
         commits = marks.get("commits", Mark(0, 0)).offset
+        self._runs.sync(tx, list(self._models))
         if commits == self._commits:
             return
         self._commits = commits
@@ -250,7 +260,7 @@ class Intake:
         model, pending = self._models[name], self._pending[name]
         is_records = what == "records"
         found = [item[1] for item in items]
-        known = set(keys.recorded(tx, name, found) if is_records else keys.labelled(tx, name, found))
+        known = set(self._runs.recorded(tx, name, found) if is_records else keys.labelled(tx, name, found))
         keep, held = (_keep_record, pending.keys) if is_records else (_keep_label, pending.label_keys)
         horizon = model.monitors.lateness_s if is_records else float("inf")
         for item, key, at, received_at, first, is_fresh in items:
@@ -283,8 +293,12 @@ class Intake:
             close_at = (index + 1) * model.monitors.pane_s + model.monitors.watermark_s
             labels = pending.labels_due(close_at, {i for i in (*late, index) if i in pending.buffers})
             with self._ledger.read() as tx:
-                pane = Closing(tx, model, self._builder, self.log, champions.get(name)).close(pending, index, late, labels, embedded)
+                closing = Closing(tx, model, self._builder, self.log, self._runs, champion=champions.get(name))
+                pane = closing.close(pending, index, late, labels, embedded)
             yield pane
+
+    def _merge(self) -> None:
+        self._runs.settle(self._ledger, {name: model.monitors.label_horizon_s for name, model in self._models.items()})
 
     def _embedded(self, name: str, index: int, late: tuple[int, ...], *, is_first: bool) -> tuple[Embedded, ...] | None:
         """Vectors of a pane's texts; None: it waits for them, or for a pane before it. Nothing waits when memory is full."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings
+    from daemon.store.key_blocks import Place
+    from daemon.store.key_runs import KeyRuns
     from daemon.store.record_log import RecordLog
     from daemon.store.spooled import Spooled
 
@@ -56,14 +58,17 @@ def waited(tx: Connection, model: str, own: Iterable[bytes]) -> list[HeldLabel]:
 class Joiner:
     """Joins within one closing pane."""
 
-    def __init__(self, tx: Connection, model: ModelSettings, log: RecordLog, own: Mapping[bytes, Own], unsampled: set[bytes]) -> None:
-        self._tx, self._model, self._log, self._own, self._unsampled = tx, model, log, own, unsampled
+    def __init__(
+        self, tx: Connection, model: ModelSettings, log: RecordLog, runs: KeyRuns, own: Mapping[bytes, Own], *, unsampled: set[bytes]
+    ) -> None:
+        self._tx, self._model, self._log, self._runs = tx, model, log, runs
+        self._own, self._unsampled = own, unsampled
         self._protected, self._paired = model.protected(), model.paired()
 
     def join(self, labels: Sequence[HeldLabel], *, is_new: bool) -> list[Join]:
         """What becomes of each label, in order."""
         elsewhere = [held.key for held in labels if held.key not in self._own and held.key not in self._unsampled]
-        committed = keys.recorded(self._tx, self._model.name, elsewhere)
+        committed = self._runs.recorded(self._tx, self._model.name, elsewhere)
         earlier = self._earlier(committed)
         found = []
         for held in labels:
@@ -96,7 +101,7 @@ class Joiner:
             pi=pi,
         )
 
-    def _earlier(self, committed: Mapping[bytes, tuple[int | None, int | None]]) -> dict[bytes, dict[str, Any]]:
+    def _earlier(self, committed: Mapping[bytes, Place]) -> dict[bytes, dict[str, Any]]:
         """Key -> what the record log says about a record that was committed before."""
         places: dict[int, list[tuple[bytes, int]]] = defaultdict(list)
         for key, (pane_id, row) in committed.items():

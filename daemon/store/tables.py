@@ -139,15 +139,23 @@ doomed = Table(
     Column("path", Text, primary_key=True),  # relative to data_dir: nothing in the ledger needs it any more, its file may still be there
 )
 
-record_key = Table(
-    "record_key",
+key_run = Table(
+    "key_run",
     metadata,
-    Column("model", String(64), primary_key=True),
-    Column("key", LargeBinary(16), primary_key=True),  # blake2b-128 of the id: de-duplication and the label join
-    Column("at", Float, nullable=False),
-    Column("pane_id", _Id),  # NULL = not sampled
-    Column("row", Integer),
-    sqlite_with_rowid=False,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("model", String(64), nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("since", Float, nullable=False),  # of its records' times, the first
+    Column("until", Float, nullable=False),  # the last: behind the horizon all of the run goes
+)
+
+key_block = Table(
+    "key_block",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),  # its run's id * 2**20 + its place in the run
+    Column("hashes", LargeBinary, nullable=False),  # blake2b-128 of the ids, in order: de-duplication and the label join
+    Column("places", LargeBinary, nullable=False),  # of each a pane (8 bytes, 0 = not sampled) and a row (4)
 )
 
 label = Table(

@@ -334,7 +334,8 @@ def test_a_ledger_of_either_database_is_backed_up_and_put_back_into_either(
         counters.add(tx, "m", {("records", "stored"): 2**40})
         for i in range(2100):
             note(tx, float(i), "m", "decision", because=f"{i}")
-        tx.execute(sa.insert(tables.record_key).values(model="m", key=b"\x00\xff" * 8, at=1.0))
+        tx.execute(sa.insert(tables.key_run).values(model="m", level=0, n=1, since=1.0, until=2.0))
+        tx.execute(sa.insert(tables.key_block).values(id=2**20, hashes=b"\x00\xff" * 8, places=b"\x00" * 12))
     settings = load_settings(house)
     url = source.engine.url.render_as_string(hide_password=False)
     backup(settings, house, tmp_path / "out", ledger_url=url)

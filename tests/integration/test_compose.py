@@ -155,7 +155,7 @@ def test_the_service_of_compose_keeps_its_ledger_in_postgresql_and_answers_as_do
     assert "Traceback" not in (tmp_path / "service.log").read_text()
     assert not (tmp_path / "data" / "ledger.db").exists()
     with create_engine(database).connect() as tx:
-        assert tx.execute(text("SELECT count(*) FROM record_key WHERE model = 'support-sentiment'")).scalar() == 1
+        assert tx.execute(text("SELECT sum(n) FROM key_run WHERE model = 'support-sentiment'")).scalar() == 1
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow and what it imports, not this project

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from daemon.act.keeper import Keeper
 from daemon.settings import Settings
-from daemon.store import champions, counters, epochs, incidents, keys, outbox, removal, runs, tables
+from daemon.store import champions, counters, epochs, incidents, outbox, removal, runs, tables
 from daemon.store.blob import empty_pane, pane_to_bytes
 from daemon.store.disk import Disk, DiskState
 from daemon.store.hold import Hold
@@ -452,17 +452,13 @@ def test_on_either_database_rows_go_with_their_files(new_database: Callable[[], 
         incidents.open_incident(tx, incident_id="i", model="m", epoch=1, now=NOW - 300 * DAY, subjects={}, harmful=False)
         incidents.attach_report(tx, "i", house.file("reports/m/i.html"))
         incidents.close(tx, "i", now=NOW - 300 * DAY, because="quiet")
-        keys.insert_keys(tx, [("m", os.urandom(16), NOW - i * DAY, 1, i) for i in range(100)])
-        after = b""
-        for _ in range(7):
-            after = keys.sweep(tx, "m", before=NOW - 49.5 * DAY, after=after, n=15)
     old, middle, young = (house.pane(days) for days in (91, 40, 0))
     run = house.run("r", ended_days=200)
     house.settle()
     assert [house.has(path) for path in (old, middle, young, run, "reports/m/i.html", "references/m/r1")] == [False, True, True] + [
         False
     ] * 3
-    assert [house.rows(table) for table in (tables.pane, tables.label, tables.doomed, tables.record_key)] == [2, 4, 0, 50]
+    assert [house.rows(table) for table in (tables.pane, tables.label, tables.doomed)] == [2, 4, 0]
     with house.ledger.read() as tx:
         sizes = tx.execute(sa.select(sa.func.length(tables.pane.c.sketches)).order_by(tables.pane.c.start)).scalars().all()
         assert incidents.incident(tx, "i").report is None  # type: ignore[union-attr] (it was opened)

@@ -22,6 +22,7 @@ from daemon.settings import Settings
 from daemon.store import counters, tables
 from daemon.store.closed import Reign
 from daemon.store.intake import Intake
+from daemon.store.keys import key_of
 from daemon.store.ledger import Ledger
 from daemon.store.ports import Feed
 
@@ -95,10 +96,12 @@ def test_killed_at_random_moments_the_ledger_and_the_record_log_hold_everything_
     with ledger.read() as tx:
         found = counters.counters(tx, "m")
         paths = tx.execute(sa.select(tables.pane.c.path).where(tables.pane.c.path.is_not(None))).scalars().all()
-        assert tx.execute(sa.select(sa.func.count()).select_from(tables.record_key)).scalar_one() == len(names)
+        hashes = b"".join(tx.execute(sa.select(tables.key_block.c.hashes)).scalars())
+        assert tx.execute(sa.select(sa.func.sum(tables.key_run.c.n))).scalar_one() == len(names)
         mark = {row.name: Mark(row.segment, row.offset) for row in tx.execute(sa.select(tables.mark))}["spool"]
     logged = Counter(x for path in paths for x in pq.read_table(tmp_path / path, partitioning=None)["id"].to_pylist())
     assert logged == Counter(names)
+    assert sorted(hashes[i : i + 16] for i in range(0, len(hashes), 16)) == sorted(map(key_of, names))
     assert found["accepted", "records"] == len(names) + PANES
     assert (found["records", "stored"], found["records", "duplicate"]) == (len(names), PANES)
     assert (found["folded", "records"], found["folded", "pairs"]) == (len(names), len(names) // 4)

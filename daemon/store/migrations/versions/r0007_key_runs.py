@@ -1,0 +1,86 @@
+"""Keys of records in runs, not in a tree of all of them: what a key costs no longer grows with how many there are.
+
+Written out, not taken from the code: a revision must not change when that does.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sqlalchemy as sa
+from alembic import op
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+revision = "0007"
+down_revision = "0006"
+
+_Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_PART_N = 500_000  # keys in memory at once
+_DAY_S = 86_400.0  # a run is of one day's records, so that no key is kept much longer
+_PER_BLOCK, _MOST_BLOCKS = 128, 1 << 20
+_PLACE = np.dtype([("pane", "<i8"), ("row", "<i4")])
+_run = sa.Table("key_run", sa.MetaData(), sa.Column("id", _Id, primary_key=True))
+for _name in ("model", "level", "n", "since", "until"):
+    _run.append_column(sa.Column(_name))
+_block = sa.table("key_block", *(sa.column(name) for name in ("id", "hashes", "places")))
+
+
+def upgrade() -> None:
+    """Two tables, filled from the one that goes."""
+    op.create_table(
+        "key_run",
+        sa.Column("id", _Id, autoincrement=True, nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.Column("since", sa.Float(), nullable=False),
+        sa.Column("until", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "key_block",
+        sa.Column("id", _Id, autoincrement=False, nullable=False),
+        sa.Column("hashes", sa.LargeBinary(), nullable=False),
+        sa.Column("places", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    _move(op.get_bind())
+    op.drop_table("record_key")
+
+
+def _move(tx: sa.Connection) -> None:
+    old = sa.table("record_key", *(sa.column(name) for name in ("model", "key", "at", "pane_id", "row")))
+    model, key = "", b""
+    here = sa.or_(old.c.model > sa.bindparam("model"), sa.and_(old.c.model == sa.bindparam("model"), old.c.key > sa.bindparam("key")))
+    query = sa.select(old).where(here).order_by(old.c.model, old.c.key).limit(_PART_N)
+    while rows := tx.execute(query, {"model": model, "key": key}).all():
+        model, key = rows[-1].model, bytes(rows[-1].key)
+        models, days = np.array([row.model for row in rows]), np.array([row.at for row in rows]) // _DAY_S
+        for name in np.unique(models):
+            for day in np.unique(days[models == name]):
+                _write(tx, str(name), [rows[i] for i in np.flatnonzero((models == name) & (days == day)).tolist()])
+
+
+def _write(tx: sa.Connection, model: str, rows: list[sa.Row[tuple[str, bytes, float, int | None, int | None]]]) -> None:
+    """One run: rows in the order of their keys."""
+    ats = [row.at for row in rows]
+    row = {"model": model, "level": 0, "n": len(rows), "since": min(ats), "until": max(ats)}
+    number = tx.execute(_run.insert().values(row).returning(_run.c.id)).scalar_one()
+    hashes = b"".join(bytes(row.key) for row in rows)
+    places = np.array([(row.pane_id or 0, row.row or 0) for row in rows], _PLACE).tobytes()
+    ends = _ends(np.frombuffer(hashes, ">u4").reshape(-1, 4)[:, 0], 1 + len(rows) // _PER_BLOCK).tolist()
+    blocks = [
+        {"id": number * _MOST_BLOCKS + i, "hashes": hashes[16 * a : 16 * b], "places": places[12 * a : 12 * b]}
+        for i, (a, b) in enumerate(pairwise(ends))
+        if b > a
+    ]
+    tx.execute(_block.insert(), blocks)
+
+
+def _ends(heads: NDArray[np.uint32], count: int) -> NDArray[np.int64]:
+    """Where each of `count` equal ranges of keys begins, and the last one ends, shape (count + 1,); `heads`: the first 4 bytes."""
+    return np.searchsorted(heads.astype(np.uint64) * np.uint64(count) >> np.uint64(32), np.arange(count + 1))
