@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-_BENCHES = ("ingest", "tick", "columns", "sketches", "footprint", "training", "embedding")
+_BENCHES = ("ingest", "intake", "tick", "columns", "sketches", "footprint", "training", "embedding")
 _PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
