@@ -12,11 +12,12 @@ import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import structlog
 
 from daemon.capture.frames import FILE_HEAD, OLD_HEADS, START, Damage, Entry, EntryKind, Mark, frame_head, frames
+from daemon.capture.tail import Tail
 from retrain.types import Permanent, Reason, Transient
 from retrain.whole import sync
 
@@ -31,6 +32,14 @@ _GROUP_BYTES = 8 * 2**20
 """Of one group: bounds how long its first request waits for the sync."""
 _WAITING_BYTES = 128 * 2**20
 """Of all requests that wait for their sync; above it the service is behind its disk."""
+
+
+class _Waiting(NamedTuple):
+    head: bytes
+    """What stands before the entry's lines in the segment."""
+    entry: Entry
+    """Its mark is not known yet."""
+    done: asyncio.Future[None]
 
 
 class Spool:
@@ -50,13 +59,14 @@ class Spool:
         self.folder, self.segment_bytes, self.max_backlog_bytes = folder, segment_bytes, max_backlog_bytes
         self.n_entries = self.n_appended = self.n_syncs = self.n_failures = self.damaged_bytes = 0
         """Requests and lines acknowledged, groups synced and failed since the start; bytes that turned out to be no frame."""
-        self._waiting: list[tuple[bytes, bytes, int, asyncio.Future[None]]] = []
+        self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._is_flushing = self._is_broken = False
         self._thread = ThreadPoolExecutor(1, "spool")
         self._lock = threading.Lock()  # of the two below: the loop's side writes, the reader's side reads and removes
         self._sizes: dict[int, int] = {}
         self._reported: set[tuple[int, int]] = set()
+        self._tail = Tail()
         folder.mkdir(parents=True, exist_ok=True)
         self._fd = -1
         self._durable, self._released = START, consumed
@@ -77,7 +87,9 @@ class Spool:
             raise Transient(Reason.UNAVAILABLE, f"the spool is full: {self.backlog_bytes} bytes wait to be read", retry_after_s=5.0)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((frame_head(kind, payload, n, received_at, heads), payload, n, done))
+        self._waiting.append(
+            _Waiting(frame_head(kind, payload, n, received_at, heads), Entry(kind, payload, n, received_at, START, heads), done)
+        )
         self._waiting_bytes += size
         if not self._is_flushing:
             self._is_flushing = True
@@ -86,15 +98,15 @@ class Spool:
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         size, count = 0, 0
-        for _, payload, _, _ in self._waiting:
-            size, count = size + len(payload), count + 1
+        for waiting in self._waiting:
+            size, count = size + len(waiting.entry.payload), count + 1
             if size >= _GROUP_BYTES:
                 break
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         self._waiting_bytes -= size
-        written = self._thread.submit(self._write, [part for head, payload, _, _ in group for part in (head, payload)])
-        futures = [done for _, _, _, done in group]
-        n = sum(n for _, _, n, _ in group)
+        written = self._thread.submit(self._write, [(waiting.head, waiting.entry) for waiting in group])
+        futures = [waiting.done for waiting in group]
+        n = sum(waiting.entry.n for waiting in group)
         written.add_done_callback(lambda result: loop.call_soon_threadsafe(self._written, loop, result, futures, n))
 
     def _written(self, loop: asyncio.AbstractEventLoop, result: Future[None], futures: list[asyncio.Future[None]], n: int) -> None:
@@ -115,13 +127,13 @@ class Spool:
 
     # -- the spool's own thread
 
-    def _write(self, parts: list[bytes]) -> None:
-        """Write and sync one group, all or nothing."""
+    def _write(self, group: list[tuple[bytes, Entry]]) -> None:
+        """Write and sync one group of frame heads and entries, all or nothing."""
         try:
             if self._is_broken or self._durable.offset >= self.segment_bytes:
                 self._next_segment()
-            data = memoryview(b"".join(parts))
-            size = len(data)
+            start = end = self._durable
+            data = memoryview(b"".join([part for head, entry in group for part in (head, entry.payload)]))
             while data:
                 data = data[os.write(self._fd, data) :]
             os.fdatasync(self._fd)
@@ -129,9 +141,14 @@ class Spool:
             self.n_failures += 1
             self._take_back()
             raise Transient(Reason.UNAVAILABLE, f"the spool cannot be written: {error.strerror}", retry_after_s=5.0) from error
+        placed = []
+        for head, entry in group:
+            end = Mark(end.segment, end.offset + len(head) + len(entry.payload))
+            placed.append(entry._replace(mark=end))
         with self._lock:
-            self._durable = Mark(self._durable.segment, self._durable.offset + size)
-            self._sizes[self._durable.segment] = self._durable.offset
+            self._durable = end
+            self._sizes[end.segment] = end.offset
+            self._tail.put(start, placed)
 
     def _take_back(self) -> None:
         """After a failed write: what was not acknowledged goes; a segment that cannot be trusted gets a successor."""
@@ -163,17 +180,24 @@ class Spool:
     # -- the reader's side
 
     def read(self, after: Mark = START) -> Iterator[Entry]:
-        """Durable entries behind a mark, oldest first, up to what was durable when it began. From any one thread, any time."""
+        """Durable entries behind a mark, oldest first, up to what was durable when it began. From any one thread, any time.
+
+        A mark says that what is before it has been read: of that no more is kept in memory.
+        """
         with self._lock:
-            durable, sizes = self._durable, dict(sorted(self._sizes.items()))
+            sizes = dict(sorted(self._sizes.items()))
+            begin, newest = self._tail.since(after)
+            until = self._durable if begin is None else begin
         if after.segment > 0 and after.segment not in sizes and min(sizes) > after.segment:
             self._report(after.segment, Damage(after.offset, after.offset), "spool.segment_missing")
         for segment, size in sizes.items():
-            if segment < after.segment or segment > durable.segment:
+            if segment < after.segment or segment > until.segment:
                 continue
             start = max(len(FILE_HEAD), after.offset) if segment == after.segment else len(FILE_HEAD)
-            if start < size:
-                yield from self._read_segment(segment, start, size)
+            end = until.offset if segment == until.segment else size
+            if start < end:
+                yield from self._read_segment(segment, start, end)
+        yield from newest
 
     def _read_segment(self, segment: int, start: int, size: int) -> Iterator[Entry]:
         with self._path(segment).open("rb", buffering=2**23) as file:

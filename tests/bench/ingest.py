@@ -19,7 +19,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -191,7 +190,7 @@ def _ours(which: str, folder: Path) -> Any:
     from daemon.capture.spool import Spool
 
     spool = Spool(folder)
-    read = _Intake(spool, _sketcher() if which == "sketched" else _builder(folder))
+    read = _Intake(spool, _builder(folder, *(("tests.bench.ingest", "sketch") if which == "sketched" else ())))
     threading.Thread(target=read.follow, daemon=True).start()
     threading.Thread(target=read.tell, daemon=True).start()
     read.is_warm.wait()
@@ -205,21 +204,7 @@ def _settings() -> Any:
     return ModelSettings.model_validate({"name": _MODEL, "task": "text-classification", "labels": ["no", "yes"], "columns": columns})
 
 
-def _sketcher() -> Begin:
-    """Rows of a pane to sketches, in a process of its own, as the service's builder has one."""
-    from daemon.store.builder import Asked, _Process
-
-    there = _Process([_settings()], ("tests.bench.ingest", "sketch"))
-    thread = ThreadPoolExecutor(1)
-
-    def begin(rows: Any) -> Callable[[], bytes]:
-        built = thread.submit(lambda: there.build(Asked(_MODEL, "", rows)))
-        return lambda: built.result().summary
-
-    return begin
-
-
-def _sketch(pipe: str, parcel: str) -> None:
+def _sketch(pipe: str, *parcels: str) -> None:
     """The process beside it: as the service's builder, without the file."""
     from daemon.store.builder import answer
     from daemon.store.building import Building, Built
@@ -231,14 +216,14 @@ def _sketch(pipe: str, parcel: str) -> None:
             frame = self._reader.frame(rows.lines)
             return Built(columns={}, wrong={}, summary=summary_to_bytes(summarise(frame.watched, self._kinds)))
 
-    answer(Connection(int(pipe)), Parcel(int(parcel)), Sketching)
+    answer(Connection(int(pipe)), [Parcel(int(parcel)) for parcel in parcels], Sketching)
 
 
-def _builder(folder: Path) -> Begin:
-    """Rows of a pane to Parquet and sketches, as the service does it."""
+def _builder(folder: Path, *program: str) -> Begin:
+    """Rows of a pane to sketches in a process of its own: the service's, which writes Parquet too, or another one."""
     from daemon.store.builder import Builder
 
-    builder = Builder([_settings()], folder)
+    builder = Builder([_settings()], folder, *([program] if program else []))
 
     def begin(rows: Any) -> Callable[[], bytes]:
         built = builder.begin(_MODEL, rows, "pane.parquet")

@@ -11,14 +11,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
 
 from daemon.settings import ModelSettings
-from daemon.store.builder import LARGE_N, Asked, Builder, _Process, _send
+from daemon.store.builder import LARGE_N, Asked, Builder, _Process
 from daemon.store.spooled import Rows, records_of, rows_of
 from detectors.sketches.summary import Summary, summary_from_bytes
 
@@ -125,8 +124,8 @@ def test_what_cannot_be_written_is_an_error_here_as_well(builder: Builder, tmp_p
 
 
 def test_the_process_ends_in_silence_when_nobody_reads_its_answer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    there = _Process([MODEL])
-    _send(there._pipe, there._parcel, msgspec.msgpack.encode(Asked("m", str(tmp_path / "1.parquet"), rows(20))))
+    there = _Process([MODEL], ["daemon.store.builder"])
+    there.send(Asked("m", str(tmp_path / "1.parquet"), rows(20)))
     assert there._pipe.poll(60)
     there.close()
     assert there._child.returncode == 0
@@ -145,17 +144,33 @@ time.sleep(600)
 """
 
 
-def test_panes_that_are_built_behind_each_other_are_the_same_and_the_next_one_waits(builder: Builder, tmp_path: Path) -> None:
+def test_panes_that_are_built_behind_each_other_are_the_same_and_the_third_one_waits(builder: Builder, tmp_path: Path) -> None:
     found = rows(LARGE_N)
     first = builder.begin("m", found, "1.parquet")
     second = builder.begin("m", found, "2.parquet")
+    third = builder.begin("m", found, "3.parquet")
     assert first.done()
     assert_same(first.result(), second.result())
-    assert pq.read_table(tmp_path / "2.parquet").equals(pq.read_table(tmp_path / "1.parquet"))
-    builder.begin("m", rows(20), "3.parquet")
+    assert_same(first.result(), third.result())
+    assert pq.read_table(tmp_path / "3.parquet").equals(pq.read_table(tmp_path / "1.parquet"))
+    builder.begin("m", rows(20), "4.parquet")
     builder.close()
-    assert (tmp_path / "3.parquet").exists()
+    assert (tmp_path / "4.parquet").exists()
     assert processes() == []
+
+
+def test_when_the_process_dies_with_two_panes_both_are_built_all_the_same(builder: Builder, tmp_path: Path) -> None:
+    found = rows(LARGE_N)
+    first = builder.build("m", found, "1.parquet")
+    lost = one_process()
+    lost.suspend()
+    begun = [builder.begin("m", found, f"{k}.parquet") for k in (2, 3)]
+    lost.send_signal(signal.SIGKILL)
+    begun.append(builder.begin("m", found, "4.parquet"))
+    for k, built in enumerate(begun, 2):
+        assert_same(built.result(60), first)
+        assert pq.read_table(tmp_path / f"{k}.parquet").equals(pq.read_table(tmp_path / "1.parquet"))
+    assert one_process().pid != lost.pid
 
 
 def test_the_process_ends_with_a_service_that_was_killed_even_when_it_cannot_see_that(tmp_path: Path) -> None:

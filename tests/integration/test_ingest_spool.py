@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import random
 import resource
 import threading
 import time
@@ -15,6 +16,7 @@ from structlog.testing import capture_logs
 
 from daemon.capture.frames import FILE_HEAD, HEAD_BYTES
 from daemon.capture.spool import START, Entry, EntryKind, Mark, Spool
+from daemon.capture.tail import Tail
 from retrain.types import Permanent, Transient
 
 
@@ -207,6 +209,38 @@ def test_a_full_backlog_refuses_until_the_reader_has_caught_up(tmp_path: Path) -
             append(spool, b"x" * 1200)
         spool.release(spool.durable)
         append(spool, b"x" * 1200)
+
+
+def test_a_reader_that_keeps_up_needs_no_file(tmp_path: Path) -> None:
+    with Spool(tmp_path) as spool:
+        append(spool, b"first")
+        mark = spool.durable
+        append(spool, b"second", b"third")
+        segments(tmp_path)[0].write_bytes(b"")
+        assert payloads(spool, mark) == [b"second", b"third"]
+        assert payloads(spool, mark) == [b"second", b"third"]
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 700, 2000, 10**6])
+def test_what_is_read_is_the_same_from_memory_from_the_file_or_partly_from_each(tmp_path: Path, kept_bytes: int) -> None:
+    rng = random.Random(kept_bytes)
+    sent: list[bytes] = []
+    marks = [START]
+    with Spool(tmp_path, segment_bytes=1500) as spool:
+        spool._tail = Tail(kept_bytes)
+        for _ in range(120):
+            new = [rng.randbytes(rng.randint(1, 400)) for _ in range(rng.randint(0, 4))]
+            append(spool, *new)
+            sent += new
+            at = rng.choice([len(marks) - 1, len(marks) - 1, rng.randrange(len(marks))])  # mostly goes on, sometimes reads again
+            found = list(spool.read(marks[at]))[: rng.randint(1, 12)]
+            assert [entry.payload for entry in found] == sent[at : at + len(found)]
+            assert len(found) > 0 or at == len(sent)
+            marks[at + 1 :] = [entry.mark for entry in found] if at + len(found) >= len(marks) - 1 else marks[at + 1 :]
+        entries = list(spool.read())
+        assert [entry.payload for entry in entries] == sent
+    with Spool(tmp_path, segment_bytes=1500) as spool:
+        assert list(spool.read()) == entries
 
 
 def test_a_reader_in_another_thread_sees_each_entry_once_in_order_while_they_come(tmp_path: Path) -> None:
