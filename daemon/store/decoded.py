@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 from msgspec.json import Decoder
+from msgspec.structs import astuple
 
 from daemon.store.answers import Output, WholeOutput
 
@@ -62,8 +63,8 @@ class Fields:
     """
 
     def __init__(self, names: Iterable[str], together: Sequence[str], outputs: Sequence[Any] = (WholeOutput, Output)) -> None:
-        fields = {name: f"c{i}" for i, name in enumerate(names)}
         self.together = together
+        fields = {name: f"c{i}" for i, name in enumerate(dict.fromkeys([*together, *names]))}  # these first: see `numbers`
         try:
             own: Any = msgspec.defstruct(
                 "Own", [(f, Any, None) for f in fields.values()], rename={f: n for n, f in fields.items()}, frozen=True, gc=False
@@ -71,9 +72,8 @@ class Fields:
             nothing: Any = own()
             self.value: dict[str, Callable[[Any], Any]] = {name: operator.attrgetter(field) for name, field in fields.items()}
             """Name -> what takes its value out of a record's inputs or segments; None where there is none."""
-            self._all = operator.attrgetter(*(fields[name] for name in together)) if len(together) > 1 else None
         except ValueError:  # a name that no struct can have, with a quote in it
-            own, nothing, self._all = dict[str, Any], {}, None
+            own, nothing = dict[str, Any], {}
             self.value = {name: operator.methodcaller("get", name) for name in fields}
         read: list[Any] = [("inputs", own, nothing), ("segments", own, nothing)]
         self._decoders = [Decoder(msgspec.defstruct("Read", [("output", o), *read], frozen=True, gc=False)) for o in outputs]
@@ -90,15 +90,15 @@ class Fields:
 
     def numbers(self, inputs: Sequence[Any]) -> dict[str, NDArray[np.float64]]:
         """Those of `together` whose values are all finite numbers, each of shape (n,); none where one value of any is no number at all."""
-        pick = self._all
-        if pick is None:
-            return {}
         k = len(self.together)
+        if k < 2 or isinstance(inputs[0], dict):  # noqa: PLR2004 (one column alone is read as any other)
+            return {}
+        rows = [values[:k] for values in map(astuple, inputs)]  # a third of the time of asking for k attributes
         try:
-            found = np.frombuffer(b"".join(starmap(self._pack, map(pick, inputs))))
+            found = np.frombuffer(b"".join(starmap(self._pack, rows)))
         except struct.error:  # something is neither float nor integer: None, or text
             try:
-                found = np.fromiter(chain.from_iterable(map(pick, inputs)), np.float64, len(inputs) * k)
+                found = np.fromiter(chain.from_iterable(rows), np.float64, len(inputs) * k)
             except (TypeError, ValueError, OverflowError):
                 return {}
         columns = np.ascontiguousarray(found.reshape(-1, k).T)  # (k, n)
