@@ -27,8 +27,8 @@ from typing import Annotated, Any
 import numpy as np
 import psutil
 
-_SECONDS = 2.0
-_ROUNDS = 7
+_SECONDS = 4.0
+_ROUNDS = 5
 _SHAPES = {"batches of 1,000": (4, 1000), "singles": (64, 1)}
 """Name -> (connections, records a request)."""
 _TARGETS = {"batches of 1,000": 4.0, "singles": 2.5}
