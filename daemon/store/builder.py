@@ -37,6 +37,8 @@ LARGE_N = 5000
 """Records of a pane; fewer are built faster than they are sent."""
 PARCELS_N = 2
 """Panes on their way: while one is built, the next one is sent, so that the process never waits for this one's interpreter."""
+_AHEAD_BYTES = 64 * 2**20
+"""Of a pane's lines; a larger one is not sent before the one before it is built."""
 _ANSWER_S = 120.0  # a process that takes longer for a pane hangs
 _END_S = 5.0
 _SOON_S = 0.05
@@ -71,9 +73,13 @@ class Builder:
         return self._here[model].build(rows, self._data_dir / path)
 
     def begin(self, model: str, rows: Rows, path: str) -> Future[Built]:
-        """`build` as what is to be waited for: one is built while the next one is sent. Waits itself until the last but one is done."""
+        """`build` as what is to be waited for: one is built while the next one is sent.
+
+        Waits itself until the last but one is done, of a very large pane until all are: that bounds the memory.
+        """
         self._was_large = True
-        if len(self._begun) == PARCELS_N:
+        ahead_n = PARCELS_N - 1 if sum(map(len, rows.lines)) <= _AHEAD_BYTES else 0
+        while len(self._begun) > ahead_n:
             wait([self._begun.popleft()])
         self._sending = self._sending or ThreadPoolExecutor(1, "builder-send")
         self._receiving = self._receiving or ThreadPoolExecutor(1, "builder")

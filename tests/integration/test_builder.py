@@ -159,6 +159,15 @@ def test_panes_that_are_built_behind_each_other_are_the_same_and_the_third_one_w
     assert processes() == []
 
 
+def test_a_very_large_pane_waits_until_all_before_it_are_built(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = rows(LARGE_N)
+    first = builder.begin("m", found, "1.parquet")
+    monkeypatch.setattr("daemon.store.builder._AHEAD_BYTES", 1000)
+    second = builder.begin("m", found, "2.parquet")
+    assert first.done()
+    assert_same(first.result(), second.result())
+
+
 def test_when_the_process_dies_with_two_panes_both_are_built_all_the_same(builder: Builder, tmp_path: Path) -> None:
     found = rows(LARGE_N)
     first = builder.build("m", found, "1.parquet")
