@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import structlog
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from daemon.settings import Settings
 from daemon.show.answers import json_answer, model_of
@@ -19,6 +22,7 @@ from daemon.show.guard import Guard
 from daemon.show.ingest_schema import add_ingest
 from daemon.show.label_plan import label_plans
 from daemon.show.operations import Done, Operations
+from daemon.show.pages.access import Refused
 from daemon.show.pages.build import add_pages
 from daemon.show.runbooks import runbooks
 from daemon.show.snapshot import incident_view
@@ -31,6 +35,8 @@ from retrain.types import Permanent, Reason, Transient
 
 __all__ = ["Done", "Operations", "create_api"]
 
+log = structlog.get_logger()
+_AWAY = "the ledger does not answer or is held by another program; nothing was done: try again in a moment"
 STUCK_S = 60.0
 """/healthz says so when no tick has ended for ten periods plus this."""
 
@@ -62,7 +68,16 @@ def create_api(
     app.add_exception_handler(Permanent, _permanent)
     app.add_exception_handler(Transient, _transient)
     app.include_router(runbooks())
-    add_pages(app, operations, settings, ledger, guard=guard, now=now)
+    sentence = add_pages(app, operations, settings, ledger, guard=guard, now=now)
+
+    async def away(request: Request, error: Exception) -> Response:
+        log.warning("ledger.away", path=request.url.path, error=type(error).__name__)
+        if request.url.path.startswith(("/v1/", "/reports/")):
+            return await _transient(request, Transient(Reason.UNAVAILABLE, _AWAY, retry_after_s=5.0))
+        return sentence(request, Refused(503, f"{_AWAY[0].upper()}{_AWAY[1:]}."))
+
+    for kind in (OperationalError, InterfaceError, PoolTimeoutError):
+        app.add_exception_handler(kind, away)
     add_ingest(app, ingest or {})
     app.add_middleware(Bounded)
     return app

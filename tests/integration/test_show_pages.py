@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
 from collections import Counter
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -223,6 +225,35 @@ def test_a_model_is_resumed_and_rolled_back_but_not_from_a_page_that_is_out_of_d
         assert champions.barred(tx, MODEL).keys() == {"2"}
     barred = http.post(f"{path}/promote", data=_form(http, path, champion="1", version="2"))
     assert (barred.status_code, "barred" in barred.text) == (409, True)
+
+
+@contextmanager
+def held(wired: Wired) -> Iterator[None]:
+    """Somebody else writes into the ledger and does not end."""
+    connection = sqlite3.connect(wired.ledger.engine.url.database or "", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+def test_a_ledger_that_another_program_holds_is_said_to_people_and_programs(
+    wired: Wired, http: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.store.ledger._WAIT_MS", 50)
+    wired.ledger.engine.dispose()  # its connections have the usual patience
+    form = _form(http, f"/models/{MODEL}")
+    with held(wired):
+        page = http.post(f"/models/{MODEL}/pause", data=form)
+        answer = http.post(f"/v1/models/{MODEL}/pause", json={"by": "ada"})
+        assert http.get(f"/models/{MODEL}").status_code == 200
+    assert page.status_code == answer.status_code == 503
+    assert "The ledger does not answer or is held" in page.text
+    assert answer.json()["reason"] == "unavailable"
+    assert answer.headers["Retry-After"] == "5"
+    assert http.post(f"/v1/models/{MODEL}/pause", json={"by": "ada"}).status_code == 200
 
 
 def test_a_wrong_form_does_nothing_and_says_why(wired: Wired, http: TestClient) -> None:

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from daemon.store.ledger import Ledger
 
 
-def add_pages(app: FastAPI, operations: Operations, settings: Settings, ledger: Ledger, *, guard: Guard, now: Callable[[], float]) -> None:
-    """All routes; a refusal inside them is a page of its own."""
+def add_pages(
+    app: FastAPI, operations: Operations, settings: Settings, ledger: Ledger, *, guard: Guard, now: Callable[[], float]
+) -> Callable[[Request, Refused], Response]:
+    """All routes; a refusal inside them is a page of its own, which is given back."""
     sessions = Sessions(time.monotonic)
     desk = Desk(
         operations=operations,
@@ -44,3 +46,4 @@ def add_pages(app: FastAPI, operations: Operations, settings: Settings, ledger: 
         return desk.sentence(request, error)
 
     app.add_exception_handler(Refused, refused)
+    return desk.sentence
