@@ -124,6 +124,9 @@ def test_people_are_told_which_column_of_which_shop_comes_empty_and_absorb_it_by
     missing = "missing_rise:input.x[shop=fr]"
     world.send(1)
     assert world.incident() is None
+    page = world.http.get(f"/models/{MODEL}").text
+    assert "<summary>12 of inputs within segments, without an alarm</summary>" in page  # x and channel, moved and missing, of 3 shops
+    assert page.index("12 of inputs within segments") < page.index("input.x[shop=fr]")  # below the fold, and nowhere else
     world.send(4, x=0.7)
     incident = world.incident()
     assert incident is not None

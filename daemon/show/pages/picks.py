@@ -37,6 +37,14 @@ def ordered(verdicts: Iterable[VerdictView]) -> list[VerdictView]:
     return sorted(verdicts, key=lambda v: (rank.get(v.outcome, 2), not v.evidence.kind.startswith("e_"), v.subject, v.detector))
 
 
+def parted(verdicts: Iterable[VerdictView]) -> tuple[list[VerdictView], list[VerdictView]]:
+    """(all else, inputs within segments): the latter are columns by values, too many to be read among the others."""
+    found: tuple[list[VerdictView], list[VerdictView]] = ([], [])
+    for v in verdicts:
+        found[v.subject.startswith(("input.", "segment.")) and v.subject.endswith("]")].append(v)
+    return found
+
+
 def decision(model: ModelView) -> str:
     """The newest decision of the policy, with its reason."""
     newest = next((e.data for e in model.events if e.kind == "decision"), None)
@@ -126,6 +134,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "decision": decision,
     "by_first_alarm": by_first_alarm,
     "ordered": ordered,
+    "parted": parted,
     "headline": headline,
     "strongest": strongest,
     "active_run": active_run,
