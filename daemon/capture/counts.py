@@ -33,4 +33,5 @@ class Counts:
 
     def refuse_all(self, kind: EntryKind, rejected: Iterable[Rejected]) -> None:
         """Count each under its own reason."""
-        self.refused.update((kind, item.reason) for item in rejected)
+        for item in rejected:
+            self.refused[kind, item.reason] += 1

@@ -50,6 +50,8 @@ class SmallRequests(BoundedConnection):
     """One connection. A subclass has the `ingest` that it serves (`small_requests`)."""
 
     ingest: ClassVar[Ingest]
+    usual: ClassVar[tuple[object, object, bytes]] = (None, None, b"")
+    """The newest answer that ended no connection: default headers, answer, bytes."""
     cycle: Any
 
     @property
@@ -159,15 +161,27 @@ class SmallRequests(BoundedConnection):
         self._free(small)
         if small.disconnected or self.transport.is_closing():
             return
-        headers = [*self.server_state.default_headers, *answer.headers]
-        if not small.keep_alive and CLOSE not in headers:
-            headers.append(CLOSE)
-        lines = [part for name, value in headers for part in (name, b": ", value, b"\r\n")]
-        self.transport.write(b"".join([STATUS_LINE[answer.status], *lines, b"\r\n", answer.body]))
+        data, is_last = self._told(answer, is_last=not small.keep_alive)
+        self.transport.write(data)
         small.response_complete = True
-        if CLOSE in headers:
+        if is_last:
             self.transport.close()
         self.on_response_complete()
+
+    def _told(self, answer: Answer, *, is_last: bool) -> tuple[bytes, bool]:
+        """As it is sent, and whether the connection ends with it. The usual answer is the same for a second: until the date changes."""
+        default, of = self.server_state.default_headers, type(self)
+        if not is_last and of.usual[0] is default and of.usual[1] is answer:
+            return of.usual[2], False
+        headers = [*default, *answer.headers]
+        is_last = is_last or CLOSE in headers
+        if is_last and CLOSE not in headers:
+            headers.append(CLOSE)
+        lines = [part for name, value in headers for part in (name, b": ", value, b"\r\n")]
+        data = b"".join([STATUS_LINE[answer.status], *lines, b"\r\n", answer.body])
+        if not is_last:
+            of.usual = default, answer, data
+        return data, is_last
 
 
 def small_requests(ingest: Ingest, **bounds: float) -> type[SmallRequests]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import structlog
 
 from daemon.capture.frames import FILE_HEAD, OLD_HEADS, START, Damage, Entry, EntryKind, Mark, frame_head, frames
-from daemon.capture.tail import Tail
+from daemon.capture.tail import Group, Tail
 from retrain.types import Permanent, Reason, Transient
 from retrain.whole import sync
 
@@ -132,8 +132,9 @@ class Spool:
         try:
             if self._is_broken or self._durable.offset >= self.segment_bytes:
                 self._next_segment()
-            start = end = self._durable
+            start = self._durable
             data = memoryview(b"".join([part for head, entry in group for part in (head, entry.payload)]))
+            end = Mark(start.segment, start.offset + len(data))
             while data:
                 data = data[os.write(self._fd, data) :]
             os.fdatasync(self._fd)
@@ -141,14 +142,10 @@ class Spool:
             self.n_failures += 1
             self._take_back()
             raise Transient(Reason.UNAVAILABLE, f"the spool cannot be written: {error.strerror}", retry_after_s=5.0) from error
-        placed = []
-        for head, entry in group:
-            end = Mark(end.segment, end.offset + len(head) + len(entry.payload))
-            placed.append(entry._replace(mark=end))
         with self._lock:
             self._durable = end
             self._sizes[end.segment] = end.offset
-            self._tail.put(start, placed)
+            self._tail.put(Group(start, end, group))
 
     def _take_back(self) -> None:
         """After a failed write: what was not acknowledged goes; a segment that cannot be trusted gets a successor."""
@@ -186,8 +183,8 @@ class Spool:
         """
         with self._lock:
             sizes = dict(sorted(self._sizes.items()))
-            begin, newest = self._tail.since(after)
-            until = self._durable if begin is None else begin
+            newest = self._tail.since(after)
+            until = newest[0].start if newest else self._durable
         if after.segment > 0 and after.segment not in sizes and min(sizes) > after.segment:
             self._report(after.segment, Damage(after.offset, after.offset), "spool.segment_missing")
         for segment, size in sizes.items():
@@ -197,7 +194,8 @@ class Spool:
             end = until.offset if segment == until.segment else size
             if start < end:
                 yield from self._read_segment(segment, start, end)
-        yield from newest
+        for group in newest:
+            yield from group.entries(after)
 
     def _read_segment(self, segment: int, start: int, size: int) -> Iterator[Entry]:
         with self._path(segment).open("rb", buffering=2**23) as file:

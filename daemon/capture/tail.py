@@ -8,15 +8,33 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from daemon.capture.frames import START, Entry, Mark
+from daemon.capture.frames import Entry, Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Sequence
 
 _MOST_BYTES = 16 * 2**20
-"""Of their lines; a reader that is further behind reads the file."""
+"""On disk; a reader that is further behind reads the file."""
+
+
+class Group(NamedTuple):
+    """Entries that were written together, [start, end) of a segment."""
+
+    start: Mark
+    end: Mark
+    written: Sequence[tuple[bytes, Entry]]
+    """What stands before each entry's lines, and the entry; its mark is not set."""
+
+    def entries(self, after: Mark) -> Iterator[Entry]:
+        """Those behind a mark, with theirs."""
+        segment, offset = self.start
+        for head, entry in self.written:
+            offset += len(head) + len(entry.payload)
+            mark = Mark(segment, offset)
+            if mark > after:
+                yield Entry(entry.kind, entry.payload, entry.n, entry.received_at, mark, entry.heads)
 
 
 class Tail:
@@ -25,29 +43,24 @@ class Tail:
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
-        self._entries: deque[Entry] = deque()
-        self._start = START
+        self._groups: deque[Group] = deque()
         self._bytes = 0
 
-    def put(self, start: Mark, entries: Iterable[Entry]) -> None:
-        """The next ones; the first of them begins at `start`."""
+    def put(self, group: Group) -> None:
+        """The next one."""
         with self._lock:
-            if not self._entries:
-                self._start = start
-            for entry in entries:
-                self._entries.append(entry)
-                self._bytes += len(entry.payload)
+            self._groups.append(group)
+            self._bytes += group.end.offset - group.start.offset
             while self._bytes > self._most_bytes:
                 self._drop()
 
-    def since(self, after: Mark) -> tuple[Mark | None, list[Entry]]:
-        """(Where those that are here begin, None = nothing is here; those behind `after`). Earlier ones have been read and are dropped."""
+    def since(self, after: Mark) -> list[Group]:
+        """Those that end behind a mark; earlier ones have been read and are dropped."""
         with self._lock:
-            while self._entries and self._entries[0].mark <= after:
+            while self._groups and self._groups[0].end <= after:
                 self._drop()
-            return (self._start if self._entries else None), list(self._entries)
+            return list(self._groups)
 
     def _drop(self) -> None:
-        entry = self._entries.popleft()
-        self._start = entry.mark
-        self._bytes -= len(entry.payload)
+        group = self._groups.popleft()
+        self._bytes -= group.end.offset - group.start.offset

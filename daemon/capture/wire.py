@@ -171,6 +171,9 @@ def _decode(body: bytes, kind: _Kind[T], *, models: Collection[str], limit: date
     if not lines:
         return Batch(b"", 0, [refused(None, "$", None, "one JSON object, an array of them, or NDJSON: got nothing", Rejection.MALFORMED)])
     rules = _Rules(models, limit, b"\\" in lines and b"\\u0000" in lines)
+    if b"\n" not in lines:
+        rejected = _reject(0, lines, kind, rules)
+        return Batch(lines, 1) if rejected is None else Batch(b"", 0, [rejected])
     good: list[memoryview | bytes] = []
     errors: list[Rejected] = []
     known: list[T] = []
