@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MODEL = 'model="$model"'
-_DRIFT = 'detector=~"conformal_.+|text_.+"'
+_DRIFT = 'detector=~"conformal_.+|text_.+|embedding_.+|domain_classifier"'
 
 
 _PROOF = Says(

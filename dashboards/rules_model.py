@@ -15,8 +15,11 @@ _FAST = "risk.*_change|.+_floor|.+_ceiling"
 _SLOW = "risk|risk_value|risk_judged"
 _CALIBRATION = "calibration_change"
 _FAIR = "fairness_.+"
-_DRIFT = "conformal_.+|text_.+"
 _DAMAGE = "(missing|wrong_type|out_of_range|unseen_category|duplicate_.+)_rise"
+_WORSE = f"{_FAST}|{_SLOW}|{_FAIR}|{_CALIBRATION}"
+"""The model is worse. Whatever is none of these and no damage is drift, a plug-in's too: no incident is without an alert."""
+_DRIFT = "conformal_.+|text_.+|embedding_.+|domain_classifier"
+"""Of drift, those whose figures are told."""
 
 _INCIDENT = {"incident_url": "/models/{{ $labels.model }}/incident"}
 _MODEL = {"model_url": "/models/{{ $labels.model }}"}
@@ -105,7 +108,10 @@ HARM = (
     Alert(
         name="RetunedDrift",
         severity=Severity.INFO,
-        expr=f'count {_OF} ({_alarmed(_DRIFT)}) > 0 unless {_ON} retuned:incident_subjects:unheeded{{detector!~"{_DRIFT}|{_DAMAGE}"}}',
+        expr=f"""
+        count {_OF} (retuned:incident_subjects:unheeded{{detector!~"{_WORSE}|{_DAMAGE}"}}) > 0
+        unless {_ON} {_alarmed(_WORSE)}
+        """,
         summary="{{ $labels.model }}: traffic changed; no label says yet that it hurts",
         says=f"Compared with the reference.{figures(_DRIFT)}{since()}",
         links=_INCIDENT,

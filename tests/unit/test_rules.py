@@ -16,6 +16,8 @@ import yaml
 from daemon.show.metrics import BY_NAME, LABELS
 from dashboards.rule import Severity
 from dashboards.rules import ALERTS
+from detectors import registry
+from detectors.types import Kind
 from tests.docs_blocks import Block
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +89,16 @@ def test_rules_speak_only_of_metrics_and_labels_that_there_are() -> None:
         assert set(re.findall(r"\bretuned:[a-z0-9_:]+", text)) <= recorded, rule
         for labels in re.findall(r"by \(([^)]*)\)", text):
             assert set(labels.split(", ")) <= LABELS | {"namespace", "job"}, rule
+
+
+def test_every_detector_that_alarms_has_an_alert_of_its_own_kind_and_a_figure_in_it() -> None:
+    wanted = {alert.name: re.findall(r'detector(=~|!~)"([^"]+)"', alert.expr)[:1] for alert in ALERTS}
+    selectors = {name: found[0] for name, found in wanted.items() if found}
+    for name in (name for name in registry.names() if registry.detector_class(name).kind is Kind.ALARMS):
+        heard = [alert for alert, (how, names) in selectors.items() if bool(re.fullmatch(names, name)) is (how == "=~")]
+        assert len(heard) == 1, (name, heard)
+        said = next(alert.says for alert in ALERTS if alert.name == heard[0])
+        assert any(re.fullmatch(names, name) for names in re.findall(r'detector=~\\"([^"]+)\\"', said)), (name, heard)
 
 
 def test_every_alert_has_a_runbook_that_names_it_and_says_meaning_check_and_act_and_no_runbook_is_without_an_alert() -> None:
