@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from daemon import telling
 from daemon.decide import policy
 from daemon.learn import learn
 from daemon.show.snapshot import snapshot
@@ -79,6 +80,7 @@ class Pipeline:
     def _take_in(self, now: float) -> bool:
         """Spool → record log and panes → sequential detectors → verdicts → incident; False: there is more."""
         pulled = self.intake.pull(now)  # capture → sample
+        self._tell_clock(now)
         self._name_champions()
         for model in self.settings.models:
             self._learn(model, now)
@@ -90,6 +92,13 @@ class Pipeline:
             self.intake.advance(tx)
         self.intake.release()
         return pulled.is_complete
+
+    def _tell_clock(self, now: float) -> None:
+        """A clock that was set back is told: times of before lie in the future of those of after."""
+        for model, ahead_s in self.intake.set_back.items():
+            with self.ledger.begin() as tx:
+                telling.tell_set_back(tx, model, ahead_s, now)
+        self.intake.set_back.clear()
 
     def _learn(self, model: ModelSettings, now: float) -> None:
         """A file of the log that is gone keeps its own model from a reference, and no other one from being watched."""

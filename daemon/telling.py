@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from daemon.decide import belief
@@ -96,6 +97,18 @@ def tell_reference(tx: Connection, epoch: Epoch, what: What, *, incident: str | 
     """That a person moved the reference: once an epoch."""
     payload = {"what": what.value, "because": because, **({} if incident is None else {"incident": incident})}
     outbox.put(tx, key=f"notify:{epoch.model}:reference:{epoch.epoch}", model=epoch.model, kind="notify", payload=payload, now=now)
+
+
+def tell_set_back(tx: Connection, model: str, ahead_s: float, now: float) -> None:
+    """That the service's clock was ahead of what it says now: once for what it had come to."""
+    until = now + ahead_s
+    because = (
+        f"the service's clock was ahead by {ahead_s:.0f} s or more and was set back: records and verdicts of that time are dated as far as "
+        f"{datetime.fromtimestamp(until, UTC).isoformat(timespec='seconds')}. What comes now is watched."
+    )
+    note(tx, now, model, "clock", ahead_s=ahead_s, because=because)
+    payload = {"what": What.BLIND_CLOCK.value, "because": because}
+    outbox.put(tx, key=f"notify:{model}:clock:{until:.0f}", model=model, kind="notify", payload=payload, now=now)
 
 
 def _does_harm(turn: Turn, diagnosed: Diagnosed | None) -> bool:

@@ -56,6 +56,13 @@ ALERTS = (
         links={"health_url": "/healthz"},
     ),
     Alert(
+        name="RetunedClockSetBack",
+        severity=Severity.TICKET,
+        expr=f"max {_OF} (retuned_clock_ahead_seconds) > 60",
+        summary="retuned's clock was ahead and was set back by {{ $value | humanizeDuration }} or more",
+        says="What comes now is watched. Panes, verdicts and runs of that time are dated ahead: until then windows and waits mix both.",
+    ),
+    Alert(
         name="RetunedCaptureLoss",
         severity=Severity.TICKET,
         lasts="15m",

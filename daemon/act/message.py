@@ -31,6 +31,7 @@ _WHAT: dict[What, tuple[str, Tone, str | None]] = {
     What.REFERENCE_ABSORBED: ("a shift is the reference now", "info", None),
     What.REFERENCE_RESTORED: ("the earlier reference is back", "info", None),
     What.BLIND: ("not seen", "warning", "RetunedBlind"),
+    What.BLIND_CLOCK: ("the clock was set back", "warning", "RetunedClockSetBack"),
     What.ADVICE: ("needs a person", "warning", None),
     What.ALIAS: ("alias moved by somebody else", "warning", "RetunedAliasMoved"),
 }

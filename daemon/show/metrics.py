@@ -108,6 +108,11 @@ METRICS: tuple[Metric, ...] = (
     _gauge(
         "newest_record_timestamp_seconds", "End of the newest pane that has a record, sampled or not; absent before the first.", "model"
     ),
+    _gauge(
+        "clock_ahead_seconds",
+        "How far the model's newest pane lies after the service's own clock, which was ahead and was set back; 0 = it does not.",
+        "model",
+    ),
     # texts that the service embeds itself
     _counter(
         "texts",

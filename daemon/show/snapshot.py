@@ -26,6 +26,7 @@ from daemon.show.views import (
 )
 from daemon.store import champions, controls, counters, epochs, incidents, judgements, outbox, panes, runs, tables, verdicts
 from daemon.store.ledger import events
+from daemon.store.marks import newest_pane
 from detectors.performance.rate import binomial
 from detectors.types import EDetectorValue, EValue, Evidence, PValue, Score
 
@@ -105,7 +106,8 @@ def _model(tx: Connection, model: ModelSettings, now: float, health: Health) -> 
         runs=_runs(tx, name),
         events=tuple(EventView(id=e["id"], at=e["at"], kind=e["kind"], data=e["data"]) for e in events(tx, name, limit=_NEWEST_EVENTS)),
         served_ratio=_served(tx, model, champion, now) if champion else None,
-        newest_record_at=panes.newest_record_at(tx, name),
+        newest_record_at=panes.newest_record_at(tx, name, until=now),
+        ahead_s=_ahead(tx, model, champion, now),
         blind=health.blind.get(name, frozenset()),
         counters=_counters(tx, name),
         runs_by_state=runs.n_by_state(tx, name),
@@ -148,9 +150,16 @@ def _window(tx: Connection, model: ModelSettings, version: str, now: float) -> W
     pane = tables.pane.c
     start = now - model.monitors.window_s
     query = select(func.sum(pane.n_seen), func.sum(pane.n), func.sum(pane.n_pairs), func.min(pane.start), func.max(pane.end))
-    row = tx.execute(query.where(pane.model == model.name, pane.version == version, pane.start >= start)).one()
+    row = tx.execute(query.where(pane.model == model.name, pane.version == version, pane.start >= start, pane.start < now)).one()
     n_seen, n, n_pairs = (int(x or 0) for x in row[:3])
     return WindowView(version=version, start=row[3] or start, end=row[4] or now, n_seen=n_seen, n=n, n_pairs=n_pairs)
+
+
+def _ahead(tx: Connection, model: ModelSettings, champion: champions.Champion | None, now: float) -> float:
+    """By how many seconds what the ledger has of the model lies after the clock: the newest pane's end, or the champion's beginning."""
+    newest = newest_pane(tx, model)
+    ends_at = [(newest + 1) * model.monitors.pane_s] if newest is not None else []
+    return max(0.0, *(at - now for at in [*ends_at, *([champion.since] if champion is not None else [])]), 0.0)
 
 
 def _served(tx: Connection, model: ModelSettings, champion: champions.Champion, now: float) -> float | None:

@@ -257,6 +257,8 @@ class ModelView:
     """Share of the newest records that the champion answered; None = no record since it became champion."""
     newest_record_at: float | None
     """End of the newest pane that has a record; None = there was none."""
+    ahead_s: float
+    """By how much the newest pane, or the champion's beginning, lies after the service's clock: it was ahead, and was set back. 0 = no."""
     blind: frozenset[str]
     """`daemon.decide.policy.Sense` that have been silent for too long."""
     counters: Mapping[str, Mapping[str, int]]

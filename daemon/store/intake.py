@@ -83,6 +83,9 @@ class Intake:
         self._counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
         self._runs = KeyRuns()
         self._is_pruned = True
+        self.set_back: dict[str, float] = {}
+        """Model -> by how much its newest pane ends after the clock, of those in which that was seen since somebody cleared this."""
+        self._future_s = settings.future_s
 
     @property
     def n_pending(self) -> int:
@@ -108,6 +111,7 @@ class Intake:
         """Read what is new in the spool; stops early when much is pending (after an outage), so that memory stays bounded."""
         with self._ledger.read() as tx:
             self._heal(tx)
+            self._look_at_clock(tx, now)
             n_records, n_labels, batch_n = 0, 0, 0
             batch: list[tuple[Entry, Mark]] = []
             self._is_complete, self._until, before = True, now, self._mark
@@ -222,6 +226,20 @@ class Intake:
             name: Pending(closed=newest_pane(tx, model), n_waiting=n_waiting(tx, name)) for name, model in self._models.items()
         }
 
+    def _look_at_clock(self, tx: Connection, now: float) -> None:
+        """A pane that ends after the service's own clock was closed by a clock that was ahead: it counts as not closed.
+
+        Otherwise all that comes would be late until the clock is there again. Parts of a pane are numbered, so that its records of both
+        times stand beside each other.
+        """
+        for name, pending in self._pending.items():
+            model = self._models[name]
+            ends_at = (pending.closed + 1) * model.monitors.pane_s if pending.closed is not None else now
+            if ends_at > now:
+                pending.closed = newest_pane(tx, model, until=now)
+                self.set_back[name] = ends_at - now
+                log.warning("clock.set_back", model=name, ahead_s=round(ends_at - now, 3))
+
     def _take(self, tx: Connection, batch: list[tuple[Entry, Mark]]) -> None:
         """Sort the items of some entries into buffers; drops are counted."""
         records: dict[str, list[_Item]] = defaultdict(list)
@@ -281,7 +299,7 @@ class Intake:
         work = [
             (index, name, late)
             for name in self._pending
-            for index, late in self._pending[name].closable(self._models[name].monitors, until)
+            for index, late in self._pending[name].closable(self._models[name].monitors, until, now=now, future_s=self._future_s)
         ]
         waiting: set[str] = set()  # models whose next pane waits for its vectors: theirs stay in order
         for index, name, late in sorted(work):
@@ -291,7 +309,7 @@ class Intake:
                 waiting.add(name)
                 continue
             close_at = (index + 1) * model.monitors.pane_s + model.monitors.watermark_s
-            labels = pending.labels_due(close_at, {i for i in (*late, index) if i in pending.buffers})
+            labels = pending.labels_due(close_at, {i for i in (*late, index) if i in pending.buffers}, now)
             with self._ledger.read() as tx:
                 closing = Closing(tx, model, self._builder, self.log, self._runs, champion=champions.get(name))
                 pane = closing.close(pending, index, late, labels, embedded)

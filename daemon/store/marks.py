@@ -20,9 +20,10 @@ def marks_of(tx: Connection) -> dict[str, Mark]:
     return {row.name: Mark(row.segment, row.offset) for row in tx.execute(select(tables.mark))}
 
 
-def newest_pane(tx: Connection, model: ModelSettings) -> int | None:
-    """Index of the model's newest committed pane."""
-    start = tx.execute(select(func.max(tables.pane.c.start)).where(tables.pane.c.model == model.name)).scalar()
+def newest_pane(tx: Connection, model: ModelSettings, *, until: float | None = None) -> int | None:
+    """Index of the model's newest committed pane; `until`: of those that had ended by then."""
+    query = select(func.max(tables.pane.c.start)).where(tables.pane.c.model == model.name)
+    start = tx.execute(query if until is None else query.where(tables.pane.c.end <= until)).scalar()
     return None if start is None else round(start / model.monitors.pane_s)
 
 

@@ -42,6 +42,7 @@ class What(StrEnum):
     REFERENCE_ABSORBED = "reference.absorbed"
     REFERENCE_RESTORED = "reference.restored"
     BLIND = "blind"
+    BLIND_CLOCK = "blind.clock"
     ADVICE = "advice"
     ALIAS = "alias"
 

@@ -48,10 +48,13 @@ def insert_pane(
     return int(key[0])
 
 
-def newest_record_at(tx: Connection, model: str) -> float | None:
-    """End of the newest pane that has a record, sampled or not, in seconds since the epoch; None = there was none."""
+def newest_record_at(tx: Connection, model: str, *, until: float | None = None) -> float | None:
+    """End of the newest pane that has a record, sampled or not, in seconds since the epoch; None = there was none.
+
+    `until`: of those that had ended by then.
+    """
     query = select(_t.c.end).where(_t.c.model == model, _t.c.n_seen > 0).order_by(_t.c.start.desc()).limit(1)
-    found: float | None = tx.execute(query).scalar()
+    found: float | None = tx.execute(query if until is None else query.where(_t.c.end <= until)).scalar()
     return found
 
 

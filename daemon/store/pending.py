@@ -78,26 +78,34 @@ class Pending:
         if self.labels:
             yield self.labels[0].first
 
-    def closable(self, monitors: Monitors, until: float) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """(pane index, late indices before it) of every pane that is due by then."""
+    def closable(self, monitors: Monitors, until: float, *, now: float, future_s: float) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """(pane index, late indices before it) of every pane that is due by `until`.
+
+        A pane further ahead of the clock (`now`) than any record may be is of a clock that was set back since: what is in it comes with the
+        late ones, instead of waiting for its time.
+        """
         pane_s, watermark_s = monitors.pane_s, monitors.watermark_s
         newest = int((until - watermark_s) // pane_s) - 1  # the newest pane that may be closed
+        ahead = {i for i in self.buffers if i * pane_s > now + future_s}
         closed = self.closed if self.closed is not None else min([newest, *self.buffers]) - 1
-        late = tuple(sorted(i for i in self.buffers if i <= closed))
+        late = tuple(sorted(i for i in self.buffers if i <= closed or i in ahead))
         found = sorted(i for i in self.buffers if closed < i <= newest)
         last_at = (found[-1] + 1) * pane_s + watermark_s if found else float("-inf")
         newest_at = (newest + 1) * pane_s + watermark_s
         settled = {*late, *found}
         if newest > max([closed, *found]) and (
-            (late and not found) or any(h.received_at > last_at for h in self.labels_due(newest_at, settled))
+            (late and not found) or any(h.received_at > last_at for h in self.labels_due(newest_at, settled, now))
         ):
             found.append(newest)
         for position, index in enumerate(found):
             yield index, late if position == 0 else ()
 
-    def labels_due(self, close_at: float, own: set[int]) -> list[HeldLabel]:
-        """Labels received by then, but for those whose record is in a pane that stays open; `own`: panes that do not."""
-        due = [held for held in self.labels if held.received_at <= close_at]
+    def labels_due(self, close_at: float, own: set[int], now: float) -> list[HeldLabel]:
+        """Labels received by then, but for those whose record is in a pane that stays open; `own`: panes that do not.
+
+        One that came later than it is `now` came before the clock was set back.
+        """
+        due = [held for held in self.labels if held.received_at <= close_at or held.received_at > now]
         if not due:
             return []
         others = [b for i, b in self.buffers.items() if i not in own]

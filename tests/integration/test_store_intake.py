@@ -232,6 +232,64 @@ def test_a_straggler_alone_comes_with_the_next_pane_although_that_is_empty(servi
     assert service.tick(T + 32) == []
 
 
+AHEAD_S = 86_400.0
+
+
+def ahead_and_back(service: Service) -> None:
+    """The service's clock alone is a day ahead from T + 20 to T + 40; its senders' are right. Labels are late by design."""
+    service.spool.records(record("a", T), received_at=T)
+    service.tick(T + 12)
+    service.spool.records(record("b", T + 15), received_at=T + 15)
+    service.spool.labels(label("a", T + 20), received_at=T + AHEAD_S + 20)
+    service.tick(T + AHEAD_S + 22)
+    service.spool.records(record("c", T + 35), received_at=T + AHEAD_S + 35)  # too old for the clock of then: dropped, and counted
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_clock_that_was_ahead_and_is_set_back_costs_no_later_record_its_pane(service: Service, restarts: bool) -> None:
+    ahead_and_back(service)
+    service.tick(T + AHEAD_S + 37)
+    if restarts:
+        service.restart()
+    service.spool.records(record("d", T + 41), record("e", T + 52), received_at=T + 53)
+    service.spool.labels(label("b", T + 53), received_at=T + 53)
+    service.got.clear()
+    found = [pane for second in range(54, 80) for pane in service.tick(T + second)]
+    assert [(pane.start, texts(pane)) for pane in found] == [(T + 40, ["d"]), (T + 50, ["e"])]
+    assert [join.held.label.id for pane in found for join in pane.joins] == ["b"]
+    assert service.intake.set_back == {"m": AHEAD_S - 34}
+    assert sorted(row["id"] for row in service.logged()) == ["a", "b", "d", "e"]
+    assert service.spool.released == SpoolMark(1, len(service.spool.entries))
+
+
+def test_what_a_clock_that_was_ahead_left_open_does_not_wait_for_its_time(service: Service) -> None:
+    """Records of senders whose clock was ahead, too, and labels of that time: with the next pane, and the spool is free."""
+    service.spool.records(record("a", T), received_at=T)
+    service.spool.records(record("soon", T + AHEAD_S), received_at=T + AHEAD_S)
+    service.spool.labels(label("a", T + AHEAD_S), received_at=T + AHEAD_S)
+    (pane,) = service.tick(T + 12)
+    assert (pane.start, texts(pane)) == (T, ["soon", "a"])
+    assert [join.held.label.id for join in pane.joins] == ["a"]
+    assert service.spool.released == SpoolMark(1, 3)
+    service.spool.records(record("b", T + 15), record("a", T + 16), received_at=T + 16)
+    assert [(pane.start, texts(pane)) for pane in service.tick(T + 22)] == [(T + 10, ["b"])]
+    service.restart()
+    service.spool.records(record("c", T + 25), record("soon", T + 26), received_at=T + 26)
+    assert [(pane.start, texts(pane)) for pane in service.tick(T + 32)] == [(T + 20, ["c"])]
+    with service.ledger.read() as tx:
+        assert panes.newest_record_at(tx, "m") == T + AHEAD_S + 10
+        assert panes.newest_record_at(tx, "m", until=T + 32) == T + 30
+
+
+def test_a_clock_that_is_slewed_by_less_than_the_watermark_is_no_matter(service: Service) -> None:
+    service.spool.records(record("a", T), received_at=T)
+    service.tick(T + 12)
+    service.spool.records(record("late", T + 5), record("b", T + 10.5), received_at=T + 10.5)
+    assert service.tick(T + 10.5) == []
+    assert service.intake.set_back == {}
+    assert [(pane.start, texts(pane)) for pane in service.tick(T + 22)] == [(T + 10, ["late", "b"])]
+
+
 def test_labels_become_pairs_in_the_order_in_which_they_came(service: Service) -> None:
     service.spool.records(*(record(n, T + i) for i, n in enumerate("abc")), received_at=T + 3)
     service.spool.labels(label("c", T + 4, "no"), label("a", T + 4), received_at=T + 5)
