@@ -57,18 +57,33 @@ class Recording:
         self.first_error = ""
         """The first unusable line, in words, with its file and number."""
         self._n_runs = 0
+        self._n_records = 0  # usable ones
 
     def lines(self) -> Iterator[Line]:
-        """All usable lines by `at`; `Permanent(BAD_DATA)` when a file cannot be read. Memory: one run, then one line of each run."""
+        """All usable lines by `at`; memory: one run, then one line of each run.
+
+        `Permanent(BAD_DATA)` when a file cannot be read or no record is usable: labels alone say nothing.
+        """
         runs: list[list[Line] | Path] = []
         for kind, file in self._files:
             runs += self._runs(kind, file)
+            if not self._n_records:
+                raise Permanent(Reason.BAD_DATA, f"{file}: no usable record: {self._why()}")
         spilled = [run for run in runs if not isinstance(run, list)]
         held = [run for run in runs if isinstance(run, list)]
         while len(spilled) > FAN_IN:
             batch, spilled = spilled[:FAN_IN], spilled[FAN_IN:]
             spilled.append(self._merged(batch))
         yield from _merge(held, spilled)
+
+    def _why(self) -> str:
+        """Why no record is usable: how many were refused by which rule, and the first of them in words."""
+        refused = {reason: n for (what, reason), n in sorted(self.skipped.items()) if what == "records" and n}
+        if not refused:
+            return "the file is empty"
+        reasons = ", ".join(f"{n} {reason}" for reason, n in refused.items())
+        first = f"; the first: {self.first_error}" if self.first_error else ""
+        return f"{sum(refused.values())} refused ({reasons}){first}"
 
     def _merged(self, batch: Sequence[Path]) -> Path:
         merged = self._spill(_merge([], batch))
@@ -115,6 +130,7 @@ class Recording:
             self.first_error = self.first_error or f"{at}: {error.path} = {error.value}: {error.rule}"
         good = [line for line in bytes(batch.payload).split(b"\n") if line.strip()]
         items: list[Any] = parse_records(batch.payload) if kind is EntryKind.RECORDS else parse_labels(batch.payload)
+        self._n_records += len(good) if kind is EntryKind.RECORDS else 0
         for item, line in zip(items, good, strict=True):
             yield Line(item.at.timestamp(), kind, item.model, getattr(item, "version", ""), line)
 

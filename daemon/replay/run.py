@@ -11,6 +11,7 @@ import json
 import math
 import tempfile
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -101,28 +102,23 @@ class _Player:
         finally:
             self._encoders.close()
             self._pipeline.intake.close()
-        if first_at is None:
-            detail = recording.first_error or "the file is empty"
-            raise Permanent(Reason.BAD_DATA, f"no usable record: {detail}")
         with self._ledger.read() as tx:
             return self._summary(tx, recording, first_at, last_at)
 
-    def _run(self, lines: Iterator[Line]) -> tuple[float | None, float]:
+    def _run(self, lines: Iterator[Line]) -> tuple[float, float]:
         """Lines in, ticks between them; gives the time of the first and the last line."""
-        first_at: float | None = None
-        tick_at = at = -math.inf
-        for line in lines:
+        first = next(lines)
+        first_at = at = first.at
+        tick_at = self._next_close(at)
+        for line in chain([first], lines):
             at = line.at
-            if first_at is None:
-                first_at, tick_at = at, self._next_close(at)
             while at >= tick_at:
                 self._tick(tick_at)
                 tick_at = self._following(tick_at, at)
             self._traffic.feed(line)
-        if first_at is not None:
-            while tick_at <= self._end(at):
-                self._tick(tick_at)
-                tick_at = self._next_close(tick_at)
+        while tick_at <= self._end(at):
+            self._tick(tick_at)
+            tick_at = self._next_close(tick_at)
         return first_at, at
 
     def _tick(self, now: float) -> None:

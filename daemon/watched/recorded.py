@@ -79,10 +79,7 @@ def recorded_in_files(settings: Settings, records: Path, labels: Path | None) ->
         recording = Recording(records, labels, models=set(models), work=Path(work))
         for line in recording.lines():
             kept[line.model].take(line)
-    found = {name: _of_lines(models[name], thinned) for name, thinned in kept.items() if thinned.n}
-    if not found:
-        raise Permanent(Reason.BAD_DATA, f"no usable record: {recording.first_error or 'the file is empty'}")
-    return found
+    return {name: _of_lines(models[name], thinned) for name, thinned in kept.items() if thinned.n}
 
 
 def recorded_in_log(settings: Settings, ledger_url: str) -> dict[str, Recorded]:

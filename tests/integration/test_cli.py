@@ -294,6 +294,10 @@ def test_replay_writes_a_summary_and_prints_it(tmp_path: Path) -> None:
     assert {k: summary[k] for k in ("records", "labels", "windows", "alarms")} == {"records": 50, "labels": 0, "windows": 1, "alarms": []}
     (tmp_path / "r.jsonl").write_text("")
     assert "no usable record" in run("replay", *arguments).stderr
+    (tmp_path / "r.jsonl").write_text("\n".join(lines).replace('"version": "1"', '"version": 1'))
+    (tmp_path / "l.jsonl").write_text(json.dumps({"id": "0", "model": "one", "at": "2026-11-01T00:01:00Z", "label": "a"}))
+    shown = run("replay", *arguments, "--labels", str(tmp_path / "l.jsonl"))
+    assert (shown.exit_code, "no usable record: 50 refused (50 invalid); the first: " in shown.stderr) == (1, True), shown.output
 
 
 def test_every_command_is_there_and_has_a_sentence_of_help() -> None:

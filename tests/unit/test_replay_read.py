@@ -79,6 +79,23 @@ def test_bad_lines_are_left_out_counted_by_reason_and_the_first_is_told(tmp_path
     assert "records.jsonl, line 1 and on (item 2)" in recording.first_error
 
 
+@pytest.mark.parametrize("labels", [None, [label(1, START), label(2, START + 5)]])
+def test_where_no_record_is_usable_it_says_how_many_were_refused_by_which_rule(tmp_path: Path, labels: list[dict[str, Any]] | None) -> None:
+    bad = [record(1, START, model="other"), {"id": "x"}, record(2, START, model="other")]
+    with pytest.raises(Permanent) as raised:
+        read(tmp_path, bad, labels)
+    told = raised.value.detail
+    assert (
+        "records.jsonl: no usable record: 3 refused (1 missing, 2 unknown_model); the first: records.jsonl, line 1 and on (item 1)" in told
+    )
+    assert "model is one of: m" in told
+
+
+def test_an_empty_file_beside_labels_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(Permanent, match="no usable record: the file is empty"):
+        read(tmp_path, [], [label(1, START)])
+
+
 def test_a_record_of_the_future_is_no_error_in_a_recording(tmp_path: Path) -> None:
     lines, recording = read(tmp_path, [record(1, START + 10 * 365 * 86400.0)])
     assert (len(lines), recording.skipped.total()) == (1, 0)
