@@ -96,10 +96,11 @@ def _alphas(model: ModelSettings) -> Iterator[Finding]:
 
 
 def _names(settings: Settings) -> Iterator[Finding]:
-    names = [m.name for m in settings.models]
-    for i, name in enumerate(names):
-        if name in names[:i]:
-            yield Finding(("models", i, "name"), name, "must be the name of one model only", "rename one of them")
+    known: set[str] = set()
+    for i, model in enumerate(settings.models):
+        if model.name in known:
+            yield Finding(("models", i, "name"), model.name, "must be the name of one model only", "rename one of them")
+        known.add(model.name)
 
 
 def _ledger(settings: Settings) -> Iterator[Finding]:

@@ -12,6 +12,8 @@ from daemon.decide.monitors.rates import own_alpha, promised_days, spread
 from detectors.types import EDetectorValue, EValue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from daemon.decide.monitors.segments import Values
     from daemon.settings import ModelSettings
     from detectors.types import Detector
@@ -20,12 +22,23 @@ _DAY_S = 86_400.0
 _NO_VALUES: Values = {}
 
 
-def knob_table(model: ModelSettings, *, has_bound: bool, values: Values = _NO_VALUES) -> Table:
-    """A row for each group and kind of detector that alarms."""
-    monitors = model.monitors
+Row = tuple[str, str, str, str, str]
+
+
+def knob_table(rows: Iterable[Row]) -> Table:
+    """The rows of `knob_rows`."""
     table = Table(
         "group", "detector", "how many", "alpha each", "false alarms of each", box=None, header_style="bold", padding=(0, 2, 0, 2)
     )
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def knob_rows(model: ModelSettings, *, has_bound: bool, values: Values = _NO_VALUES) -> tuple[Row, ...]:
+    """A row for each group and kind of detector that alarms: group, detector, how many, alpha of each, its false alarms."""
+    monitors = model.monitors
+    rows: list[Row] = []
     found = groups(model, has_bound=has_bound, values=values)
     built = iter(spread(found, days=monitors.mean_days_between_false_alarms, pane_s=monitors.pane_s, alphas=monitors.alphas))
     for group in found:
@@ -37,8 +50,8 @@ def knob_table(model: ModelSettings, *, has_bound: bool, values: Values = _NO_VA
         for (name, alpha), some in kinds.items():
             is_own = (group.days or group.alpha or own_alpha(some[0], monitors.alphas)) is not None
             own = " (set by hand)" if is_own else ""
-            table.add_row(group.name + own, name, str(len(some)), f"{alpha:.2g}", alarm_rate(some[0], monitors.pane_s))
-    return table
+            rows.append((group.name + own, name, str(len(some)), f"{alpha:.2g}", alarm_rate(some[0], monitors.pane_s)))
+    return tuple(rows)
 
 
 def promise(detectors: list[Detector], model: ModelSettings) -> str:

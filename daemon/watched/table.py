@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,7 +20,7 @@ from daemon.decide.monitors.rates import promised_days
 from daemon.settings_encoder import SUFFIX
 from daemon.settings_monitors import LOSSES
 from daemon.show.guard import is_loopback
-from daemon.watched.knob import alpha_of, knob_table, promise
+from daemon.watched.knob import alpha_of, knob_rows, knob_table, promise
 from daemon.watched.rhythm import as_data as rhythm_data
 from daemon.watched.rhythm import in_words, look_for_rhythm
 from daemon.watched.segments import known_values, segments_in_words
@@ -29,14 +31,20 @@ from detectors.sequential.column_of_segment import ColumnOfSegment
 from detectors.types import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from daemon.settings import ModelSettings, Settings
+    from daemon.watched.knob import Row
     from detectors.types import Detector
 
 _WIDTH = 140
-_INFORMING = {Kind.INFORMS, Kind.ESTIMATES}
+_HEIGHT = 50
 """Where the output is no terminal."""
+_INFORMING = {Kind.INFORMS, Kind.ESTIMATES}
+_INDENT = 4
+_MOST_NAMES = 20
+"""Of models of which the same is true: more are counted; `--json` has all."""
 
 
 def show_watched(
@@ -50,14 +58,18 @@ def show_watched(
     """Print it. `Permanent(BAD_DATA)` when a reference that is needed for what traffic shows can't be read."""
     to = console or Console()
     if as_json:
-        data = {"file": str(file), "models": [as_data(m, traffic) for m in settings.models]}
-        to.print_json(json.dumps(data, allow_nan=False), indent=2)
+        told = {m.name: as_data(alike[0], traffic) for alike in _alike(settings, traffic) for m in alike}
+        data = {"file": str(file), "models": [{**told[m.name], "name": m.name} for m in settings.models]}
+        if to.is_terminal:
+            to.print_json(json.dumps(data, allow_nan=False), indent=2)
+        else:
+            to.out(json.dumps(data, allow_nan=False, indent=2, ensure_ascii=False), highlight=False)
         return
     if not to.is_terminal:
-        to = Console(file=to.file, width=_WIDTH)
+        to = Console(file=to.file, width=_WIDTH, height=_HEIGHT)  # without both it asks for the terminal's at every line
     to.print(f"{escape(str(file))}: valid. {len(settings.models)} model(s), data in {escape(str(settings.data_dir))}", highlight=False)
-    for model in settings.models:
-        _show(to, model, traffic)
+    for said, names in _told_of(settings, traffic).items():
+        _show(to, said, names)
     if settings.executor.kind == "kubernetes":
         store = settings.executor.store
         where = store.url or f"claim {store.claim} at {store.mount}"
@@ -89,32 +101,90 @@ def as_data(model: ModelSettings, traffic: Traffic) -> dict[str, Any]:
     }
 
 
-def _show(to: Console, model: ModelSettings, traffic: Traffic) -> None:
-    values = known_values(model, traffic)
-    found = monitors(model, has_bound=model.reference.bound is not None, values=values)
+class _Told(NamedTuple):
+    """What is shown of a model, but for its name."""
+
+    head: str
+    promise: str
+    knob: tuple[Row, ...]
+    sections: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def _alike(settings: Settings, traffic: Traffic) -> list[list[ModelSettings]]:
+    """Models whose settings differ by their names only, in the order of the first of each; one with recorded traffic stands alone."""
+    found: dict[str, list[ModelSettings]] = {}
+    for model in settings.models:
+        own = model.name if model.name in traffic.recorded else ""
+        found.setdefault(model.model_copy(update={"name": own}).model_dump_json(), []).append(model)
+    return list(found.values())
+
+
+def _told_of(settings: Settings, traffic: Traffic) -> dict[_Told, list[str]]:
+    """What is to be shown -> the models of which it is true: where there are many, printing takes most of the time."""
+    found: dict[_Told, list[str]] = {}
+    for alike in _alike(settings, traffic):
+        found.setdefault(_told(alike[0], traffic), []).extend(model.name for model in alike)
+    return found
+
+
+def _told(model: ModelSettings, traffic: Traffic) -> _Told:
+    values, has_bound = known_values(model, traffic), model.reference.bound is not None
+    found = monitors(model, has_bound=has_bound, values=values)
     alarming = [d for d in found if d.kind is Kind.ALARMS]
     informing = [d for d in found if d.kind in _INFORMING]
     explaining = [d for d in found if d.kind is Kind.EXPLAINS]
-    to.print(f"\n[bold]{escape(model.name)}[/bold] ({model.task}), a pane of {model.monitors.pane_s:g} s", highlight=False)
-    to.print(Padding(promise(alarming, model), (0, 0, 0, 2), expand=False), highlight=False)
-    to.print(knob_table(model, has_bound=model.reference.bound is not None, values=values))
-    subjects = _subjects(informing)
-    costs = {d.name: d.cost for d in found}
     soon, recorded = soon_of(model, alarming, traffic), traffic.recorded.get(model.name)
-    asked = {"recorded": in_words(model, look_for_rhythm(model, recorded))} if recorded is not None else {}
-    asked |= {heading(soon[0]): in_lines(soon[1], alarming)} if soon is not None else {}
-    sections = asked | {
+    sections = {"recorded": in_words(model, look_for_rhythm(model, recorded))} if recorded is not None else {}
+    sections |= {heading(soon[0]): in_lines(soon[1], alarming)} if soon is not None else {}
+    sections |= {
         "alarms": [f"{name}: {', '.join(on)}" for name, on in _subjects(alarming).items()],
-        "informs": [f"{name}: {', '.join(on)}" for name, on in subjects.items()],
+        "informs": [f"{name}: {', '.join(on)}" for name, on in _subjects(informing).items()],
         "explains": [f"{name}: {', '.join(on)}" for name, on in _subjects(explaining).items()]
         or ["nothing: no labelled bound rows of classes"],
-        "costs": [f"{name}: {cost}" for name, cost in costs.items()],
+        "costs": [f"{name}: {cost}" for name, cost in {d.name: d.cost for d in found}.items()],
         "mind": [*hours_in_words(model, traffic), *segments_in_words(model, traffic), *notes(model)],
     }
-    for title, lines in sections.items():
+    return _Told(
+        head=f"({model.task}), a pane of {model.monitors.pane_s:g} s",
+        promise=promise(alarming, model),
+        knob=knob_rows(model, has_bound=has_bound, values=values),
+        sections=tuple((title, tuple(lines)) for title, lines in sections.items()),
+    )
+
+
+def _show(to: Console, told: _Told, names: list[str]) -> None:
+    shown = ", ".join(f"[bold]{escape(name)}[/bold]" for name in names[:_MOST_NAMES])
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    to.print(f"\n{shown}{more}{', all alike' if len(names) > 1 else ''} {told.head}", highlight=False)
+    to.print(Padding(told.promise, (0, 0, 0, 2), expand=False), highlight=False)
+    if to.is_terminal:
+        to.print(knob_table(told.knob))
+    else:
+        to.file.write(_plain_table(told.knob, to.width))
+    for title, lines in told.sections:
+        _print_lines(to, title, lines)
+
+
+@lru_cache
+def _plain_table(rows: tuple[Row, ...], width: int) -> str:
+    """Models with columns of the same kinds have the same."""
+    console = Console(file=io.StringIO(), width=width, height=_HEIGHT)
+    with console.capture() as found:
+        console.print(knob_table(rows))
+    return found.get()
+
+
+def _print_lines(to: Console, title: str, lines: Iterable[str]) -> None:
+    """Those that fit are written as they are where there is no terminal: printing takes ten times as long as finding out what to say."""
+    if to.is_terminal:
         to.print(f"  [bold]{title}[/bold]", highlight=False)
-        for line in lines:
-            to.print(Padding(escape(line), (0, 0, 0, 4), expand=False), highlight=False)
+    else:
+        to.file.write(f"  {title}\n")
+    for line in lines:
+        if to.is_terminal or len(line) + _INDENT > to.width or not line.isascii():
+            to.print(Padding(escape(line), (0, 0, 0, _INDENT), expand=False), highlight=False)
+        else:
+            to.file.write(f"{' ' * _INDENT}{line}\n")
 
 
 def _subjects(detectors: list[Detector]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.rates import DELTAS, E_PROCESSES, Group, promised_days, spread
 from daemon.settings import ModelSettings
-from daemon.watched.knob import knob_table, promise
+from daemon.watched.knob import knob_rows, knob_table, promise
 from detectors.registry import build
 from detectors.types import EDetectorValue, EValue, Kind
 
@@ -132,7 +132,7 @@ def test_half_the_days_are_twice_the_rate_in_every_group() -> None:
 def test_check_shows_which_alphas_were_set_by_hand_and_what_became_of_the_whole() -> None:
     model = _model(alphas={"conformal_numeric:input.age": 1e-3, "f1_floor": 2e-5})
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(knob_table(model, has_bound=True))
+    console.print(knob_table(knob_rows(model, has_bound=True)))
     rows = [" ".join(line.split()) for line in console.export_text().splitlines()]
     assert "drift (set by hand) conformal_numeric 1 0.001 one in 1 days" in rows
     assert any(row.startswith("performance (set by hand) f1_floor 2 2e-05 one in 35 days") for row in rows)

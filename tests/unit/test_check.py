@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import importlib
 import io
+import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from rich.console import Console
 
-from daemon.check import yaml_lines
+from daemon.check import rules, yaml_lines
 from daemon.check.read import SettingsError, load_settings
 from daemon.decide.monitors.all import monitors
 from daemon.service import usable
@@ -421,3 +423,29 @@ def test_records_are_kept_as_long_as_labels_may_come_and_sketches_as_long_as_a_w
     assert "must be at least label_horizon_s (30 days)" in found["models[0].keep.records_days"]
     assert "make monitors.label_horizon_s shorter" in found["models[0].keep.records_days"]
     assert "must be at least window_s" in found["models[0].keep.sketches_days"]
+
+
+def test_a_name_that_comes_again_among_twenty_thousand_is_found_at_once() -> None:
+    models = [Settings.model_validate({"models": [{"name": "m", "task": "text-generation"}]}).models[0]]
+    many = [models[0].model_copy(update={"name": f"m{i}"}) for i in range(20_000)]
+    settings = Settings.model_construct(models=[*many, models[0], many[7]])
+    start = time.process_time()
+    assert [(f.path, f.value) for f in rules._names(settings)] == [(("models", 20_001, "name"), "m7")]
+    assert time.process_time() - start < 2.0  # some milliseconds; each compared with all before it takes six seconds
+
+
+def test_models_of_which_the_same_is_true_are_shown_once(tmp_path: Path) -> None:
+    file = tmp_path / "retuned.yaml"
+    rows = [f"  - {{name: m{i}, task: text-classification, labels: [no, yes], keep: {{runs_days: {i % 7 + 1}}}}}" for i in range(2000)]
+    file.write_text("models:\n" + "\n".join([*rows, "  - {name: other, task: tabular-regression}"]).replace("[no, yes]", "['no', 'yes']"))
+    settings, out = load_settings(file), io.StringIO()
+    start = time.process_time()
+    show_watched(settings, file, Console(file=out, width=140))
+    assert time.process_time() - start < 6.0  # half a second; shown one by one 16
+    heads = [line for line in out.getvalue().splitlines() if "a pane of 60 s" in line or "all alike" in line]
+    assert heads[0].startswith("m0, m7, m14, ")
+    assert "and 1980 more, all alike" in heads[0]
+    assert heads[-1] == "other (tabular-regression), a pane of 60 s"
+    out = io.StringIO()
+    show_watched(settings, file, Console(file=out), as_json=True)
+    assert [m["name"] for m in json.loads(out.getvalue())["models"]] == [m.name for m in settings.models]
