@@ -82,7 +82,9 @@ def _head(model: Body) -> list[str]:
     learning = f", learning: {epoch['learned_ratio']:.0%}" if epoch["is_learning"] else ""
     absorbed = ", reference absorbed" if epoch["absorbed_from"] else ""
     lines.append(f"epoch {epoch['epoch']} since {epoch['started_at']}{learning}{absorbed}")
-    lines.append(f"window {window['start']} to {window['end']}: {window['n_seen']} seen, {window['n']} kept, {window['n_pairs']} labelled")
+    lines.append(
+        f"window {window['start']} to {window['end']}: {window['n_seen']} seen, {window['n']} kept, {window['n_labelled']} labelled"
+    )
     return lines
 
 

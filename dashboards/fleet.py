@@ -93,7 +93,7 @@ def _now() -> list[Any]:
     )
     delay = Says(
         title="Labelled in the window",
-        shows="Labelled pairs of the window for each record kept in it.",
+        shows="Of the records kept in the window those that have a label by now.",
         do="Near 0 for a model whose labels should come: its labels are late or their ids match no record.",
         empty="no record in any window",
         unit="percentunit",

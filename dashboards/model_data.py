@@ -84,8 +84,8 @@ _DELAY = Says(
 )
 _COVERAGE = Says(
     title="Label coverage",
-    shows="Labelled pairs of the window for each record kept in it.",
-    do="Falling: the labels' source lags or has stopped. Labels of a selected part only mislead every figure of performance.",
+    shows="Of the records kept in the window those that have a label by now.",
+    do="Falling: the labels' source lags or has stopped. Near 0 where labels come later than the window is long: see Label delay.",
     empty="no record in the window",
     unit="percentunit",
     width=8,

@@ -125,7 +125,7 @@ def _traffic(model: ModelView, health: Health) -> Iterator[Sample]:
     if model.window is not None:
         yield "window_seen_records", (model.name,), model.window.n_seen
         yield "window_sampled_records", (model.name,), model.window.n
-        yield "window_labelled_records", (model.name,), model.window.n_pairs
+        yield "window_labelled_records", (model.name,), model.window.n_labelled
 
 
 def _counted(model: str, counters: Mapping[str, Mapping[str, int]]) -> Iterator[Sample]:

@@ -104,7 +104,7 @@ METRICS: tuple[Metric, ...] = (
     _counter("acknowledged_labels", "Labels acknowledged (on disk in the spool) since the start of the process."),
     _gauge("window_seen_records", "All records in the window, sampled or not.", "model"),
     _gauge("window_sampled_records", "Sampled records in the window.", "model"),
-    _gauge("window_labelled_records", "Labelled pairs in the window.", "model"),
+    _gauge("window_labelled_records", "Sampled records in the window that have a label by now.", "model"),
     _gauge(
         "newest_record_timestamp_seconds", "End of the newest pane that has a record, sampled or not; absent before the first.", "model"
     ),

@@ -152,7 +152,8 @@ def _window(tx: Connection, model: ModelSettings, version: str, now: float) -> W
     query = select(func.sum(pane.n_seen), func.sum(pane.n), func.sum(pane.n_pairs), func.min(pane.start), func.max(pane.end))
     row = tx.execute(query.where(pane.model == model.name, pane.version == version, pane.start >= start, pane.start < now)).one()
     n_seen, n, n_pairs = (int(x or 0) for x in row[:3])
-    return WindowView(version=version, start=row[3] or start, end=row[4] or now, n_seen=n_seen, n=n, n_pairs=n_pairs)
+    n_labelled = panes.labelled_n(tx, model.name, version, start, now)
+    return WindowView(version=version, start=row[3] or start, end=row[4] or now, n_seen=n_seen, n=n, n_pairs=n_pairs, n_labelled=n_labelled)
 
 
 def _ahead(tx: Connection, model: ModelSettings, champion: champions.Champion | None, now: float) -> float:

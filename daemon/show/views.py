@@ -117,6 +117,9 @@ class WindowView:
     n_seen: int
     n: int
     n_pairs: int
+    """Labelled pairs whose label came in the window, of whatever record: what performance speaks of."""
+    n_labelled: int
+    """Of the `n` records those that have a label, whenever it came."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

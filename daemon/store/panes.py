@@ -58,6 +58,14 @@ def newest_record_at(tx: Connection, model: str, *, until: float | None = None) 
     return found
 
 
+def labelled_n(tx: Connection, model: str, version: str, start: float, end: float) -> int:
+    """How many of the version's records in the panes that start in [start, end) have a label, whenever it came."""
+    label = tables.label.c  # only a label that joined names a pane; both sides are read from indices alone
+    both = _t.join(tables.label, (label.model == _t.c.model) & (label.pane_id == _t.c.id))
+    of = (_t.c.model == model, _t.c.version == version, _t.c.start >= start, _t.c.start < end)
+    return int(tx.execute(select(func.count()).select_from(both).where(*of)).scalar_one())
+
+
 def since_version(tx: Connection, model: str, version: str) -> dict[str, tuple[float, int]]:
     """Other versions in the panes after this one's newest with a record: version -> (start of its first one, records)."""
     of = (_t.c.model == model, _t.c.n_seen > 0)

@@ -347,6 +347,29 @@ def test_the_share_that_the_champion_answers_is_of_the_newest_records_since_it_b
     assert value("retuned_newest_record_timestamp_seconds", {"model": MODEL}) == NOW
 
 
+def test_label_coverage_is_of_the_records_of_the_window_whenever_their_label_came(told: Recorded) -> None:
+    """Labels a day late: of the window's ten records two have one, of those of yesterday, whose labels came just now, all three."""
+    panes = [(1, "1", NOW - 86_400.0, 3), (2, "1", NOW - 120.0, 6), (3, "1", NOW - 60.0, 4), (4, "2", NOW - 60.0, 9)]
+    columns = ("id", "version", "start", "n")
+    with told.ledger.begin() as tx:
+        for row in (dict(zip(columns, values, strict=True)) for values in panes):
+            n = row["n"]
+            tx.execute(insert(tables.pane).values(**row, model=MODEL, end=row["start"] + 60.0, seq=0, n_seen=n, n_pairs=n, sketches=b""))
+        joined = [(1, 0), (1, 1), (1, 2), (2, 4), (3, 0), (4, 1), (None, None)]
+        labels = [
+            {"key": bytes([i]) * 16, "record_id": str(i), "state": "waiting" if pane is None else "joined", "pane_id": pane, "row": row}
+            for i, (pane, row) in enumerate(joined)
+        ]
+        said = {"model": MODEL, "at": NOW, "received_at": NOW, "value": {"label": "positive"}, "source": "human", "joined_at": NOW}
+        tx.execute(insert(tables.label), [{**said, **label} for label in labels])
+    value = Exporter(told.snapshot).registry.get_sample_value
+    found = [value(f"retuned_window_{what}_records", {"model": MODEL}) for what in ("labelled", "sampled")]
+    assert found == [2, 10]
+    window = told.snapshot().models[0].window
+    assert window is not None
+    assert (window.n_labelled, window.n_pairs) == (2, 10)
+
+
 def test_the_exporter_shows_the_disk_what_is_kept_and_what_was_removed(told: Recorded) -> None:
     told.health = replace(told.health, disk_free_bytes=7, disk_is_low=True, kept_bytes={MODEL: 9})
     with told.ledger.begin() as tx:
