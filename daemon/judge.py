@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from daemon.store.panes import Windows
     from daemon.watch import Watch
     from detectors.fairness.groups import GroupFigure
-    from detectors.types import Verdict
+    from detectors.types import Verdict, Window
 
 _TRAFFIC_DAYS = 14
 """Earlier days whose traffic is compared with: two of each day of the week."""
@@ -133,18 +133,23 @@ class Judge:
         return watch
 
     def _look(self, tx: Connection, watch: Watch, now: float) -> None:
-        """One-look detectors, only when a pane came in since the last look."""
-        name = watch.model.name
-        if name not in self._fresh:
+        """One-look detectors, only when a pane came in since the last look; after a start also what a look leaves in memory."""
+        name, monitors = watch.model.name, watch.model.monitors
+        is_fresh = name in self._fresh
+        if not is_fresh and name in self.groups:
             return
         self._fresh.discard(name)
-        monitors = watch.model.monitors
         window = self._windows.window(tx, name, watch.version, max(now - monitors.window_s, watch.since), now)
+        self.groups[name] = watch.groups(window)
+        self._classes[name] = compare(watch.reference.bound, window.confusion)
+        if is_fresh:
+            self._look_at(tx, watch, window, now)
+
+    def _look_at(self, tx: Connection, watch: Watch, window: Window, now: float) -> None:
+        name, monitors = watch.model.name, watch.model.monitors
         if monitors.quality is not None:
             window = replace(window, traffic=panes.same_hours(tx, name, now - monitors.window_s, now, days=_TRAFFIC_DAYS))
         verdicts.save(tx, name, watch.look(window), at=window.end.timestamp(), epoch=watch.epoch)
-        self.groups[name] = watch.groups(window)
-        self._classes[name] = compare(watch.reference.bound, window.confusion)
 
     def _current(self, tx: Connection, watch: Watch | None) -> list[Verdict]:
         """The latest verdicts of the epoch, whichever pane they came from; without those that a person closed: they act on nothing."""
