@@ -23,6 +23,7 @@ _PART_N = 500_000  # keys in memory at once
 _DAY_S = 86_400.0  # a run is of one day's records, so that no key is kept much longer
 _PER_BLOCK, _MOST_BLOCKS = 128, 1 << 20
 _PLACE = np.dtype([("pane", "<i8"), ("row", "<i4")])
+_old = sa.table("record_key", *(sa.column(name) for name in ("model", "key", "at", "pane_id", "row")))
 _run = sa.Table("key_run", sa.MetaData(), sa.Column("id", _Id, primary_key=True))
 for _name in ("model", "level", "n", "since", "until"):
     _run.append_column(sa.Column(_name))
@@ -53,28 +54,37 @@ def upgrade() -> None:
 
 
 def _move(tx: sa.Connection) -> None:
-    old = sa.table("record_key", *(sa.column(name) for name in ("model", "key", "at", "pane_id", "row")))
-    model, key = "", b""
-    here = sa.or_(old.c.model > sa.bindparam("model"), sa.and_(old.c.model == sa.bindparam("model"), old.c.key > sa.bindparam("key")))
-    query = sa.select(old).where(here).order_by(old.c.model, old.c.key).limit(_PART_N)
-    while rows := tx.execute(query, {"model": model, "key": key}).all():
-        model, key = rows[-1].model, bytes(rows[-1].key)
-        models, days = np.array([row.model for row in rows]), np.array([row.at for row in rows]) // _DAY_S
-        for name in np.unique(models):
-            for day in np.unique(days[models == name]):
-                _write(tx, str(name), [rows[i] for i in np.flatnonzero((models == name) & (days == day)).tolist()])
+    """Model by model, each in the order of its keys."""
+    model = tx.execute(sa.select(sa.func.min(_old.c.model))).scalar()
+    while model is not None:
+        _move_model(tx, str(model))
+        model = tx.execute(sa.select(sa.func.min(_old.c.model)).where(_old.c.model > model)).scalar()
 
 
-def _write(tx: sa.Connection, model: str, rows: list[sa.Row[tuple[str, bytes, float, int | None, int | None]]]) -> None:
-    """One run: rows in the order of their keys."""
-    ats = [row.at for row in rows]
-    row = {"model": model, "level": 0, "n": len(rows), "since": min(ats), "until": max(ats)}
+def _move_model(tx: sa.Connection, model: str) -> None:
+    columns, behind = [_old.c[name] for name in ("key", "at", "pane_id", "row")], b""
+    query = sa.select(*columns).where(_old.c.model == model, _old.c.key > sa.bindparam("behind")).order_by(_old.c.key).limit(_PART_N)
+    while rows := tx.execute(query, {"behind": behind}).all():
+        keys, ats, panes, numbers = zip(*rows, strict=True)
+        behind = bytes(keys[-1])
+        hashes, at = np.frombuffer(b"".join(map(bytes, keys)), np.void(16).dtype), np.array(ats)
+        places = np.zeros(len(keys), _PLACE)
+        places["pane"], places["row"] = [pane or 0 for pane in panes], [number or 0 for number in numbers]
+        days = at // _DAY_S
+        for day in np.unique(days):
+            mine = days == day
+            _write(tx, model, hashes[mine], places[mine], at[mine])
+
+
+def _write(tx: sa.Connection, model: str, hashes: NDArray[np.void], places: NDArray[np.void], at: NDArray[np.float64]) -> None:
+    """One run, in the order of its keys; all of shape (n,)."""
+    n = len(hashes)
+    row = {"model": model, "level": 0, "n": n, "since": float(at.min()), "until": float(at.max())}
     number = tx.execute(_run.insert().values(row).returning(_run.c.id)).scalar_one()
-    hashes = b"".join(bytes(row.key) for row in rows)
-    places = np.array([(row.pane_id or 0, row.row or 0) for row in rows], _PLACE).tobytes()
-    ends = _ends(np.frombuffer(hashes, ">u4").reshape(-1, 4)[:, 0], 1 + len(rows) // _PER_BLOCK).tolist()
+    keys, data = hashes.tobytes(), places.tobytes()
+    ends = _ends(np.frombuffer(keys, ">u4").reshape(-1, 4)[:, 0], 1 + n // _PER_BLOCK).tolist()
     blocks = [
-        {"id": number * _MOST_BLOCKS + i, "hashes": hashes[16 * a : 16 * b], "places": places[12 * a : 12 * b]}
+        {"id": number * _MOST_BLOCKS + i, "hashes": keys[16 * a : 16 * b], "places": data[12 * a : 12 * b]}
         for i, (a, b) in enumerate(pairwise(ends))
         if b > a
     ]
