@@ -100,7 +100,8 @@ def build(settings: Settings) -> Wired:
     encoders = Encoders(settings.models)
     intake = Intake(settings, ledger, feed, data_dir, Embeddings(settings.models, encoders, salt=salts["sampling"]))
     names = frozenset(m.name for m in settings.models)
-    disk = Disk(data_dir, settings.disk, unread_bytes=spool.unread_bytes)
+    own = (spool.folder, *(() if settings.ledger else (data_dir / "ledger.db",)))
+    disk = Disk(data_dir, settings.disk, unread_bytes=spool.unread_bytes, own=own)
     port = IngestPort(
         spool=spool,
         models=lambda: names,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from retrain.types import Reason, Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from daemon.settings_service import DiskSettings
@@ -87,10 +87,13 @@ class Disk:
         limits: DiskSettings,
         *,
         unread_bytes: Callable[[], int] = int,
+        own: Iterable[Path] = (),
         clock: Callable[[], float] = time.monotonic,
         look: Callable[[Path], Space] = os.statvfs,
     ) -> None:
+        """`own`: what this process has open in the folder and must find there."""
         self._folder, self._limits, self._unread_bytes, self._clock, self._look = folder, limits, unread_bytes, clock, look
+        self._own = {path: _identity(path) for path in own}
         self._held = DiskState(free_bytes=0)
         self._until = float("-inf")
 
@@ -100,7 +103,12 @@ class Disk:
         if now >= self._until:
             try:
                 space, unread_bytes = self._look(self._folder), self._unread_bytes()
-                self._held = judged(space, self._limits, was_low=self._held.is_low, unread_bytes=unread_bytes)
+                gone = next((path for path, known in self._own.items() if _identity(path) != known), None)
+                if gone is not None:
+                    because = f"{gone} was removed or replaced under the service: what it writes is lost; put it back, or start it again"
+                    self._held = DiskState(free_bytes=space.f_bavail * space.f_frsize, is_low=True, because=because)
+                else:
+                    self._held = judged(space, self._limits, was_low=self._held.is_low, unread_bytes=unread_bytes)
             except OSError as e:
                 self._held = DiskState(free_bytes=0, is_low=True, because=f"the data folder cannot be looked at: {e.strerror}")
             self._until = now + _FRESH_S
@@ -110,3 +118,12 @@ class Disk:
         """Why nothing can be taken in now, or None."""
         held = self.state()
         return Transient(Reason.UNAVAILABLE, held.because, retry_after_s=_RETRY_S) if held.is_low else None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file or folder it is, whatever stands under its name later; None = none."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino

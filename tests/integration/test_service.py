@@ -204,3 +204,24 @@ print([name for name in {forbidden!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("what", ["", "spool", "ledger.db"], ids=["all of it", "the spool", "the ledger"])
+def test_a_data_folder_that_is_taken_away_under_the_service_is_told_and_nothing_is_acknowledged_into_it(
+    serve: Serve, tmp_path: Path, what: str
+) -> None:
+    record = {"id": "a", "model": "m", "version": "1", "at": datetime.now(UTC).isoformat(), "output": {"label": "a"}}
+    with serve("tick_s: 0.3\nmodels: [{name: m, task: text-classification}]\n") as service:
+        assert service.http.post("/v1/records", json=record).status_code == 200
+        taken, back = tmp_path / "data" / what, tmp_path / "elsewhere"
+        taken.rename(back)
+        if what != "ledger.db":
+            taken.mkdir()
+        wait_for(lambda: service.http.get("/readyz").status_code == 503, message="the word")
+        assert "removed or replaced" in service.http.get("/readyz").text
+        assert service.http.post("/v1/records", json={**record, "id": "b"}).status_code == 503
+        if what == "ledger.db":
+            return  # SQLite has made another one by now
+        taken.rename(tmp_path / "strange")
+        back.rename(taken)
+        wait_for(lambda: service.http.post("/v1/records", json={**record, "id": "c"}).status_code == 200, message="its return")
