@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from daemon.settings import Settings
 
 _LAST_MESSAGES_S = 5.0
+_UNSETTLED_S = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ def build(settings: Settings) -> Wired:
         limits=Limits(max_body_bytes=settings.http.max_body_bytes, max_batch_n=settings.http.max_batch_n, future_s=settings.future_s),
     )
     monitor = Monitor(port.counts, spool, intake, disk, encoders)
-    keeper = Keeper(settings, ledger, disk, hold)
+    keeper = Keeper(settings, ledger, disk, hold, unsettled_s=_UNSETTLED_S)
     sender = Sender(ledger=ledger, targets=targets_of(settings.notify.urls), retry_s=settings.notify.retry_h * 3600.0)
     pipeline = _pipeline(settings, ledger, intake, monitor, keeper, sender=sender, split_salt=salts["split"], encoders=encoders)
     api = create_api(ByPerson(pipeline), settings, ledger, ingest={"/v1/records": Record, "/v1/labels": Label})

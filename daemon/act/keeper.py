@@ -17,6 +17,8 @@ from daemon.store.retention import Item, Kind, Limits, Why, removable
 from daemon.store.sizes import Sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings, Settings
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 600.0
 _AGE_EVERY_S = 86_400.0
 """Age is looked at once a day and when the disk is low; the limit of bytes at every look."""
+_SET_S = 60.0
+"""Between two ticks the two clocks differ by less, unless one was set."""
 _BUDGET_S = 0.05
 _BUDGET_LOW_S = 1.0
 """Of one tick, and of one tick while the disk is low."""
@@ -52,7 +56,23 @@ class _Round:
 class Keeper:
     """One per service, used by the ticking thread. `kept` is what the last look found, less what was removed since: model -> bytes."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, disk: Disk, hold: Hold) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        disk: Disk,
+        hold: Hold,
+        *,
+        unsettled_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`unsettled_s`: after the start, and after the clock on the wall was set, nothing goes by age for so long, unless the disk is low.
+
+        A machine that starts with its clock years ahead is put right within minutes; what was removed by then would be gone.
+        """
+        self._unsettled_s, self._clock = unsettled_s, clock
+        self._ahead_s: float | None = None
+        self._settled_at = 0.0
         self._settings, self._ledger, self._disk, self._hold = settings, ledger, disk, hold
         self._data_dir = settings.data_dir
         self._sizes = Sizes(settings.data_dir)
@@ -63,9 +83,9 @@ class Keeper:
 
     def step(self, now: float) -> None:
         """A bounded piece of work; nothing while a backup reads."""
-        is_low = self._disk.state().is_low
+        is_low, is_settled = self._disk.state().is_low, self._is_settled(now)
         if not self._rounds and (is_low or now >= self._look_at):
-            by_age = is_low or now >= self._age_at
+            by_age = is_low or (is_settled and now >= self._age_at)
             self._rounds = [_Round(model=model, at=now, by_age=by_age) for model in self._settings.models]
             self._look_at, self._age_at = now + _LOOK_EVERY_S, now + _AGE_EVERY_S if by_age else self._age_at
         until = time.monotonic() + (_BUDGET_LOW_S if is_low else _BUDGET_S)
@@ -75,6 +95,15 @@ class Keeper:
                     self._end(self._rounds.pop(0), now)
                 if time.monotonic() >= until:
                     break
+
+    def _is_settled(self, now: float) -> bool:
+        """Whether the clock on the wall has gone on as the monotonic one has for long enough."""
+        ahead_s = now - self._clock()
+        if self._ahead_s is None or abs(ahead_s - self._ahead_s) > _SET_S:
+            if self._ahead_s is not None and ahead_s < self._ahead_s:  # what was due is due by the clock that is right now
+                self._look_at, self._age_at, self._rounds = now, min(self._age_at, now), []
+            self._ahead_s, self._settled_at = ahead_s, self._clock() + self._unsettled_s
+        return self._clock() >= self._settled_at
 
     def _look(self, of: _Round, until: float) -> bool:
         """What there is, once a round; False: there was no time for all of it."""

@@ -167,6 +167,26 @@ def test_above_the_limit_of_bytes_the_oldest_go_whatever_their_age_but_never_tho
     assert house.keeper.kept["m"] > 2**20
 
 
+def test_a_clock_that_is_years_ahead_for_a_while_removes_nothing(house: House) -> None:
+    adopt(house, "1", age_days=300.0)
+    old, path = house.pane(200.0), house.pane(1.0)
+    monotonic = [100.0]
+    house.keeper = Keeper(house.settings, house.ledger, house.room, Hold(house.folder), unsettled_s=3600.0, clock=lambda: monotonic[0])
+
+    def minutes(n: int, *, ahead_days: float) -> None:
+        for _ in range(n):
+            monotonic[0] += 60.0
+            house.keeper.step(NOW + ahead_days * DAY + monotonic[0])
+
+    minutes(30, ahead_days=20_000.0)  # it starts with a wrong clock
+    minutes(50, ahead_days=0.0)
+    minutes(50, ahead_days=20_000.0)  # somebody sets it, and back
+    minutes(30, ahead_days=0.0)
+    assert (house.has(path), house.has(old)) == (True, True)
+    minutes(90, ahead_days=0.0)
+    assert (house.has(path), house.has(old)) == (True, False)
+
+
 def test_what_was_within_both_limits_stays(house: House) -> None:
     adopt(house, "1", age_days=300)
     paths = [house.pane(days) for days in (80, 0)]
