@@ -94,7 +94,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[yaml_lines.Path, int]]:
         )
         raise SettingsError(file, [problem]) from None
     except yaml_lines.BadYaml as e:
-        problem = Problem(line=e.line, path="$", value=_shown(e.value, ()) if e.value else "", rule=e.rule, remedy=e.remedy)
+        problem = Problem(line=e.line, path="$", value=_cut(repr(e.value)) if e.value else "", rule=e.rule, remedy=e.remedy)
         raise SettingsError(file, [problem]) from None
     if not isinstance(data, dict):
         remedy = "the least is: `models: [{name: my-model, task: text-classification}]`"
@@ -185,5 +185,8 @@ def _dotted(path: yaml_lines.Path) -> str:
 def _shown(value: Any, path: yaml_lines.Path) -> str:  # noqa: ANN401 (YAML)
     """Never a secret, nor what stands in the place of what holds one (`http: s3cret`)."""
     may_hold = any(path[:2] == secret or path == secret[: len(path)] for secret in _SECRET)
-    text = "(secret)" if may_hold and value is not None else repr(value)
+    return "(secret)" if may_hold and value is not None else _cut(repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"

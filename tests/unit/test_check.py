@@ -336,6 +336,13 @@ def test_a_secret_under_a_misspelt_key_or_in_a_wrong_place_is_not_shown(tmp_path
     assert line >= MODEL.count("\n") + 1
 
 
+def test_what_is_no_value_of_a_setting_is_told(tmp_path: Path) -> None:
+    ((_, _, told),) = problems(tmp_path, "#" * (1 << 20) + "\n")
+    assert "1048577 bytes" in told
+    ((_, _, told),) = problems(tmp_path, MODEL + "tick_s: 1\ntick_s: 2\n")
+    assert "$ = 'tick_s': key 'tick_s' must stand once" in told
+
+
 def test_a_file_that_is_no_mapping_is_not_shown(tmp_path: Path) -> None:
     ((_, path, told),) = problems(tmp_path, "s3cret\n")
     assert (path, "must be a mapping" in told, "s3cret" in told) == ("$", True, False)
