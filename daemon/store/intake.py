@@ -24,10 +24,10 @@ from daemon.store.commit import commit_pane
 from daemon.store.delays import delays
 from daemon.store.key_runs import KeyRuns
 from daemon.store.marks import marks_of, n_waiting, newest_pane
-from daemon.store.pending import Buffer, HeldLabel, Pending
+from daemon.store.pending import Pending
 from daemon.store.ports import Mark
 from daemon.store.record_log import RecordLog
-from daemon.store.spooled import records_of
+from daemon.store.sorting import Item, labels_in, records_in, sort_labels, sort_records
 from daemon.store.upsert import upsert
 from retrain.types import Reason, Transient
 
@@ -40,15 +40,11 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings, Settings
     from daemon.store.embed.panes import Embedded, Embeddings
     from daemon.store.ledger import Ledger
-    from daemon.store.ports import Entry, Feed, Label
-    from daemon.store.spooled import Spooled
+    from daemon.store.ports import Entry, Feed
 
 __all__ = ["ClosedPane", "Intake", "Pulled"]
 
 log = structlog.get_logger()
-
-_Item = tuple[Any, bytes, float, float, Mark, bool]
-"""(record or label, key, at, received at, mark before its entry, is fresh); not fresh = read before a restart: its drops are counted."""
 
 _CHUNK_N = 5000  # records looked up at once
 _MOST_PENDING_N = 200_000
@@ -242,55 +238,44 @@ class Intake:
 
     def _take(self, tx: Connection, batch: list[tuple[Entry, Mark]]) -> None:
         """Sort the items of some entries into buffers; drops are counted."""
-        records: dict[str, list[_Item]] = defaultdict(list)
-        labels: dict[str, list[_Item]] = defaultdict(list)
+        records: dict[str, list[Item[Any]]] = defaultdict(list)
+        labels: dict[str, list[Item[Any]]] = defaultdict(list)
         for entry, first in batch:
             is_fresh = first >= self._fresh_from
             is_labels = entry.kind.name == "LABELS"
             into = labels if is_labels else records
             try:
-                items = _labels(self._feed.parse_labels(entry.payload)) if is_labels else _records(records_of(entry.payload, entry.heads))
+                items = labels_in(self._feed.parse_labels(entry.payload)) if is_labels else records_in(entry)
             except ValueError as e:
                 log.error("intake.unreadable", n=entry.n, error=str(e)[:200])  # noqa: TRY400 (the payload's text is no traceback)
                 self._counts[""]["labels" if is_labels else "records", "unreadable"] += entry.n if is_fresh else 0
                 continue
             for item, at in items:
-                into[item.model].append((item, keys.key_of(item.id), at, entry.received_at, first, is_fresh))
+                into[item.model].append(Item(item, keys.key_of(item.id), at, entry.received_at, first, is_fresh))
             self._mark = Mark(*entry.mark)
         for name, found in records.items():
-            self._sort(tx, name, found, "records")
+            if (model := self._accepted(name, found, "records")) is not None:
+                known = set(self._runs.recorded(tx, name, [item.key for item in found]))
+                sort_records(found, self._pending[name], known, self._counts[name], model=model, included=self._feed.included)
         for name, found in labels.items():
-            self._sort(tx, name, found, "labels")
+            if self._accepted(name, found, "labels") is not None:
+                known = set(keys.labelled(tx, name, [item.key for item in found]))
+                sort_labels(found, self._pending[name], known, self._counts[name])
         if batch:
             self._mark = Mark(*batch[-1][0].mark)
+
+    def _accepted(self, name: str, items: Sequence[Item[Any]], what: str) -> ModelSettings | None:
+        """Whose they are; None = a model that the settings do not name any more."""
+        count, n_fresh = self._counts[name], sum(item.is_fresh for item in items)
+        count["accepted", what] += n_fresh
+        if name not in self._models:
+            count[what, "unknown_model"] += n_fresh
+        return self._models.get(name)
 
     def _build_ahead(self, tx: Connection) -> None:
         for name, pending in self._pending.items():
             for index, buffer in pending.buffers.items():
                 build_ahead(tx, self._models[name], self._builder, index, buffer)
-
-    def _sort(self, tx: Connection, name: str, items: list[_Item], what: str) -> None:
-        count, n_fresh = self._counts[name], sum(item[-1] for item in items)
-        count["accepted", what] += n_fresh
-        if name not in self._models:
-            count[what, "unknown_model"] += n_fresh
-            return
-        model, pending = self._models[name], self._pending[name]
-        is_records = what == "records"
-        found = [item[1] for item in items]
-        known = set(self._runs.recorded(tx, name, found) if is_records else keys.labelled(tx, name, found))
-        keep, held = (_keep_record, pending.keys) if is_records else (_keep_label, pending.label_keys)
-        horizon = model.monitors.lateness_s if is_records else float("inf")
-        for item, key, at, received_at, first, is_fresh in items:
-            if key in known or key in held:
-                count[what, "duplicate"] += is_fresh
-                if is_records and is_fresh:
-                    pending.repeated[item.version] += 1
-            elif at < received_at - horizon:
-                count[what, "late"] += is_fresh
-            else:
-                held.add(key)
-                keep(pending, model, self._feed, (item, key, at, received_at, first, is_fresh))
 
     # -- closing
 
@@ -332,33 +317,6 @@ class Intake:
     def _write_marks(self, tx: Connection, spool: Mark) -> None:
         marks = {"spool": spool, "pulled": max(self._mark, self._fresh_from), "commits": Mark(0, self._commits)}
         upsert(tx, tables.mark, [{"name": name, "segment": m.segment, "offset": m.offset} for name, m in marks.items()])
-
-
-def _records(records: list[Spooled]) -> Iterator[tuple[Spooled, float]]:
-    return ((record, record.at) for record in records)
-
-
-def _labels(labels: Sequence[Label]) -> Iterator[tuple[Label, float]]:
-    return ((label, label.at.timestamp()) for label in labels)
-
-
-def _keep_record(pending: Pending, model: ModelSettings, feed: Feed, item: _Item) -> None:
-    record, key, at, _, first, _ = item
-    index = int(at // model.monitors.pane_s)
-    buffer = pending.buffers.get(index)
-    if buffer is None:
-        buffer = pending.buffers[index] = Buffer(first)
-    buffer.seen[record.version] += 1
-    if model.sample_ratio >= 1.0 or feed.included(record.id, model.name, model.sample_ratio):
-        buffer.records.append(record if model.sample_ratio >= 1.0 else record.alone())
-        buffer.keys.append(key)
-    else:
-        buffer.unsampled.append((key, at))
-
-
-def _keep_label(pending: Pending, _model: ModelSettings, _feed: Feed, item: _Item) -> None:
-    label, key, at, received_at, first, _ = item
-    pending.labels.append(HeldLabel(label, key, at, received_at, first))
 
 
 def spool_mark(tx: Connection) -> Mark:
