@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 from daemon import telling
 from daemon.decide.absorbing import OF_ANSWERS, Absorbing, why_not
 from daemon.decide.incident import alarm_kind, alarms
+from daemon.decide.lost import Lost, lost
 from daemon.store import champions, counters, epochs, incidents, rows, runs, states, verdicts
 from daemon.store.ledger import events, note
 from daemon.store.outbox import What
-from daemon.store.reference import load_reference
-from daemon.watch import BOUNDS, files_of, key_of
-from detectors.rhythm import Rhythm, hours_of
-from detectors.sketches.records import AT
+from daemon.store.reference import BOUNDS, files_of, load_reference
+from daemon.watch import key_of
 from detectors.types import digest_of
 from retrain.dataset.rows import write_rows
 from retrain.types import Permanent, Reason
@@ -73,7 +72,7 @@ class Absorb:
         """The records since the incident (None = the open one) opened become the reference; the epoch, and a sentence about it.
 
         `Permanent`: NOT_FOUND, CONFLICT (no such incident, over, a run is active, moved meanwhile), REFUSED (harmful, not proven, too few
-        records, columns gone).
+        records, columns, hours or segments gone).
         """
         _reasoned(by, because)
         with self._ledger.read() as tx:
@@ -84,10 +83,10 @@ class Absorb:
         self._enough(table, seen.incident, now)
         before = self._read(seen.epoch)
         after = self._written(seen, table)
-        lost = _lost(before.reference, after.reference, self._model.reference.rhythm)
-        if lost and not is_forced:
-            said = f"no record since then is there of {', '.join(lost)}, which would have no reference any more"
-            raise Permanent(Reason.REFUSED, f"{said}: wait, or force it")
+        gone = lost(self._model, before.reference, after.reference)
+        if gone.names() and not is_forced:
+            wait = _wait(gone, now - seen.incident.opened_at, most_times=most_n / table.num_rows)
+            raise Permanent(Reason.REFUSED, f"{gone.why_not()}: {wait}, or force it")
         said = f"absorbed by {by}: {because}"
         with self._ledger.begin() as tx:
             if self._asked(tx, seen.incident.id, is_forced=is_forced).held != seen.held:
@@ -95,14 +94,16 @@ class Absorb:
             new = self._renew(tx, seen, before, after, because=said, absorbed_from=seen.epoch.epoch, now=now)
             incidents.absorb(tx, seen.incident.id, now=now, because=said)
             harm = (seen.incident.diagnosis or {}).get("harm", "unknown")
-            about = {"n": table.num_rows, "since": since, "until": now, "harm": harm, "forced": is_forced, "lost": lost}
+            about = {"n": table.num_rows, "since": since, "until": now, "harm": harm, "forced": is_forced, "lost": gone.names()}
             self._note(tx, Absorbing.ABSORBED, seen.incident.id, seen, new, now=now, by=by, because=because, **about)
-            what = _told(table, seen.incident, lost, now)
+            what = _told(table, seen.incident, gone, now)
             telling.tell_reference(tx, new, What.REFERENCE_ABSORBED, incident=seen.incident.id, because=f"{said}. {what}", now=now)
         return new, what
 
-    def undo(self, epoch: int | None, *, by: str, because: str, now: float) -> Epoch:
-        """The reference before the last absorbing comes back, in a new epoch; `epoch`: the one that the person saw, None = the present.
+    def undo(self, epoch: int | None, *, by: str, because: str, now: float) -> tuple[Epoch, str]:
+        """The reference before the last absorbing comes back, in a new epoch; and what nothing watches any more, "" = nothing.
+
+        `epoch`: the one that the person saw, None = the present.
 
         `Permanent(CONFLICT)` when the present reference was not absorbed, or is of another epoch; NOT_FOUND when the earlier one is gone.
         """
@@ -118,13 +119,15 @@ class Absorb:
         if earlier.reference_path is None:
             raise Permanent(Reason.NOT_FOUND, f"the reference of epoch {earlier.epoch} of {name} is not kept any more")
         before, after = self._read(seen.epoch), self._read(earlier)
+        gone = lost(self._model, before.reference, after.reference)
         said = f"absorbing undone by {by}{': ' if because else ''}{because}"
+        told = f"{said}. {what[:1].upper()}{what[1:]}" if (what := gone.in_words()) else said
         with self._ledger.begin() as tx:
             new = self._renew(tx, seen, before, after, because=said, absorbed_from=earlier.absorbed_from, now=now)
             incident = self._incident_of(tx, seen.epoch)
-            self._note(tx, Absorbing.RESTORED, incident, seen, new, now=now, by=by, because=because)
-            telling.tell_reference(tx, new, What.REFERENCE_RESTORED, incident=incident, because=said, now=now)
-        return new
+            self._note(tx, Absorbing.RESTORED, incident, seen, new, now=now, by=by, because=because, lost=gone.names())
+            telling.tell_reference(tx, new, What.REFERENCE_RESTORED, incident=incident, because=told, now=now)
+        return new, what
 
     def _present(self, tx: Connection) -> _Seen:
         """The champion and its epoch."""
@@ -212,21 +215,25 @@ class Absorb:
         return next((str(e["data"]["incident"]) for e in found if e["data"]["digest"] == epoch.reference_digest), None)
 
 
-def _lost(before: Reference, after: Reference, rhythm: Rhythm) -> list[str]:
-    """What the earlier reference knows and the new one does not: columns, and hours of a rhythm."""
-    columns = sorted(set(before.columns) - set(after.columns))
-    known, now = ({*hours_of(of.columns[AT], rhythm).tolist()} - {-1} for of in (before, after))
-    if rhythm is Rhythm.NONE or known <= now:
-        return columns
-    return [*columns, f"{len(known - now)} of {len(known)} hours ({rhythm.value.replace('_', ' ')})"]
-
-
-def _told(table: pa.Table, incident: StoredIncident, lost: list[str], now: float) -> str:
+def _told(table: pa.Table, incident: StoredIncident, gone: Lost, now: float) -> str:
     spent_s = now - incident.opened_at
     said = f"{table.num_rows} records of the {_span(spent_s)} since incident {incident.id} opened are the reference now"
-    if lost:
-        said += f"; without a reference now: {', '.join(lost)}"
-    return said if spent_s >= _DAY_S else f"{said}; they cover less than a day, so what changes with the hour may alarm"
+    if spent_s < _DAY_S:
+        said += "; they cover less than a day, so what changes with the hour may alarm"
+    return f"{said}; {gone.in_words()}" if gone.names() else said
+
+
+def _wait(gone: Lost, spent_s: float, *, most_times: float) -> str:
+    """What else than force helps; `most_times`: as many times the records may be the reference."""
+    short = [one for one in gone.segments if one.is_short]
+    if gone.columns or not all(one.n for one in short):
+        return "wait"
+    if not short:
+        return "give that setting more room"
+    times = max(one.needed / one.n for one in short)
+    if times > most_times:
+        return "waiting brings too few (reference.max_n): raise it, ask for fewer rows (segments.least_n)"
+    return f"wait, at the traffic so far about {_span((times - 1.0) * spent_s)} more"
 
 
 def _span(seconds: float) -> str:

@@ -93,7 +93,9 @@ def absorb(
     *,
     model: Model,
     incident: Annotated[str | None, typer.Option("--incident", help="Which one. Default: the open one.", show_default=False)] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also when that it does no harm is not proven, or data come damaged.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also when harm is not ruled out, data come damaged, or something is not watched any more then.")
+    ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Bring the reference before the last absorbing back.")] = False,
     by: By = None,
     because: Because = "",

@@ -94,9 +94,10 @@ class ByPerson:
         of = self._model(model)
         with self._one_reference:
             now = self._now()
-            new = self._references(of).undo(epoch, by=by, because=because, now=now)
+            new, said = self._references(of).undo(epoch, by=by, because=because, now=now)
         self._pipeline.show(now)
-        return Done(model=model, what=f"the earlier reference of {model} is back, in epoch {new.epoch}", version=new.version)
+        what = f"the earlier reference of {model} is back, in epoch {new.epoch}{'; ' if said else ''}{said}"
+        return Done(model=model, what=what, version=new.version)
 
     def pause(self, model: str | None, *, by: str, because: str) -> Done:
         """Stop everything automatic."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
@@ -14,7 +13,7 @@ from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.segments import watched_values
 from daemon.settings_encoder import SUFFIX
 from daemon.store import codec, states, verdicts
-from daemon.store.reference import load_reference
+from daemon.store.reference import files_of, load_reference
 from detectors.fairness.groups import group_figures, named_groups, named_intersections
 from detectors.fairness.intersection import AND
 from detectors.rhythm import Rhythm
@@ -26,6 +25,7 @@ from detectors.types import Kind, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from sqlalchemy import Connection
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from detectors.types import Detector, Increment, Reference, Verdict, Window
 
 log = structlog.get_logger()
-
-BOUNDS = ("bound.parquet", "bound.ndjson")
-"""The bound rows in an epoch's folder, by their form."""
 
 _MOST = 0.5
 """A segment with a larger share of the records is the whole, as far as labels of all go."""
@@ -221,13 +218,6 @@ def key_of(model: ModelSettings, version: str, epoch: int, reference: Reference)
 def _embeddings(model: ModelSettings, reference: Reference) -> list[str]:
     """Subjects of the embeddings that the service makes, of texts that the reference has."""
     return sorted(subject for subject in model.encoders() if subject.removesuffix(SUFFIX) in reference.columns)
-
-
-def files_of(model: ModelSettings, path: Path) -> tuple[Path, Path | None]:
-    """Records and bound rows of a reference: of an epoch's folder, or the user's own files."""
-    if not path.is_dir():
-        return path, model.reference.bound
-    return path / "records.parquet", next((path / name for name in BOUNDS if (path / name).exists()), None)
 
 
 def _kept(model: str, detector: Detector, kept: tuple[bytes, int], fresh: Any) -> Any:  # noqa: ANN401 (each detector has a state of its own)

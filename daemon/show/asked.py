@@ -57,7 +57,7 @@ class Absorbing(_Ask):
     incident: _Id | None = None
     """None = the open one."""
     force: bool = False
-    """It is normal although that it does no harm is not proven, or although data come damaged."""
+    """It is normal although harm is not ruled out, data come damaged, or columns, hours or segments are not watched any more then."""
 
 
 class Undoing(_Ask):

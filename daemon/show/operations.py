@@ -55,8 +55,8 @@ class Operations(Protocol):
     def absorb(self, model: str, *, incident: str | None, force: bool, by: str, because: str) -> Done:
         """The records since an incident (None = the open one) opened become the reference, in a new epoch of the same version.
 
-        REFUSED when it does harm, when that it does none is not proven (unless `force`), or when there are too few records; CONFLICT when
-        it is over or a run is active.
+        REFUSED when it does harm, when there are too few records, or (unless `force`) when that is not ruled out, or columns, hours or
+        segments would not be watched any more; CONFLICT when it is over or a run is active.
         """
         ...
 

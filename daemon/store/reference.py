@@ -35,10 +35,19 @@ if TYPE_CHECKING:
 
     from daemon.settings import ModelSettings
 
+BOUNDS = ("bound.parquet", "bound.ndjson")
+"""The bound rows in an epoch's folder, by their form."""
 _MAX_LINE_BYTES = 1 << 20
 _MALFORMED = (ValueError, TypeError, OverflowError)
 """What a row raises that cannot be what it should."""
 _RESERVED = ("label", "predicted", "score", "value")
+
+
+def files_of(model: ModelSettings, path: Path) -> tuple[Path, Path | None]:
+    """Records and bound rows of a reference: of an epoch's folder, or the user's own files."""
+    if not path.is_dir():
+        return path, model.reference.bound
+    return path / "records.parquet", next((path / name for name in BOUNDS if (path / name).exists()), None)
 
 
 def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> Reference:

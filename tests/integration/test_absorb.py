@@ -207,7 +207,7 @@ def test_with_a_rhythm_hours_that_the_new_records_do_not_cover_are_named_before_
     refused = world.http.post(ABSORB, json=ADA)
     _refused(refused, 409, "of 24 hours (hour of day), which would have no reference any more")
     done = world.http.post(ABSORB, json={**ADA, "force": True})
-    assert re.search(r"without a reference now: 2[23] of 24 hours", done.json()["what"]), done.text
+    assert re.search(r"without a reference: 2[23] of 24 hours", done.json()["what"]), done.text
     world.close()
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from daemon.act.step import Move, Ports, Task, registry
+from daemon.decide.lost import Lost, lost
 from daemon.decide.run import State, judged, may_promote
 from daemon.settings import Autonomy
-from daemon.store import champions
+from daemon.store import champions, epochs
+from daemon.store.reference import files_of, load_reference
 from retrain.evaluations import read_evaluation
 from retrain.gates.record import Judged, is_sound, judge
 from retrain.types import Permanent, Reason
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 
     from retrain.layout import RunFolder
     from retrain.plan import Plan
+
+log = structlog.get_logger()
 
 
 def gate(ports: Ports, task: Task) -> Move:
@@ -47,7 +54,9 @@ def register(ports: Ports, task: Task) -> Move:
         ports.versions.put_alias(run.model, "challenger", ref.version)
     if task.settings.autonomy is Autonomy.PROMOTE or run.approved_by:
         return _promotion(ports, task, ref.version)
+    unwatched = _unwatched(ports, task).in_words()
     because = f"version {ref.version} is registered and passed every gate; autonomy asks a person before promoting"
+    because += f". From its promotion on: {unwatched}" if unwatched else ""
     return Move(state=State.AWAITING_APPROVAL, because=because, version=ref.version, tell=True)
 
 
@@ -88,8 +97,10 @@ def _promotion(ports: Ports, task: Task, version: str) -> Move:
             reference_digest=digest,
         )
 
-    said = f"version {version} replaces {run.champion_version}: {by}"
-    return Move(state=State.PROMOTED, because=said, version=version, detail={"promoted_at": task.now}, within=move, tell=True)
+    gone = _unwatched(ports, task)
+    said = f"version {version} replaces {run.champion_version}: {by}" + (f"; {gone.in_words()}" if gone.names() else "")
+    detail = {"promoted_at": task.now, "lost": gone.names()}
+    return Move(state=State.PROMOTED, because=said, version=version, detail=detail, within=move, tell=True)
 
 
 def _record(plan: Plan, folder: RunFolder) -> dict[str, Any]:
@@ -133,6 +144,21 @@ def _tags(task: Task, plan: Plan, folder: RunFolder) -> dict[str, str]:
 
 def _outcomes(record: dict[str, Any]) -> dict[str, str]:
     return {f"{g['name']}:{g['subject']}": g["outcome"] for g in record.get("gates", [])}
+
+
+def _unwatched(ports: Ports, task: Task) -> Lost:
+    """What the present reference lets be watched and the candidate's held-out rows do not; nothing is said where one cannot be read."""
+    after = ports.folder(task.run).reference
+    with ports.ledger.read() as tx:
+        epoch = epochs.epoch(tx, task.run.model, task.champion.epoch)
+    if epoch is None or epoch.reference_path is None or not after.exists():
+        return Lost()
+    before, _ = files_of(task.model, Path(ports.data_dir, epoch.reference_path))
+    try:
+        return lost(task.model, *(load_reference(task.model, path, None) for path in (before, after)))
+    except Permanent as e:  # the epoch says so itself; a version that passed its gates does not wait for that
+        log.warning("run.reference_unread", model=task.run.model, run=task.run.id, because=e.detail)
+        return Lost()
 
 
 def _reference(ports: Ports, task: Task) -> tuple[str | None, str | None]:
