@@ -22,10 +22,11 @@ from daemon.act.step import Ports
 from daemon.capture.connections import most_connections
 from daemon.capture.frames import Mark
 from daemon.capture.http import Ingest, IngestPort, Limits
+from daemon.capture.items import Label, Record
 from daemon.capture.sampling import included
 from daemon.capture.small import small_requests
 from daemon.capture.spool import Spool
-from daemon.capture.wire import Label, Record, parse_labels
+from daemon.capture.wire import parse_labels
 from daemon.health import Monitor
 from daemon.judge import Judge
 from daemon.operations import ByPerson

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from daemon.capture.items import Inputs, Scores, Segments
 from daemon.capture.not_finite import has_any
 
 SHOWN_CHARS = 80
@@ -94,9 +95,7 @@ def _look_up(line: bytes, path: str) -> Any:  # noqa: ANN401 (any JSON value)
 
 def _culprit(path: str, values: dict[str, Any], rule: str) -> tuple[str, Any]:
     """Which entry of a mapping breaks the rule: the decoder does not say."""
-    from daemon.capture import wire  # noqa: PLC0415 (the types live there, and there this module is needed)
-
-    kind: Any = {"inputs": wire.Inputs, "segments": wire.Segments}.get(path.rpartition(".")[2], wire.Scores)
+    kind: Any = {"inputs": Inputs, "segments": Segments}.get(path.rpartition(".")[2], Scores)
     for key, value in values.items():
         try:
             msgspec.convert({key: value}, kind)

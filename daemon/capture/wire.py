@@ -1,4 +1,4 @@
-"""What a record and a label look like on the wire, and how a request's body becomes lines for the spool.
+"""How a request's body becomes lines for the spool: each is checked (`items`), a bad one is named.
 
 A good body is checked and handed on as it is, never encoded again; one bad line costs only itself. The reader behind the spool takes
 the same lines apart only as far as it must: what was accepted here is accepted there.
@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
+from daemon.capture.items import Input, Label, Output, Probability, Record, Segment
 from daemon.capture.lines import as_lines
 from daemon.capture.named import ByNames
 from daemon.capture.rejection import Rejected, Rejection, of_error, refused
@@ -29,43 +30,8 @@ if TYPE_CHECKING:
 
     from daemon.capture.named import Names
 
-Id = Annotated[str, Meta(min_length=1, max_length=256)]
-Key = Annotated[str, Meta(min_length=1, max_length=128)]
-Short = Annotated[str, Meta(min_length=1, max_length=64)]
-Text = Annotated[str, Meta(max_length=65_536)]
-At = Annotated[datetime, Meta(tz=True)]
-Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
-Vector = Annotated[list[float], Meta(max_length=4096)]
-_Input = Text | Integer | float | bool | Vector | None
-_Segment = Id | Integer | float | bool | None
-Inputs = Annotated[dict[Key, _Input], Meta(max_length=256)]
-Segments = Annotated[dict[Key, _Segment], Meta(max_length=64)]
-Scores = Annotated[dict[Id, Probability], Meta(max_length=1024)]
 _KEY_CHARS, _SCORE_CHARS = range(1, 129), range(1, 257)  # what Key and Id say
 _MOST_INPUTS, _MOST_SEGMENTS, _MOST_SCORES = 256, 64, 1024  # what Inputs, Segments and Scores say
-
-
-class Output(Struct, frozen=True, gc=False):
-    """What the model answered: exactly one of label, text, value. Further fields are allowed and not read."""
-
-    label: Id | None = None
-    scores: Scores | None = None
-    """Label -> probability, 0..1; only beside a label."""
-    text: Text | None = None
-    value: float | None = None
-
-
-class Record(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """One production request with its answer. An unknown field is refused: a misspelt `segments` would blind a monitor unseen."""
-
-    id: Id
-    model: Short
-    version: Short
-    at: At
-    output: Output
-    inputs: Inputs = {}
-    segments: Segments = {}
 
 
 class _QuickOutput(Output, frozen=True, gc=False):
@@ -74,25 +40,8 @@ class _QuickOutput(Output, frozen=True, gc=False):
 
 class _QuickRecord(Record, frozen=True, gc=False, forbid_unknown_fields=True):
     output: _QuickOutput
-    inputs: Annotated[dict[str, _Input], Meta(max_length=256)] = {}
-    segments: Annotated[dict[str, _Segment], Meta(max_length=64)] = {}
-
-
-class Label(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """What a record's answer should have been: exactly one of label, value, text, score; joined to its record by id."""
-
-    id: Id
-    model: Short
-    at: At
-    label: Id | None = None
-    value: float | None = None
-    text: Text | None = None
-    score: float | None = None
-    """A judgement of the answer in the user's own unit (a thumb, a rating)."""
-    probability: Annotated[float, Meta(gt=0.0, le=1.0)] | None = None
-    """The chance that a label plan gave the record, as it stood there; None = not planned."""
-    source: Short = "human"
-    """Who says so. "own" and "model" are a model's own words: they are stored and never train."""
+    inputs: Annotated[dict[str, Input], Meta(max_length=256)] = msgspec.field(default_factory=dict)
+    segments: Annotated[dict[str, Segment], Meta(max_length=64)] = msgspec.field(default_factory=dict)
 
 
 T = TypeVar("T", Record, Label)
@@ -149,11 +98,6 @@ def decode_labels(body: bytes, *, models: Collection[str], now: float, future_s:
 def parse_labels(payload: bytes) -> list[Label]:
     """The labels of a `Batch.payload`. Raises ValueError on anything else."""
     return _LABELS.exact.decode_lines(payload)
-
-
-def schemas() -> dict[str, Any]:
-    """JSON Schema of Record and Label with all they refer to, for /openapi.json."""
-    return msgspec.json.schema_components([Record, Label], ref_template="#/components/schemas/{name}")[1]
 
 
 def _limit(seconds: float) -> datetime:
@@ -262,7 +206,7 @@ def _named(names: Names) -> Decoder[Any] | None:
     if any(len(known) > most_n for known, most_n in zip(names, (_MOST_INPUTS, _MOST_SEGMENTS, _MOST_SCORES), strict=True)):
         return None
     objects: list[Any] = []
-    for known, value in zip(names, (_Input, _Segment, Probability), strict=True):
+    for known, value in zip(names, (Input, Segment, Probability), strict=True):
         fields = {f"n{i}": name for i, name in enumerate(sorted(known))}
         try:
             objects.append(
