@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import ndtr, ndtri
 
 from detectors.registry import build
+from detectors.sequential import growth
 from detectors.sequential.growth import SEEN, smallest_gap, smallest_rise, smallest_share, smallest_shift
+from detectors.sequential.input_of_segment import NumberWithin
+from detectors.sequential.joined_cells import MOST as MOST_CELLS
+from detectors.sequential.joined_cells import MOST_OF_AN_HOUR
+from detectors.sequential.scores import SCORE_WEIGHTS, SHIFTS
+from detectors.sequential.segment import Segment
 from detectors.types import Pairs
 from tests.statistical.conftest import objects
 
@@ -40,6 +47,42 @@ def test_the_shift_of_a_number(make: Any, n: int) -> None:
     ]
     assert counts[0] >= FEW, f"a shift of {shift:.2f} was seen in {counts[0]} of {DAYS_N} days"
     assert counts[1] <= MOST, f"a shift of {0.6 * shift:.2f} was seen in {counts[1]} of {DAYS_N} days"
+
+
+def test_the_shift_of_a_number_within_a_segment_whose_cells_are_joined(make: Any) -> None:
+    shift = smallest_shift(alpha=ALPHA, hours=((REFERENCE_N, 400),))
+    detector = NumberWithin(column="input.x", within=Segment(column="input.shop", value="fr"), alpha=ALPHA)
+
+    def drawn(rng: np.random.Generator, n: int, mean: float) -> Any:
+        is_french = np.arange(3 * n) % 3 == 0
+        return {"x": rng.normal(size=3 * n) + mean * is_french, "shop": objects(np.where(is_french, "fr", "de"))}
+
+    counts = [
+        seen(make, detector, lambda rng: make.reference(**drawn(rng, REFERENCE_N, 0.0)), lambda rng, s=size: drawn(rng, 400 // PANES_N, s))
+        for size in (shift, 0.6 * shift)
+    ]
+    assert counts[0] >= FEW, f"a shift of {shift:.2f} was seen in {counts[0]} of {DAYS_N} days"
+    assert counts[1] <= MOST, f"a shift of {0.6 * shift:.2f} was seen in {counts[1]} of {DAYS_N} days"
+
+
+@pytest.mark.parametrize(("cells_n", "hours_n", "most"), [(MOST_CELLS, 1, 0.005), (MOST_OF_AN_HOUR, 24, 0.035)])
+@pytest.mark.parametrize(("reference_n", "n"), [(480, 300), (2000, 3000), (5000, 30_000)])
+def test_joined_cells_hardly_move_what_is_said_to_be_seen(cells_n: int, hours_n: int, most: float, reference_n: int, n: int) -> None:
+    """The same reckoning with ranks that are drawn within cells: what `retuned check` leaves out within segments."""
+    hours = ((reference_n // hours_n, n / hours_n),) * hours_n
+    said = smallest_shift(alpha=ALPHA, hours=hours)
+    needed = -np.log(growth._EXACT * SCORE_WEIGHTS[: len(SHIFTS)] * ALPHA)
+    edges, within = ndtri(np.arange(cells_n + 1) / cells_n), (np.arange(64) + 0.5) / 64
+
+    def gains(shift: float, reference_n: int, past: float) -> Any:
+        moved = np.diff(ndtr(edges - shift))  # (cells,), share of the new records
+        weights = (reference_n / cells_n + past * moved) / (reference_n + past)
+        z = ndtri((np.cumsum(weights) - weights)[:, None] + weights[:, None] * within)  # (cells, 64)
+        mean = float((moved[:, None] / 64 * z).sum())
+        return SHIFTS * mean - SHIFTS**2 / 2.0, SHIFTS**2 * float((moved[:, None] / 64 * (z - mean) ** 2).sum())
+
+    joined = growth._least(lambda shift: growth._is_reached_on_the_way(lambda r, past: gains(shift, r, past), hours, needed), 0.0, 8.0)
+    assert said - 1e-3 <= joined <= (1.0 + most) * said + 1e-3, (said, joined)  # 1e-3: as near as either is computed
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9])
