@@ -123,7 +123,7 @@ def test_a_model_that_cannot_learn_keeps_no_other_one_from_it(tmp_path: Path, mo
             raise Permanent(Reason.BAD_DATA, "records/a/1.parquet is gone")
 
     monkeypatch.setattr("daemon.pipeline.learn", gone)
-    intake = Mock(versions=Mock(return_value={}), due=Mock(return_value=[]))
+    intake = Mock(versions=Mock(return_value={}), due=Mock(return_value=[]), set_back={})
     others = {name: Mock() for name in ("judge", "runs", "outbox", "aliases", "keeper", "health")}
     pipeline = Pipeline(settings=settings, ledger=ledger, intake=intake, **others)
     pipeline._take_in(_START)
