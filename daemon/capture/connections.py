@@ -44,7 +44,7 @@ class BoundedConnection(HttpToolsProtocol):
     is_in_head, head_n, is_heard, unsent_n = False, 0, False, 0
     look: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """One too many is closed, unheard: the client's own retry finds room later."""
         super().connection_made(transport)
         if len(self.connections) > self.most_n:

@@ -63,7 +63,7 @@ class Spool:
         self._waiting_bytes = 0
         self._is_flushing = self._is_broken = False
         self._thread = ThreadPoolExecutor(1, "spool")
-        self._lock = threading.Lock()  # of the two below: the loop's side writes, the reader's side reads and removes
+        self._lock = threading.Lock()  # of the three below: the loop's side writes, the reader's side reads and removes
         self._sizes: dict[int, int] = {}
         self._reported: set[tuple[int, int]] = set()
         self._tail = Tail()

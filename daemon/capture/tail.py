@@ -6,7 +6,6 @@ reader would spend most of its time on that.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,28 +37,25 @@ class Group(NamedTuple):
 
 
 class Tail:
-    """One thread puts in, another one takes out; durable entries only, without a gap."""
+    """Durable entries only, without a gap; used under the spool's lock."""
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._lock = threading.Lock()
         self._groups: deque[Group] = deque()
         self._bytes = 0
 
     def put(self, group: Group) -> None:
         """The next one."""
-        with self._lock:
-            self._groups.append(group)
-            self._bytes += group.end.offset - group.start.offset
-            while self._bytes > self._most_bytes:
-                self._drop()
+        self._groups.append(group)
+        self._bytes += group.end.offset - group.start.offset
+        while self._bytes > self._most_bytes:
+            self._drop()
 
     def since(self, after: Mark) -> list[Group]:
         """Those that end behind a mark; earlier ones have been read and are dropped."""
-        with self._lock:
-            while self._groups and self._groups[0].end <= after:
-                self._drop()
-            return list(self._groups)
+        while self._groups and self._groups[0].end <= after:
+            self._drop()
+        return list(self._groups)
 
     def _drop(self) -> None:
         group = self._groups.popleft()
