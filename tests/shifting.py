@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from fastapi.testclient import TestClient
 
+from daemon.act.message import compose
 from daemon.operations import ByPerson
 from daemon.settings import Settings
 from daemon.show.api import create_api
@@ -150,6 +151,13 @@ class World:
             if found is not None and (found.diagnosis or {}).get("harm") == "benign" and self.now - found.opened_at > 2 * PANE_S:
                 return found
         raise AssertionError(f"no benign incident: {self.incident()}")
+
+    def heard(self) -> list[str]:
+        """What people are told from now on, as it comes."""
+        told: list[str] = []
+        outbox = self.wired.pipeline.outbox
+        outbox.handlers = {**outbox.handlers, "notify": lambda m, _: told.append(compose(m.model, m.payload, "http://x").body)}
+        return told
 
     def incident(self) -> StoredIncident | None:
         """The open one."""

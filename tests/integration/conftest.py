@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from daemon.store.ledger import Ledger
 from tests import postgresql, warm
 
 
@@ -100,3 +101,12 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[],
         return server.new_database
     numbers = itertools.count()
     return lambda: f"sqlite:///{tmp_path}/ledger-{next(numbers)}.db"
+
+
+@pytest.fixture
+def ledger(new_database: Callable[[], str]) -> Iterator[Ledger]:
+    """An empty one of this version, once on each kind of database."""
+    found = Ledger(new_database())
+    found.migrate()
+    yield found
+    found.close()

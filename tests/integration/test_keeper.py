@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import select
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -27,6 +25,7 @@ from daemon.store.record_log import log_path
 from daemon.store.sizes import tree_bytes
 from detectors.sketches.confusion import Confusion
 from retrain.types import Permanent
+from tests.killing import one_life
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -450,22 +449,15 @@ def test_killed_at_random_moments_no_row_names_a_file_that_is_gone_and_no_file_s
     rng, kills, deadline = random.Random(7), 0, time.monotonic() + 100
     while True:
         assert time.monotonic() < deadline, "it never got to the end"
-        with subprocess.Popen([sys.executable, __file__, str(tmp_path)], stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
-            if kills < 3:
-                select.select([child.stdout], [], [], rng.uniform(0.005, 0.1))
-                if child.poll() is None:
-                    child.kill()
-                    kills += 1
-            child.wait(60)
+        is_killed, is_done = one_life(__file__, tmp_path, kill_after_s=rng.uniform(0.005, 0.1) if kills < 3 else None)
+        kills += is_killed
         with house.ledger.read() as tx:
             named = set(tx.execute(sa.select(tables.pane.c.path)).scalars())
             gone = set(removal.doomed(tx, limit=PANES))
         there = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("records/**/*.parquet")}
         assert named <= there, "a row names a file that is gone"
         assert there - named <= gone, "a file is left that nobody would remove"
-        if child.returncode == 0:
+        if is_done:
             break
     assert kills == 3
     assert named == there == young

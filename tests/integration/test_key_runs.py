@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,14 +19,6 @@ from daemon.store.key_runs import KeyRuns
 from daemon.store.ledger import Ledger
 
 HORIZON_S = 8000.0  # an eighth of it: no merged run is longer
-
-
-@pytest.fixture
-def ledger(new_database: Callable[[], str]) -> Iterator[Ledger]:
-    found = Ledger(new_database())
-    found.migrate()
-    yield found
-    found.close()
 
 
 def new_keys(n: int, seed: int) -> list[bytes]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import random
-import select
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +14,7 @@ from daemon.store.key_blocks import PLACE, Place, in_order
 from daemon.store.key_filter import keys_array
 from daemon.store.key_runs import KeyRuns
 from daemon.store.ledger import Ledger
+from tests.killing import to_the_end
 
 PANES, PER_PANE, KILLS = 200, 600, 5
 HORIZONS = {"m": 1e9}
@@ -54,20 +52,7 @@ def _main(folder: Path) -> None:
 
 
 def test_killed_at_random_moments_every_key_is_there_once_and_in_its_place(tmp_path: Path) -> None:
-    rng, kills, deadline = random.Random(7), 0, time.monotonic() + 100
-    while time.monotonic() < deadline:
-        with subprocess.Popen([sys.executable, __file__, str(tmp_path)], stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
-            if kills < KILLS:
-                select.select([child.stdout], [], [], rng.uniform(0.02, 0.4))  # ends early when the child does
-                if child.poll() is None:
-                    child.kill()
-                    kills += 1
-            if child.wait(60) == 0:
-                break
-    else:
-        raise AssertionError("it never got to the end")
+    kills = to_the_end(__file__, tmp_path, seed=7, kills_n=KILLS, within_s=(0.02, 0.4))
     assert kills >= 2, "it ended before it could be killed: nothing was tried"
     expected: dict[bytes, Place] = {key: (p + 1, i) for p in range(PANES) for i, key in enumerate(keys_of(p))}
     ledger, runs = _opened(tmp_path)

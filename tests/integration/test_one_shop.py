@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from daemon.act.message import compose
 from daemon.replay.run import replay
 from tests import shifting
 from tests.integration import test_replay as recorded
@@ -93,9 +92,7 @@ def _said(world: World) -> list[tuple[Any, ...]]:
 
 def test_a_restart_changes_nothing_and_people_are_told_which_segment_and_how_sure_that_is(shops: list[World]) -> None:
     straight, restarted = shops
-    told: list[str] = []
-    handlers = straight.wired.pipeline.outbox.handlers
-    straight.wired.pipeline.outbox.handlers = {**handlers, "notify": lambda m, _: told.append(compose(m.model, m.payload, "http://x").body)}
+    told = straight.heard()
     for p_wrong in (0.03, 0.6):
         for world in shops:
             world.send(3, p_wrong=p_wrong)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from daemon.absorb import Absorb
-from daemon.act.message import compose
 from daemon.replay.run import replay
 from retrain.types import Permanent
 from tests import shifting
@@ -118,9 +117,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def test_people_are_told_which_column_of_which_shop_comes_empty_and_absorb_it_by_force_only(world: World) -> None:
-    told: list[str] = []
-    handlers = world.wired.pipeline.outbox.handlers
-    world.wired.pipeline.outbox.handlers = {**handlers, "notify": lambda m, _: told.append(compose(m.model, m.payload, "http://x").body)}
+    told = world.heard()
     missing = "missing_rise:input.x[shop=fr]"
     world.send(1)
     assert world.incident() is None

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
-import select
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -32,6 +29,7 @@ from daemon.store.ledger import Ledger
 from daemon.store.ports import Feed
 from tests.embedding import Fake, vector_of
 from tests.integration.conftest import wait_for
+from tests.killing import to_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,22 +207,6 @@ def _main(folder: Path) -> None:
     world.close()
 
 
-def _to_the_end(folder: Path, kills_n: int) -> int:
-    rng, kills = random.Random(3), 0
-    for _ in range(50):
-        with subprocess.Popen([sys.executable, __file__, str(folder)], stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
-            if kills < kills_n:
-                select.select([child.stdout], [], [], rng.uniform(0.02, 0.25))  # ends early when the child does
-                if child.poll() is None:
-                    child.kill()
-                    kills += 1
-            if child.wait(60) == 0:
-                return kills
-    raise AssertionError("it never got to the end")
-
-
 def test_killed_at_random_moments_every_pane_is_as_without_a_kill_and_every_vector_is_folded_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,7 +218,9 @@ def test_killed_at_random_moments_every_pane_is_as_without_a_kill_and_every_vect
         folder.mkdir()
         _fill(folder)
         if name == "killed":
-            assert _to_the_end(folder, 3) >= 2, "it ended before it could be killed: nothing was tried"
+            assert to_the_end(__file__, folder, seed=3, kills_n=3, within_s=(0.02, 0.25)) >= 2, (
+                "it ended before it could be killed: nothing was tried"
+            )
         world = World(folder)
         _all(world)
         found.append((world.sketches(), {key: n for key, n in world.counters().items() if key[0] in {"texts", "folded", "records"}}))

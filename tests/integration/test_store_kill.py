@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
-import select
-import subprocess
 import sys
-import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +21,7 @@ from daemon.store.intake import Intake
 from daemon.store.keys import key_of
 from daemon.store.ledger import Ledger
 from daemon.store.ports import Feed
+from tests.killing import to_the_end
 
 T, PANE_S, PANES, PER_PANE = 1_800_000_000.0, 10.0, 120, 40
 END = T + PANES * PANE_S + 100
@@ -75,22 +72,7 @@ async def _fill(folder: Path) -> list[str]:
 
 def test_killed_at_random_moments_the_ledger_and_the_record_log_hold_everything_once(tmp_path: Path) -> None:
     names = asyncio.run(_fill(tmp_path))
-    rng = random.Random(5)
-    kills = 0
-    deadline = time.monotonic() + 100
-    while time.monotonic() < deadline:
-        with subprocess.Popen([sys.executable, __file__, str(tmp_path)], stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
-            if kills < 4:
-                select.select([child.stdout], [], [], rng.uniform(0.02, 0.5))  # ends early when the child does
-                if child.poll() is None:
-                    child.kill()
-                    kills += 1
-            if child.wait(60) == 0:
-                break
-    else:
-        raise AssertionError("it never got to the end")
+    kills = to_the_end(__file__, tmp_path, seed=5, kills_n=4, within_s=(0.02, 0.5))
     assert kills >= 3, "it ended before it could be killed: nothing was tried"
     ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
     with ledger.read() as tx:

@@ -17,18 +17,10 @@ from detectors.types import EDetectorValue, EValue, Outcome, PValue, Score, Verd
 from retrain.types import Permanent, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from detectors.types import Evidence
     from tests import postgresql
-
-
-@pytest.fixture
-def ledger(new_database: Callable[[], str]) -> Iterator[Ledger]:
-    found = Ledger(new_database())
-    found.migrate()
-    yield found
-    found.close()
 
 
 def test_migrations_build_exactly_the_tables_that_the_code_uses(ledger: Ledger) -> None:
