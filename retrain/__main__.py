@@ -7,6 +7,7 @@ failure.json {kind, reason, detail} in the run's folder.
 from __future__ import annotations
 
 import argparse
+import errno
 import fcntl
 import json
 import os
@@ -14,7 +15,7 @@ import signal
 import sys
 import threading
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 
 EXIT_TRANSIENT, EXIT_PERMANENT = 75, 65
 STAGES = ("dataset", "train", "evaluate")
-_NO_MEMORY = ("can't allocate memory", "not enough memory")
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "could not create a primitive", "bad_alloc")
+"""The third is all that oneDNN says."""
+_NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -143,8 +146,9 @@ def _failed(error: Exception, run: RunFolder | None) -> int:
         traceback.print_exception(error)
     sys.stderr.write(f"{kind}: {failure}\n")
     if run is not None and failure.reason is not Reason.CONFLICT:  # with CONFLICT the folder is somebody else's
-        run.root.mkdir(parents=True, exist_ok=True)
-        run.failure.write_text(json.dumps({"kind": kind, "reason": failure.reason, "detail": failure.detail}, sort_keys=True))
+        with suppress(OSError):  # on a full disk the exit code has to do
+            run.root.mkdir(parents=True, exist_ok=True)
+            run.failure.write_text(json.dumps({"kind": kind, "reason": failure.reason, "detail": failure.detail}, sort_keys=True))
     return code
 
 
@@ -152,7 +156,9 @@ def _failure(error: Exception) -> Transient | Permanent:
     if isinstance(error, Transient | Permanent):
         return error
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)):
-        return Transient(Reason.OUT_OF_MEMORY, str(error))
+        return Transient(Reason.OUT_OF_MEMORY, str(error) or "no more could be allocated")
+    if any(words in str(error) for words in _NO_SPACE):  # of safetensors it is no OSError
+        return Transient(Reason.NO_SPACE, str(error))
     if isinstance(error, OSError):
         return Transient(Reason.UNAVAILABLE, str(error))
     return Permanent(Reason.CRASHED, f"{type(error).__name__}: {error}")

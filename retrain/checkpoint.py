@@ -42,6 +42,19 @@ def write_checkpoint(folder: Path, progress: Progress, trainable: Tensors, optim
     final = folder / f"step-{progress.step:06d}"
     beside = folder / f".{final.name}.tmp"
     shutil.rmtree(beside, ignore_errors=True)
+    try:
+        _fill(beside, progress, trainable, optimizer, digest=digest)
+    except OSError:  # a full disk: what is half written must not take the room that saying so needs
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    shutil.rmtree(final, ignore_errors=True)
+    beside.rename(final)
+    sync(folder)
+    for old in _complete(folder)[KEPT_N:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _fill(beside: Path, progress: Progress, trainable: Tensors, optimizer: torch.optim.Optimizer, *, digest: str) -> None:
     beside.mkdir(parents=True)
     facts = {name: value for name, value in vars(progress).items() if name != "best"} | {"digest": digest}
     _write(beside / "state.json", json.dumps(facts, sort_keys=True).encode())
@@ -51,11 +64,6 @@ def write_checkpoint(folder: Path, progress: Progress, trainable: Tensors, optim
         _write(beside / "best.safetensors", save(progress.best))
     _write(beside / ".complete", b"")
     sync(beside)
-    shutil.rmtree(final, ignore_errors=True)
-    beside.rename(final)
-    sync(folder)
-    for old in _complete(folder)[KEPT_N:]:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def read_checkpoint(folder: Path, trainable: Tensors, optimizer: torch.optim.Optimizer, *, digest: str) -> Progress | None:

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     INTERRUPTED = "interrupted"
     PREEMPTED = "preempted"
     OUT_OF_MEMORY = "out_of_memory"
+    NO_SPACE = "no_space"
     QUOTA = "quota"
     UNSCHEDULABLE = "unschedulable"
     IMAGE = "image"

@@ -207,7 +207,7 @@ class Runs:
         wait_s = e.retry_after_s if e.retry_after_s is not None else min(_RETRY_MOST_S, _RETRY_S * 2.0 ** min(waits, 10))
         with self._ports.ledger.begin() as tx:
             if waits == 0:
-                note(tx, now, run.model, "run.waits", run=run.id, state=run.state, reason=e.reason.value, detail=e.detail[:500])
+                note(tx, now, run.model, "run.waits", run=run.id, state=run.state, reason=e.reason.value, because=str(e)[:500])
             detail = {"wait_until": now + wait_s, "waits": waits + 1, "last_failure": str(e)[:1000]}
             return runs.keep(tx, run.id, expected=run.state, detail=detail)
 

@@ -7,6 +7,7 @@ from retrain.types import Reason
 _MOST = {
     Reason.OUT_OF_MEMORY: 2,  # as much memory again: once more from the checkpoint, no oftener
     Reason.PREEMPTED: 20,  # nobody's fault, and each attempt goes on from a checkpoint
+    Reason.NO_SPACE: 6,
     Reason.QUOTA: 6,
     Reason.UNSCHEDULABLE: 6,
     Reason.IMAGE: 3,
@@ -15,7 +16,7 @@ _MOST = {
 MOST_ATTEMPTS = 4
 """Of every other cause."""
 _WAIT_S = 5.0
-_SCARCE = frozenset({Reason.QUOTA, Reason.UNSCHEDULABLE, Reason.IMAGE})
+_SCARCE = frozenset({Reason.NO_SPACE, Reason.QUOTA, Reason.UNSCHEDULABLE, Reason.IMAGE})
 _SCARCE_WAIT_S = 300.0
 """What a person or the cluster has to provide does not come within seconds."""
 _MOST_WAIT_S = 1800.0

@@ -19,13 +19,14 @@ _t = tables.event
 _MOST = 500
 _DURING = frozenset({"alarm", "alert", "champion.moved", "champion.adopted", "paused", "resumed", "version.barred", "decision"})
 """Kinds that name no incident: of interest while it is open."""
+_OF_RUN = frozenset({"run.entered", "run.again", "run.waits"})
 _OF_INCIDENT = ("opened", "extended", "acknowledged", "muted", "judged", "closed", "reopened", "quiet")
 _NAMED = frozenset({"reference.absorbed", "reference.restored", *(f"incident.{what}" for what in _OF_INCIDENT)})
 
 
 def timeline(tx: Connection, kept: StoredIncident) -> tuple[EventView, ...]:
     """At most 500 events: those that name the incident, those of the runs it led to, and what else happened to the model meanwhile."""
-    query = select(_t).where(_t.c.model == kept.model, _t.c.at >= kept.opened_at, _t.c.kind.in_(_DURING | _NAMED | {"run.entered"}))
+    query = select(_t).where(_t.c.model == kept.model, _t.c.at >= kept.opened_at, _t.c.kind.in_(_DURING | _NAMED | _OF_RUN))
     end = float("inf") if kept.closed_at is None else kept.closed_at
     runs = _runs(tx, kept)
     found = []
@@ -38,8 +39,8 @@ def timeline(tx: Connection, kept: StoredIncident) -> tuple[EventView, ...]:
 
 
 def states_of(tx: Connection, run: Run) -> tuple[EventView, ...]:
-    """Each state that a run entered, oldest first."""
-    query = select(_t).where(_t.c.model == run.model, _t.c.at >= run.created_at, _t.c.kind == "run.entered").order_by(_t.c.id).limit(_MOST)
+    """Each state that a run entered, and what went wrong in it for a while, oldest first."""
+    query = select(_t).where(_t.c.model == run.model, _t.c.at >= run.created_at, _t.c.kind.in_(_OF_RUN)).order_by(_t.c.id).limit(_MOST)
     return tuple(
         EventView(id=row.id, at=row.at, kind=row.kind, data=row.data) for row in tx.execute(query) if row.data.get("run") == run.id
     )

@@ -107,12 +107,19 @@ def enter(
     return _get(tx, run_id)
 
 
-def keep(tx: Connection, run_id: str, *, expected: str, detail: Mapping[str, Any] | None = None, attempt: int | None = None) -> Run:
+def keep(
+    tx: Connection,
+    run_id: str,
+    *,
+    expected: str,
+    detail: Mapping[str, Any] | None = None,
+    attempt: int | None = None,
+    because: str | None = None,
+) -> Run:
     """Store progress within a state (merged into `detail`) without an event; `Permanent(CONFLICT)` when the run is elsewhere."""
     held = _get(tx, run_id)
     values: dict[str, Any] = {"detail": {**held.detail, **(detail or {})}}
-    if attempt is not None:
-        values["attempt"] = attempt
+    values |= {name: value for name, value in {"attempt": attempt, "because": because}.items() if value is not None}
     if tx.execute(update(_t).where(_t.c.id == run_id, _t.c.state == expected).values(values)).rowcount != 1:
         raise Permanent(Reason.CONFLICT, f"run {run_id} is {held.state}, expected {expected}")
     return _get(tx, run_id)

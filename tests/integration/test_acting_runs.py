@@ -12,6 +12,7 @@ import pytest
 from daemon.act import operate
 from daemon.act.executors.port import JobState, JobStatus
 from daemon.act.steps.collect import Collecting
+from daemon.show.timeline import states_of
 from daemon.store import champions, controls, counters, epochs, outbox, runs
 from daemon.store.ledger import events
 from retrain.dataset.rows import read_rows, write_rows
@@ -219,6 +220,23 @@ def test_a_training_that_fails_for_now_is_tried_again_and_not_for_ever(world: Wo
     run = world.until(state, "failed", step=lambda: world.survive(120.0))
     assert run.state == state
     assert run.detail["train_s"] >= 20.0
+
+
+def test_a_run_says_of_itself_why_it_is_tried_again_and_at_which_attempt_it_ended(world: World) -> None:
+    world.trigger()
+    world.labels()
+    run = world.until("training")
+    world.workers.codes = [-9] * 9
+    said = []
+    while world.newest().state == "training":
+        world.survive(120.0)
+        said.append(world.newest().because)
+    assert "training, attempt 1: crashed: ended by signal 9: somebody did that, or the kernel" in said[1]
+    assert said[1].endswith("; tried again after 5 s")
+    assert said[-1].startswith("training, attempt 4: crashed: ")
+    with world.ledger.read() as tx:
+        told = [e.data["because"] for e in states_of(tx, run) if e.kind == "run.again"]
+    assert [text.partition(":")[0] for text in told] == [f"training, attempt {i}" for i in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +24,7 @@ from tests.docs_blocks import Block
 from tests.integration.conftest import Service, running, wait_for
 from tests.integration.test_store_intake import Service as InMemory
 from tests.integration.test_store_intake import T, record
+from tests.small_disk import fill, mounted
 
 if TYPE_CHECKING:
     import httpx
@@ -45,19 +44,8 @@ models:
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A data folder with 64 MB and 2,000 inodes; the service's own log lies beside it."""
-    data = tmp_path / "data"
-    data.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=2000", "tmpfs", str(data)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode != 0:
-        reason = f"only root may mount a small disk: {mounted.stderr.strip()}"
-        assert os.environ.get("CI") != "true", reason
-        pytest.skip(reason)
-    try:
+    with mounted(tmp_path / "data", "size=64m,nr_inodes=2000") as data:
         yield data
-    finally:
-        subprocess.run(["umount", "--lazy", str(data)], check=True)
 
 
 class Client:
@@ -97,13 +85,6 @@ def stored(data: Path) -> Counter[str]:
         paths = tx.execute(sa.select(tables.pane.c.path).where(tables.pane.c.path.is_not(None))).scalars().all()
     ledger.close()
     return Counter(name for path in paths for name in pq.read_table(data / path, partitioning=None)["id"].to_pylist())
-
-
-def fill(path: Path) -> None:
-    """To the last byte."""
-    with path.open("wb", buffering=0) as out, suppress(OSError):
-        while out.write(b"x" * 2**16):
-            pass
 
 
 def n_stored(service: Service) -> int:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import msgspec
 import numpy as np
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from retrain.__main__ import EXIT_PERMANENT, EXIT_TRANSIENT, inspect, main
+from retrain.classifier import save_adapter
 from retrain.dataset.build import build, verify
 from retrain.dataset.rows import SCHEMA, read_rows, table_of, text_digests, write_rows
 from retrain.evaluations import read_evaluation
@@ -30,6 +32,7 @@ from retrain.loop import batches_of, rate, train
 from retrain.plan import DataPart, GatePart, Plan, TrainingPart, Trigger
 from retrain.types import Permanent, Reason, Transient
 from retrain.weights import base_folder, weights_digest
+from tests.small_disk import fill, mounted
 from tests.tiny import make_tiny
 
 if TYPE_CHECKING:
@@ -193,6 +196,51 @@ def test_killed_after_a_checkpoint_the_counter_goes_on_and_the_adapter_is_the_sa
     assert set(steps) == set(range(1, steps[-1] + 1))
     assert main(["train", str(path), "--dir", str(whole.root)]) == 0
     assert adapter_bytes(run) == adapter_bytes(whole)
+
+
+def test_a_training_on_a_full_disk_says_so_keeps_its_checkpoint_and_goes_on_with_room(tmp_path: Path, base: Path) -> None:
+    plan, path = planned(tmp_path, base, training={"epochs": 12.0})
+    with mounted(tmp_path / "disk", "size=8m") as disk:
+        run = RunFolder(disk / "run")
+        build(plan, tmp_path, run)
+        with started(path, run) as first:
+            wait_for((run.checkpoints / "step-000006" / ".complete").is_file, first)
+            fill(disk / "ballast", but_bytes=2**14)
+            assert first.wait(100) == EXIT_TRANSIENT
+        told = json.loads(run.failure.read_bytes())
+        assert (told["reason"], "No space left" in told["detail"]) == (Reason.NO_SPACE, True)
+        assert not list(run.checkpoints.glob(".*.tmp")), "half of a checkpoint takes room"
+        kept = max(int(p.parent.name[-6:]) for p in run.checkpoints.glob("step-*/.complete"))
+        (disk / "ballast").unlink()
+        assert main(["train", str(path), "--dir", str(run.root)]) == 0
+        assert inspect(run)["candidate"]["resumed_from"] == kept
+
+
+def test_an_adapter_that_a_full_disk_cannot_take_is_no_crash(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, path = planned(tmp_path, base)
+    with mounted(tmp_path / "disk", "size=8m") as disk:
+        run = RunFolder(disk / "run")
+        build(plan, tmp_path, run)
+
+        def full(model: Any, folder: Path, base_model: str) -> None:
+            fill(disk / "ballast", but_bytes=2**14)
+            save_adapter(model, folder, base_model)
+
+        monkeypatch.setattr("retrain.loop.save_adapter", full)
+        assert main(["train", str(path), "--dir", str(run.root)]) == EXIT_TRANSIENT
+        assert json.loads(run.failure.read_bytes())["reason"] == Reason.NO_SPACE
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("could not create a primitive"), RuntimeError("std::bad_alloc")])
+def test_a_training_without_memory_says_so_in_words(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    plan, path = planned(tmp_path, base)  # what a real training raised under a limit of its address space (oneDNN's words are the second)
+    run = RunFolder(tmp_path / "run")
+    build(plan, tmp_path, run)
+    monkeypatch.setattr("retrain.loop.train", Mock(side_effect=error))
+    assert main(["train", str(path), "--dir", str(run.root)]) == EXIT_TRANSIENT
+    told = json.loads(run.failure.read_bytes())
+    assert told["reason"] == Reason.OUT_OF_MEMORY
+    assert told["detail"]
 
 
 def test_equal_seeds_give_equal_adapters_and_others_do_not(tmp_path: Path, base: Path) -> None:

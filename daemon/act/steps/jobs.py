@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from daemon.act.step import Move, Ports, Task
 from daemon.decide.retry import again
 from daemon.decide.run import State
 from daemon.store import runs
+from daemon.store.ledger import note
 from retrain.types import Reason
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from retrain.layout import RunFolder
 
 _EXIT_PERMANENT = 65
+_KILLED = ": somebody did that, or the kernel because memory was short (its log says so)"
 _LOG_BYTES = 2_000
 
 
@@ -57,15 +60,25 @@ def stage(ports: Ports, task: Task) -> Move | None:
     spent = {"train_s": run.detail.get("train_s", 0.0) + status.seconds, "retry_at": 0.0, "failures": {}}
     if status.state is JobState.DONE and status.code == 0 and what.done(folder).exists():
         return Move(state=what.following, because=f"{state.value} took {status.seconds:.0f} s", detail=spent)
+    return _failed(ports, task, spec, status, spent)
+
+
+def _failed(ports: Ports, task: Task, spec: JobSpec, status: JobStatus, spent: dict[str, Any]) -> Move | None:
+    """The end of the run, told; or another attempt later, which the run says of itself meanwhile."""
+    run, state = task.run, State(task.run.state)
     reason, detail, is_permanent = _failure(ports, task, spec, status)
     failures = {**run.detail.get("failures", {})}
     failures[reason.value] = failures.get(reason.value, 0) + 1
     wait_s = None if is_permanent else again(reason, failures[reason.value])
+    attempts = f", attempt {run.attempt + 1}" if run.attempt or wait_s is not None else ""
+    because = f"{state.value}{attempts}: {reason}: {detail}"[:1000]
     if wait_s is None:
-        return Move(state=_end_of(state, reason), because=f"{state.value}: {reason}: {detail}"[:1000], detail=spent, tell=True)
+        return Move(state=_end_of(state, reason), because=because, detail=spent, tell=True)
     retry = {**spent, "failures": failures, "retry_at": task.now + wait_s, "last_failure": f"{reason}: {detail}"[:1000]}
+    because = f"{because}; tried again after {wait_s:.0f} s"
     with ports.ledger.begin() as tx:
-        runs.keep(tx, run.id, expected=run.state, detail=retry, attempt=run.attempt + 1)
+        runs.keep(tx, run.id, expected=run.state, detail=retry, attempt=run.attempt + 1, because=because)
+        note(tx, task.now, run.model, "run.again", run=run.id, state=run.state, reason=reason.value, because=because)
     return None
 
 
@@ -114,12 +127,12 @@ def _failure(ports: Ports, task: Task, spec: JobSpec, status: JobStatus) -> tupl
         because = status.because or "the process is gone and left no word"
         return status.reason or Reason.INTERRUPTED, because, status.reason is Reason.REFUSED
     told = _told(ports.folder(task.run).failure)
-    if status.code == _EXIT_PERMANENT and told is not None:
-        return told[0], told[1], True
     if status.code is not None and status.code < 0:
-        return Reason.CRASHED, f"ended by signal {-status.code}; the kernel kills so when memory is short", False
+        return Reason.CRASHED, f"ended by signal {-status.code}{_KILLED if status.code == -signal.SIGKILL else ''}", False
+    if told is not None:
+        return *told, status.code == _EXIT_PERMANENT
     end = ports.executor.logs(task.run.detail["job"]["handle"], most_bytes=_LOG_BYTES).strip()
-    return (told[0] if told else Reason.CRASHED), f"exit code {status.code}: {told[1] if told else end[-500:]}", False
+    return Reason.CRASHED, f"exit code {status.code}: {end[-500:]}", False
 
 
 def _told(path: Path) -> tuple[Reason, str] | None:

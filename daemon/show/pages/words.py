@@ -194,6 +194,8 @@ _EVENTS: dict[str, str] = {
     "champion.adopted": "Version {version} adopted as champion",
     "version.barred": "Version {version} barred",
     "run.entered": "Run {state}",
+    "run.again": "Run {state}: an attempt failed",
+    "run.waits": "Run {state}: waits",
     "paused": "Paused by {by}",
     "resumed": "Resumed by {by}",
     "alarm": "Alarm of {detector} on {subject}",
