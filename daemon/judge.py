@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings, Settings
+    from daemon.store.closed import ClosedPane
     from daemon.store.embed.references import References
-    from daemon.store.intake import ClosedPane
     from daemon.store.panes import Windows
     from daemon.watch import Watch
     from detectors.fairness.groups import GroupFigure

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from daemon.store import champions, epochs, rows
 from detectors.types import digest_of
 from retrain.dataset.rows import write_rows
+from retrain.types import Permanent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +21,28 @@ if TYPE_CHECKING:
     from daemon.store.epochs import Epoch
     from daemon.store.ledger import Ledger
 
+log = structlog.get_logger()
+
 _DAY_S = 86_400.0
+
+
+class Learner:
+    """One per service: what keeps a model from a reference is told once, and keeps no other one from being watched."""
+
+    def __init__(self, ledger: Ledger, data_dir: Path) -> None:
+        self._ledger, self._data_dir = ledger, data_dir
+        self._told: dict[str, str] = {}
+
+    def learn(self, model: ModelSettings, now: float) -> None:
+        """See the function `learn`; a file of the log that is gone fails nothing."""
+        try:
+            learn(self._ledger, model, self._data_dir, now)
+        except (Permanent, OSError) as e:
+            if self._told.get(model.name) != str(e):
+                log.error("reference.not_learnt", model=model.name, because=str(e))  # noqa: TRY400 (a sentence, no bug)
+            self._told[model.name] = str(e)
+        else:
+            self._told.pop(model.name, None)
 
 
 def learn(ledger: Ledger, model: ModelSettings, data_dir: Path, now: float) -> None:

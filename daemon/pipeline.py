@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,20 +19,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from daemon import telling
 from daemon.decide import policy
-from daemon.learn import learn
 from daemon.show.snapshot import snapshot
-from daemon.store import champions, panes
-from daemon.store.champions import FROM_TRAFFIC
+from daemon.store.by_traffic import adopt_by_traffic
+from daemon.store.champions import reigns
 from retrain.types import Permanent, Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from daemon.act.aliases import Aliases
     from daemon.act.keeper import Keeper
     from daemon.act.outbox import Deliverer
     from daemon.act.runs import Runs
     from daemon.judge import Judge
+    from daemon.learn import Learner
     from daemon.settings import ModelSettings, Settings
     from daemon.show.views import Health, Snapshot
     from daemon.store.closed import Reign
@@ -50,6 +50,7 @@ class Pipeline:
     settings: Settings
     ledger: Ledger
     intake: Intake
+    learner: Learner
     judge: Judge
     runs: Runs
     outbox: Deliverer
@@ -58,8 +59,6 @@ class Pipeline:
     health: Callable[[], Health]
     shown: Snapshot | None = None
     prune_at: float = 0.0
-    unlearnt: dict[str, str] = field(default_factory=dict)
-    """Model -> why no reference can be learnt."""
 
     def tick(self, now: float) -> None:
         """One look at everything, oldest data first."""
@@ -81,15 +80,13 @@ class Pipeline:
         """Spool → record log and panes → sequential detectors → verdicts → incident; False: there is more."""
         pulled = self.intake.pull(now)  # capture → sample
         self._tell_clock(now)
-        self._name_champions()
         for model in self.settings.models:
-            self._learn(model, now)
+            adopt_by_traffic(self.ledger, model, self.intake.versions(model.name))
+            self.learner.learn(model, now)
         for pane in self.intake.due(now, self._champions()):  # labels, by id, join here
             with self.ledger.begin() as tx:
                 self.intake.commit(tx, pane)
                 self.judge.fold(tx, pane, now)
-        with self.ledger.begin() as tx:
-            self.intake.advance(tx)
         self.intake.release()
         return pulled.is_complete
 
@@ -99,17 +96,6 @@ class Pipeline:
             with self.ledger.begin() as tx:
                 telling.tell_set_back(tx, model, ahead_s, now)
         self.intake.set_back.clear()
-
-    def _learn(self, model: ModelSettings, now: float) -> None:
-        """A file of the log that is gone keeps its own model from a reference, and no other one from being watched."""
-        try:
-            learn(self.ledger, model, self.settings.data_dir, now)
-        except (Permanent, OSError) as e:
-            if self.unlearnt.get(model.name) != str(e):  # the same trouble is told once
-                log.error("reference.not_learnt", model=model.name, because=str(e))  # noqa: TRY400 (a sentence, no bug)
-            self.unlearnt[model.name] = str(e)
-        else:
-            self.unlearnt.pop(model.name, None)
 
     def _decide(self, model: ModelSettings, now: float) -> None:
         """Window → verdicts → policy → decision → the next step of the run."""
@@ -143,26 +129,4 @@ class Pipeline:
     def _champions(self) -> dict[str, Reign]:
         """Model -> its champion's version, and from when on records and answers of it count."""
         with self.ledger.read() as tx:
-            return champions.reigns(tx)
-
-    def _name_champions(self) -> None:
-        """A model that nobody registered is the version that answers (docs/decisions/0004)."""
-        for model in self.settings.models:
-            versions = self.intake.versions(model.name)
-            if not versions:
-                continue
-            with self.ledger.begin() as tx:
-                held = champions.champion(tx, model.name)
-                if held is None:
-                    version, (first_at, _) = max(versions.items(), key=lambda item: item[1][1])
-                    champions.adopt(tx, model.name, version, now=first_at, because=FROM_TRAFFIC)
-                elif model.retrain is None and held.version not in versions and champions.is_from_traffic(tx, held):
-                    new = champions.follower(_joined(panes.since_version(tx, model.name, held.version), versions))
-                    if new is not None:
-                        champions.adopt(tx, model.name, new[0], now=new[1], because=FROM_TRAFFIC)
-
-
-def _joined(earlier: Mapping[str, tuple[float, int]], later: Mapping[str, tuple[float, int]]) -> dict[str, tuple[float, int]]:
-    """Version -> (first at, records) of both."""
-    found = {version: (first_at, n + later.get(version, (0.0, 0))[1]) for version, (first_at, n) in earlier.items()}
-    return {**later, **found}
+            return reigns(tx)

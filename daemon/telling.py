@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from daemon.store.closed import ClosedPane
     from daemon.store.epochs import Epoch
-    from daemon.store.intake import ClosedPane
     from detectors.types import Verdict
 
     Said = Mapping[str, Any]

@@ -29,6 +29,7 @@ from daemon.capture.spool import Spool
 from daemon.capture.wire import parse_labels
 from daemon.health import Monitor
 from daemon.judge import Judge
+from daemon.learn import Learner
 from daemon.operations import ByPerson
 from daemon.pipeline import Pipeline
 from daemon.show.api import create_api
@@ -162,6 +163,7 @@ def _pipeline(
         settings=settings,
         ledger=ledger,
         intake=intake,
+        learner=Learner(ledger, settings.data_dir),
         judge=judge,
         runs=runs,
         outbox=outbox,

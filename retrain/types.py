@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from detectors.types import Verdict
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -84,16 +82,6 @@ class VersionRef:
     model: str
     version: str
     tags: Mapping[str, str]
-
-
-class Gate(Protocol):
-    """Judges a candidate against the champion, paired on the same rows. Pure."""
-
-    name: str
-
-    def judge(self, champion: Evaluation, candidate: Evaluation) -> Verdict:
-        """OK passes, ALARM is a missed bound, INSUFFICIENT asks a person."""
-        ...
 
 
 class Versions(Protocol):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from daemon.decide.run import State
 from daemon.store import champions, controls, counters, epochs, outbox, runs
+from daemon.store.by_traffic import is_from_traffic
 from daemon.store.champions import Stranger
 from daemon.store.ledger import note
 from retrain.types import Permanent, Reason, Transient
@@ -37,8 +38,6 @@ class _Seen:
     model: ModelSettings
     held: Champion | None
     have: Mapping[str, str]
-    is_behind: bool
-    """An own move is not delivered yet."""
 
 
 @dataclass(kw_only=True)
@@ -104,7 +103,7 @@ class Aliases:
         with self.ledger.read() as tx:
             held = champions.champion(tx, model.name)
             behind = bool(outbox.pending(tx, model=model.name, kind="aliases"))
-        seen = _Seen(model=model, held=held, have=have, is_behind=behind)
+        seen = _Seen(model=model, held=held, have=have)
         theirs = have.get("champion")
         if held is None:
             if theirs is not None:
@@ -121,7 +120,7 @@ class Aliases:
 
     def _is_from_traffic(self, held: Champion) -> bool:
         with self.ledger.read() as tx:
-            return champions.is_from_traffic(tx, held)
+            return is_from_traffic(tx, held)
 
     def _foreign(self, seen: _Seen, theirs: str | None, now: float) -> None:
         """Somebody moved or deleted the champion alias."""

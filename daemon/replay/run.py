@@ -21,6 +21,7 @@ from daemon.capture.frames import EntryKind
 from daemon.capture.sampling import included
 from daemon.capture.wire import parse_labels
 from daemon.judge import Judge
+from daemon.learn import Learner
 from daemon.pipeline import Pipeline
 from daemon.replay.read import Recording
 from daemon.replay.world import KeptAll, ListedRuns, MemorySpool, SeenVersions, Traffic, Undelivered
@@ -195,6 +196,7 @@ def _pipeline(
         settings=settings,
         ledger=ledger,
         intake=Intake(settings, ledger, feed, settings.data_dir, Embeddings(settings.models, encoders, salt=_SALT, is_patient=True)),
+        learner=Learner(ledger, settings.data_dir),
         judge=Judge(settings, Windows(), References(encoders, settings.data_dir, is_patient=True)),
         runs=cast("Any", listed),  # stand-ins with the methods that the pipeline calls
         outbox=cast("Any", Undelivered(ledger)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.capture.frames import Entry, EntryKind, Mark
 from daemon.decide.run import State
 from daemon.store import champions, counters, outbox, runs
+from daemon.store.by_traffic import follower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +110,7 @@ class SeenVersions:
                     versions[version] = [first_at, known[1] + n]
                 others = {version: (at, int(n)) for version, (at, n) in versions.items() if held is None or version != held.version}
                 first = max(others.items(), key=lambda item: item[1][1])
-                new = (first[0], first[1][0]) if held is None else champions.follower(others)
+                new = (first[0], first[1][0]) if held is None else follower(others)
                 if new is not None:
                     champions.adopt(tx, model, new[0], now=new[1], because="answers in the recording")
                 self.before[model] = versions

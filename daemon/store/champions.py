@@ -16,15 +16,9 @@ from daemon.store.upsert import upsert
 from retrain.types import Permanent, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sqlalchemy import Connection
 
 _t = tables.champion
-
-_FOLLOW_N = 20
-FROM_TRAFFIC = "it answers the traffic; no registry names a champion"
-"""Why a version was adopted that no registry knows."""
 
 
 class Move(StrEnum):
@@ -68,39 +62,11 @@ def champion(tx: Connection, model: str) -> Champion | None:
     return None if row is None else Champion(**row._mapping)  # noqa: SLF001 (SQLAlchemy's API)
 
 
-def champions(tx: Connection) -> dict[str, Champion]:
-    """Every model's champion."""
-    return {row.model: Champion(**row._mapping) for row in tx.execute(select(_t))}  # noqa: SLF001 (SQLAlchemy's API)
-
-
 def reigns(tx: Connection) -> dict[str, Reign]:
     """Every model's champion, and from when on its records and answers count."""
     e = tables.epoch.c
     query = select(_t, e.started_at).join(tables.epoch, (e.model == _t.c.model) & (e.epoch == _t.c.epoch))
     return {row.model: Reign(row.version, row.started_at, row.since, row.epoch) for row in tx.execute(query)}
-
-
-def is_from_traffic(tx: Connection, held: Champion) -> bool:
-    """Whether no registry ever named this champion: the traffic did."""
-    first = select(tables.epoch.c.because).where(tables.epoch.c.model == held.model, tables.epoch.c.version == held.version)
-    return tx.execute(first.where(tables.epoch.c.started_at == held.since)).scalar() == FROM_TRAFFIC
-
-
-def follower(since: Mapping[str, tuple[float, int]]) -> tuple[str, float] | None:
-    """Which version took over, and from when on, by the records since the champion's last one: version -> (first at, n).
-
-    None: too few yet. Beside a canary a quiet minute without a record of the champion is no takeover: at an even split this many in a row
-    come once in a million records.
-    """
-    if sum(n for _, n in since.values()) < _FOLLOW_N:
-        return None
-    version, (first_at, _) = max(since.items(), key=lambda item: item[1][1])
-    return version, first_at
-
-
-def previous(tx: Connection, model: str) -> str | None:
-    """Where a rollback goes, or None."""
-    return tx.execute(select(_t.c.previous).where(_t.c.model == model)).scalar()
 
 
 def adopt(

@@ -18,7 +18,6 @@ import structlog
 from daemon.store import counters, keys, tables
 from daemon.store.ahead import build_ahead
 from daemon.store.builder import Builder
-from daemon.store.closed import ClosedPane, Reign
 from daemon.store.closing import Closing
 from daemon.store.commit import commit_pane
 from daemon.store.delays import delays
@@ -38,11 +37,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings, Settings
+    from daemon.store.closed import ClosedPane, Reign
     from daemon.store.embed.panes import Embedded, Embeddings
     from daemon.store.ledger import Ledger
     from daemon.store.ports import Entry, Feed
-
-__all__ = ["ClosedPane", "Intake", "Pulled"]
 
 log = structlog.get_logger()
 
@@ -154,9 +152,9 @@ class Intake:
         pending.drop_labels({join.held.key for join in pane.joins if join.is_new})
         index = round(pane.start / self._models[pane.model].monitors.pane_s)
         pending.closed = index if pending.closed is None else max(index, pending.closed)
-        self.advance(tx)
+        self._advance(tx)
 
-    def advance(self, tx: Connection) -> None:
+    def _advance(self, tx: Connection) -> None:
         """Counters and the spool's mark without a pane: also a tick that only dropped something gets ahead.
 
         `Transient(CONFLICT)` when an earlier transaction failed and `pull` was not called since: memory is not what the ledger says.
@@ -177,7 +175,7 @@ class Intake:
     def release(self) -> None:
         """After the panes of a tick: counters and mark of what gave no pane, then the spool may delete what is in the ledger."""
         with self._ledger.begin() as tx:
-            self.advance(tx)
+            self._advance(tx)
             spool = marks_of(tx)["spool"]
         self._feed.release(spool)
         self._merge()

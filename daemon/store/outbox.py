@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from daemon.store import tables
 from daemon.store.upsert import insert_new
@@ -102,11 +102,6 @@ def pending(tx: Connection, *, model: str | None = None, kind: str | None = None
     if kind is not None:
         query = query.where(_t.c.kind == kind)
     return [Message(**row._mapping) for row in tx.execute(query.order_by(_t.c.id).limit(1000))]  # noqa: SLF001 (SQLAlchemy's API)
-
-
-def n_pending(tx: Connection) -> int:
-    """How many are undelivered."""
-    return int(tx.execute(select(func.count()).select_from(_t).where(_t.c.done_at.is_(None))).scalar_one())
 
 
 def done(tx: Connection, message_id: int, *, now: float) -> None:

@@ -157,7 +157,7 @@ def test_the_outbox_gives_up_what_never_can_be_and_goes_on_with_the_rest(world: 
     assert world.outbox.deliver(world.now) == 1
     assert done == ["notify"]
     with world.ledger.begin() as tx:
-        assert outbox.n_pending(tx) == 0
+        assert outbox.pending(tx) == []
         assert len(events(tx, MODEL, "outbox.given_up")) == 2
     assert world.outbox.failures[Reason.NOT_FOUND] == 2
 

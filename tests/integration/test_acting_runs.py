@@ -82,7 +82,7 @@ def test_killed_at_any_touch_of_the_outside_one_version_results_and_the_champion
         assert world.registry.now == {"champion": "2", "previous": "1"}, place
         with world.ledger.begin() as tx:
             assert len(events(tx, MODEL, "champion.moved")) == 1, place
-            assert outbox.n_pending(tx) == 0, place
+            assert outbox.pending(tx) == [], place
         world.ledger.close()
 
 

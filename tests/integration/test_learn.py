@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import insert
 
-from daemon.learn import learn
+from daemon.learn import Learner, learn
 from daemon.pipeline import Pipeline
 from daemon.replay.run import replay
 from daemon.settings import ModelSettings, Settings
 from daemon.store import champions, epochs, rows, tables
+from daemon.store.by_traffic import adopt_by_traffic
 from daemon.store.ledger import Ledger, note
 from retrain.types import Permanent, Reason
 
@@ -122,10 +123,10 @@ def test_a_model_that_cannot_learn_keeps_no_other_one_from_it(tmp_path: Path, mo
         if model.name == "a":
             raise Permanent(Reason.BAD_DATA, "records/a/1.parquet is gone")
 
-    monkeypatch.setattr("daemon.pipeline.learn", gone)
+    monkeypatch.setattr("daemon.learn.learn", gone)
     intake = Mock(versions=Mock(return_value={}), due=Mock(return_value=[]), set_back={})
     others = {name: Mock() for name in ("judge", "runs", "outbox", "aliases", "keeper", "health")}
-    pipeline = Pipeline(settings=settings, ledger=ledger, intake=intake, **others)
+    pipeline = Pipeline(settings=settings, ledger=ledger, intake=intake, learner=Learner(ledger, tmp_path), **others)
     pipeline._take_in(_START)
     assert asked == ["a", "b"]
     assert intake.release.called
@@ -145,17 +146,13 @@ def test_a_canary_beside_the_champion_takes_over_only_when_the_champion_is_gone(
 
 
 def test_the_service_follows_its_traffic_like_a_replay(tmp_path: Path) -> None:
-    settings = Settings.model_validate({"data_dir": tmp_path, "models": [{"name": "m", "task": "tabular-regression"}]})
+    model = ModelSettings.model_validate({"name": "m", "task": "tabular-regression"})
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     ledger.migrate()
-    intake = Mock()
-    others = {name: Mock() for name in ("judge", "runs", "outbox", "aliases", "keeper", "health")}
-    pipeline = Pipeline(settings=settings, ledger=ledger, intake=intake, **others)
     held = []
     for i, (version, n) in enumerate([("1", 5), ("2", 1), ("1", 4), ("2", 12), ("2", 9)]):
         start = _START + 60.0 * i
-        intake.versions = Mock(return_value={version: (start, n)})
-        pipeline._name_champions()
+        adopt_by_traffic(ledger, model, {version: (start, n)})
         with ledger.begin() as tx:
             pane = {"model": "m", "version": version, "start": start, "end": start + 60.0, "seq": 0, "n_seen": n, "n": n, "n_pairs": 0}
             tx.execute(insert(tables.pane).values(**pane, sketches=b""))

@@ -64,7 +64,7 @@ class Telling:
         self.now += seconds
         self.outbox.deliver(self.now)
         with self.ledger.read() as tx:
-            return outbox.n_pending(tx)
+            return len(outbox.pending(tx))
 
     def until_told(self) -> None:
         wait_for(lambda: self.tick() == 0, seconds=60, message="the messages")

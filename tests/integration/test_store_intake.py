@@ -19,8 +19,8 @@ from daemon.capture.sampling import included
 from daemon.capture.wire import parse_labels
 from daemon.settings import Settings
 from daemon.store import ahead, counters, intake, panes, rows, tables
-from daemon.store.closed import Reign
-from daemon.store.intake import ClosedPane, Intake
+from daemon.store.closed import ClosedPane, Reign
+from daemon.store.intake import Intake
 from daemon.store.ledger import Ledger
 from daemon.store.ports import Feed
 from retrain.types import Transient
