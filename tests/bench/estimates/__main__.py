@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.bench.estimates.bound import bounds
 from tests.bench.estimates.judge import judge
 from tests.bench.estimates.page import page
 from tests.bench.estimates.sets import SETS
@@ -21,7 +22,7 @@ def main() -> None:
     found: dict[str, Any] = json.loads(_KEPT.read_text()) if _KEPT.exists() else {}
     for name in sys.argv[1:] or list(SETS):
         print(f"== {name}", flush=True)
-        found[name] = judge(name)
+        found[name] = judge(name) | {"bounds": bounds(name)}
         _KEPT.write_text(json.dumps(found))
     _PAGE.write_text(page({name: found[name] for name in SETS if name in found}))
     print(f"written: {_PAGE}")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 METRICS: tuple[Metric, ...] = ("accuracy", "f1", "roc_auc")
 FEW_METRICS: tuple[Metric, ...] = ("accuracy", "f1")
 DRAWS_N, LABELLED = 20, 0.05
+RIVAL = "NannyML CBPE"
 ALONE = "chance alone"
 CORRECTED = "CBPE corrected by 5 % labels so far"
 INPUTS = "CBPE, inputs where they carry"
@@ -44,7 +45,7 @@ def judge(name: str) -> dict[str, Any]:
     truth = {m: np.array([_realised(c, m) for c in chunks]) for m in METRICS}
     plain = calibrate(reference.scores, reference.truth)
     weighted = [_weighted(reference, c, i) for i, c in enumerate(chunks)]
-    found: dict[str, Any] = {"NannyML CBPE": {m: [_error(np.array(v), truth[m]), None] for m, v in _rival(name, home).items()}}
+    found: dict[str, Any] = {RIVAL: {m: [_error(np.array(v), truth[m]), None] for m, v in _rival(name, home).items()}}
     found["CBPE"] = {m: _judged([_estimate(c, plain, m) for c in chunks], truth[m]) for m in METRICS}
     # where the weights leave too few rows PAPE abstains; here, where every method must say something, CBPE speaks for it
     chosen = [w if w.n >= LEAST_N else plain for w in weighted]
