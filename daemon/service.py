@@ -24,10 +24,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import uvicorn
 import uvloop
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from daemon import logs
 from daemon.backup.restore import WORK
-from daemon.wiring import build
+from daemon.wiring import build, ledger_url
+from retrain.types import Permanent
 from retrain.whole import write_whole
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _LOCK = ".lock"
+_FOLDERS = ("adapters", "records", "references", "reports", "runs", "spool")
 _SHUTDOWN_S = 20.0  # below Kubernetes' 30 s terminationGracePeriodSeconds
 
 
@@ -60,12 +64,29 @@ def usable(data_dir: Path) -> None:
         (data_dir / _LOCK).touch()
     except OSError as e:
         sys.exit(f"retuned: cannot write in data_dir {data_dir}: {e.strerror}; it must be a folder of this user's own")
+    for name in _FOLDERS:
+        if (path := data_dir / name).exists() and not path.is_dir():
+            sys.exit(f"retuned: {path} must be a folder and is none; move it away")
+
+
+def _built(settings: Settings) -> Wired:
+    """`SystemExit` with a sentence when what is there cannot be used."""
+    try:
+        return build(settings)
+    except Permanent as e:
+        said = e.detail
+    except (DBAPIError, ArgumentError, ImportError) as e:  # of the URL without its password
+        why = str(getattr(e, "orig", e)).strip()
+        said = f"the ledger {make_url(ledger_url(settings)).render_as_string()} cannot be used: {why}"
+    except OSError as e:
+        said = f"cannot use data_dir {settings.data_dir}: {e}"
+    sys.exit(f"retuned: {said}")
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     settings = settings.bound_to(listener.getsockname()[1])
     url = settings.http.listening
-    wired = build(settings)
+    wired = _built(settings)
     server = uvicorn.Server(
         uvicorn.Config(
             _with_ticks(wired.app, lambda: _ticking(wired, settings.tick_s)),
@@ -163,10 +184,11 @@ def _bound(settings: Settings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = host == "::" and socket.has_dualstack_ipv6()  # as in a cluster that speaks either
     try:
-        with socket.create_server((host, port), family=family, dualstack_ipv6=both, backlog=2048) as listener:
-            yield listener
+        listener = socket.create_server((host, port), family=family, dualstack_ipv6=both, backlog=2048)
     except OSError as e:
         sys.exit(f"retuned: cannot listen on {host}:{port}: {e.strerror}; choose another http.port")
+    with listener:
+        yield listener
 
 
 def _only_ours() -> None:

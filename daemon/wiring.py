@@ -40,8 +40,10 @@ from daemon.store.embed.references import References
 from daemon.store.hold import Hold
 from daemon.store.intake import Intake, spool_mark
 from daemon.store.ledger import Ledger
+from daemon.store.migrate import revision
 from daemon.store.panes import Windows
 from daemon.store.ports import Feed
+from retrain.types import Permanent, Reason
 from retrain.versions.mlflow import MlflowVersions
 from retrain.whole import write_whole
 
@@ -85,10 +87,11 @@ def ledger_url(settings: Settings) -> str:
 
 
 def build(settings: Settings) -> Wired:
-    """Open what is there (or make it) and join it. The ledger is migrated."""
+    """Open what is there (or make it) and join it. The ledger is migrated; `Permanent` when it is lost or of a newer version."""
     data_dir = settings.data_dir
     data_dir.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(ledger_url(settings))
+    _not_lost(ledger, data_dir)
     ledger.migrate()
     salts = salts_of(data_dir)
     with ledger.read() as tx:
@@ -185,6 +188,15 @@ def executor_of(settings: Settings) -> Executor:
     if settings.executor.kind == "local":
         return LocalExecutor()
     return KubernetesExecutor(settings.executor, data_dir=settings.data_dir)
+
+
+def _not_lost(ledger: Ledger, data_dir: Path) -> None:
+    """An empty ledger beside records is no beginning: what they are is known to another one."""
+    with ledger.read() as tx:
+        is_empty = revision(tx) is None
+    if is_empty and next((data_dir / "records").rglob("*.parquet"), None) is not None:
+        remedy = "restore a backup (docs/backup.md), name the ledger that was there, or give the service an empty data_dir to begin anew"
+        raise Permanent(Reason.NOT_FOUND, f"the ledger is empty, and {data_dir / 'records'} holds records of another one: {remedy}")
 
 
 def salts_of(data_dir: Path) -> dict[str, bytes]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, text
 
+from retrain.types import Permanent, Reason
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
@@ -15,10 +17,17 @@ HEAD = "0007"
 
 
 def upgrade(engine: Engine) -> bool:
-    """Run what is missing, in one transaction (of a ledger's engine: two services that start at once do it one after the other)."""
+    """Run what is missing, in one transaction (of a ledger's engine: two services that start at once do it one after the other).
+
+    `Permanent(CONFLICT)` for a ledger that a newer version has written: nothing leads back.
+    """
     with engine.begin() as tx:
-        if revision(tx) == HEAD:
+        found = revision(tx)
+        if found == HEAD:
             return False
+        if found is not None and found > HEAD:
+            known = f"the ledger is of a newer version (revision {found}, this one knows {HEAD})"
+            raise Permanent(Reason.CONFLICT, f"{known}: start that version again, or restore a backup of before the upgrade")
         from alembic import command  # noqa: PLC0415 (costs 0.3 s, needed once)
         from alembic.config import Config  # noqa: PLC0415 (as above)
 
