@@ -61,7 +61,7 @@ def promise(detectors: list[Detector], model: ModelSettings) -> str:
     if math.isinf(held):
         return f"Nothing alarms by a mean run length; P(ever a false alarm in an epoch): at most {once:.3g}."
     short = ", not the model's own figure: what is set by hand says otherwise" if held < wanted * (1 - 1e-9) else ""
-    counted = f"; e-processes, at most once an epoch, with probability {once:.3g}, are in it" if once else ""
+    counted = f", counting what can alarm but once an epoch (falsely with probability {once:.3g})" if once else ""
     return f"All that alarms together: one false alarm in at least {held:.3g} days on average{short}{counted}."
 
 

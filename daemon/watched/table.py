@@ -1,4 +1,4 @@
-"""What settings mean, before anything runs: every monitor with its rate of false alarms, what it assumes, what it costs."""
+"""What settings mean, before anything runs: every monitor with its rate of false alarms, and the least that it sees within a day."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from daemon.show.guard import is_loopback
 from daemon.watched.knob import alpha_of, knob_rows, knob_table, promise
 from daemon.watched.rhythm import as_data as rhythm_data
 from daemon.watched.rhythm import in_words, look_for_rhythm
+from daemon.watched.seen.lines import folded, heading, in_lines
 from daemon.watched.segments import known_values, segments_in_words
-from daemon.watched.soon import heading, in_lines
 from daemon.watched.traffic import Traffic, hours_in_words, soon_of
 from detectors.rhythm import Rhythm
 from detectors.sequential.column_of_segment import ColumnOfSegment
@@ -43,6 +43,8 @@ _HEIGHT = 50
 """Where the output is no terminal."""
 _INFORMING = {Kind.INFORMS, Kind.ESTIMATES}
 _INDENT = 4
+_ASK = "What is seen within a day depends on traffic: --per-day N and --labels-per-day N say how much, or --records FILE, or --ledger."
+_MOST_FIGURES = 14
 _MOST_NAMES = 20
 """Of models of which the same is true: more are counted; `--json` has all."""
 
@@ -93,12 +95,16 @@ def as_data(model: ModelSettings, traffic: Traffic) -> dict[str, Any]:
         "task": model.task,
         "pane_s": pane_s,
         "promised_days": promised if math.isfinite(promised) else None,
-        "alarms": [{"detector": d.name, "subject": d.subject, "alpha": alpha_of(d), "evidence": d.evidence.__name__} for d in alarming],
+        "alarms": [_alarm(d) for d in alarming],
         "informs": [{"detector": d.name, "subject": d.subject} for d in detectors if d.kind in _INFORMING],
         "seen_within_a_day": None if soon is None else [asdict(one) for one in soon[1]],
         "mind": [*hours_in_words(model, traffic), *segments_in_words(model, traffic), *notes(model)],
         **(rhythm_data(look_for_rhythm(model, recorded)) if recorded is not None else {}),
     }
+
+
+def _alarm(d: Detector) -> dict[str, Any]:
+    return {"detector": d.name, "subject": d.subject, "alpha": alpha_of(d), "evidence": d.evidence.__name__, "cost": d.cost}
 
 
 class _Told(NamedTuple):
@@ -135,14 +141,12 @@ def _told(model: ModelSettings, traffic: Traffic) -> _Told:
     explaining = [d for d in found if d.kind is Kind.EXPLAINS]
     soon, recorded = soon_of(model, alarming, traffic), traffic.recorded.get(model.name)
     sections = {"recorded": in_words(model, look_for_rhythm(model, recorded))} if recorded is not None else {}
-    sections |= {heading(soon[0]): in_lines(soon[1], alarming)} if soon is not None else {}
+    sections |= {heading(soon[0]): in_lines(soon[1], alarming, soon[0])} if soon is not None else {}
     sections |= {
-        "alarms": [f"{name}: {', '.join(on)}" for name, on in _subjects(alarming).items()],
-        "informs": [f"{name}: {', '.join(on)}" for name, on in _subjects(informing).items()],
-        "explains": [f"{name}: {', '.join(on)}" for name, on in _subjects(explaining).items()]
-        or ["nothing: no labelled bound rows of classes"],
-        "costs": [f"{name}: {cost}" for name, cost in {d.name: d.cost for d in found}.items()],
-        "mind": [*hours_in_words(model, traffic), *segments_in_words(model, traffic), *notes(model)],
+        **({} if soon is not None else {"alarms": [f"{name}: {', '.join(on)}" for name, on in _subjects(alarming).items()]}),
+        "mind": [*hours_in_words(model, traffic), *segments_in_words(model, traffic), *notes(model), *([] if soon is not None else [_ASK])],
+        "informs, and wakes nobody": _by_subjects(informing),
+        "explains an incident": _by_subjects(explaining) or ["nothing: that takes labelled bound rows"],
     }
     return _Told(
         head=f"({model.task}), a pane of {model.monitors.pane_s:g} s",
@@ -195,6 +199,18 @@ def _subjects(detectors: list[Detector]) -> dict[str, list[str]]:
         of_name = found.setdefault(d.name, {})
         of_name[named] = of_name.get(named, 0) + 1
     return {name: [f"{s} x {n}" if n > 1 else s for s, n in some.items()] for name, some in found.items()}
+
+
+def _by_subjects(detectors: list[Detector]) -> list[str]:
+    """Figures that speak for themselves on one line, then what is about the same: "input.age, input.price: ks, psi"."""
+    found: dict[str, list[str]] = {}
+    plain: list[str] = []
+    for name, on in _subjects(detectors).items():
+        if all(s.split("[", 1)[0] == name for s in on):
+            plain += on
+        else:
+            found.setdefault(folded(on), []).append(name)
+    return ([folded(plain, _MOST_FIGURES)] if plain else []) + [f"{on}: {', '.join(names)}" for on, names in found.items()]
 
 
 def _unaware(model: ModelSettings) -> list[str]:

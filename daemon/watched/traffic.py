@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from daemon.store.reference import load_bound, load_reference
-from daemon.watched.soon import Day, soon_seen
+from daemon.watched.seen.day import Day
+from daemon.watched.soon import soon_seen
 from detectors.rhythm import HOUR_S, LEAST_ROWS, Rhythm, hours_of
-from detectors.sketches.records import AT
+from detectors.sketches.hits import Hits
+from detectors.sketches.records import AT, CONTENT
 from detectors.sketches.summary import summarise
 from detectors.types import ColumnKind, Pairs, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from daemon.settings import ModelSettings
     from daemon.watched.recorded import Recorded
-    from daemon.watched.soon import Soon
+    from daemon.watched.seen.day import Soon
     from detectors.types import Detector
 
-_WEEK_H = 168
+_WEEK_H, _DAY_S = 168, 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,13 @@ def soon_of(model: ModelSettings, alarming: Iterable[Detector], traffic: Traffic
     labels: float | None = traffic.labels_per_day
     if labels is None and recorded is not None and recorded.labels_n:
         labels = recorded.labels_per_day
-    day = Day(records_n=per_day * model.sample_ratio, labels_n=None if labels is None else labels * model.sample_ratio)
+    day = Day(
+        records_n=per_day * model.sample_ratio,
+        labels_n=None if labels is None else labels * model.sample_ratio,
+        all_n=per_day,
+        panes_n=_DAY_S / model.monitors.pane_s,
+        is_supposed=recorded is None and model.reference.path is None,
+    )
     return day, soon_seen(alarming, standing_reference(model, recorded, per_day), day)
 
 
@@ -74,8 +84,29 @@ def standing_reference(model: ModelSettings, recorded: Recorded | None, per_day:
     if recorded is not None:
         rows = np.unique(np.linspace(0, len(recorded.ats) - 1, min(n, len(recorded.ats))).round().astype(np.int64))
         columns = {s: values[rows] for s, values in recorded.columns.items() if s in kinds} | {AT: recorded.ats[rows]}
-    else:  # ranks know no scale: any numbers will do; of categories nothing is known
-        columns = {s: np.arange(n, dtype=np.float64) for s, kind in kinds.items() if kind is ColumnKind.NUMERIC}
-        columns[AT] = HOUR_S * _WEEK_H / n * np.arange(n)
+    else:
+        columns = stand_in(kinds, model.labels, n)
+    columns.setdefault(CONTENT, np.arange(len(columns[AT])))  # which contents were repeated is not recorded
     known = {s: kinds[s] for s in columns if s in kinds}
-    return Reference(columns=columns, kinds=known, sketches=summarise(columns, known), bound=bound, digest="standing")
+    readable = {"wrong": Hits(n=len(columns[AT]))}  # nor which values were not
+    sketches = {s: {**of, **readable} for s, of in summarise(columns, known).items()}
+    return Reference(columns=columns, kinds=known, sketches=sketches, bound=bound, digest="standing")
+
+
+def stand_in(kinds: Mapping[str, ColumnKind], labels: Sequence[str], n: int) -> dict[str, NDArray[Any]]:
+    """As many rows as will be learned, evenly over a week, where nothing but that is known.
+
+    Ranks know no scale: any numbers will do. Half of a category's rows have one value, answers have each of the classes as often.
+    """
+    made: dict[ColumnKind, NDArray[Any]] = {
+        ColumnKind.NUMERIC: np.arange(n, dtype=np.float64),
+        ColumnKind.CATEGORY: _cycled(["one", "other"], n),
+        ColumnKind.TEXT: np.full(n, "text", dtype=object),
+        ColumnKind.EMBEDDING: np.zeros((n, 1), dtype=np.float32),
+    }
+    columns = {s: _cycled(labels, n) if s == "output.label" and labels else made[kind] for s, kind in kinds.items()}
+    return columns | {AT: HOUR_S * _WEEK_H / n * np.arange(n)}
+
+
+def _cycled(values: Sequence[str], n: int) -> NDArray[np.object_]:
+    return np.asarray(values, dtype=object)[np.arange(n) % len(values)]

@@ -15,11 +15,10 @@ from scipy.special import ndtr, ndtri
 
 from detectors.sequential.bets import STAKES, log_raise, targets_above
 from detectors.sequential.category_shares import TIMES_WEIGHTS, UP_WEIGHT, targets_of
-from detectors.sequential.gap import curves, log_e_gap, steps_of
 from detectors.sequential.scores import SCORE_WEIGHTS, SHIFTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
 SEEN = 0.8
 """In so many days of such a change there is an alarm within the day, by this reckoning."""
-_MARGIN = float(ndtri(SEEN))
+MARGIN = float(ndtri(SEEN))
+"""Standard deviations: what is below the mean by so many is passed in that share of cases."""
 _GRID = ndtri((np.arange(400) + 0.5) / 400)
 _ENDS = np.geomspace(1.0 / 256.0, 1.0, 20)
 _PARTS = list(zip((_ENDS + np.append(0.0, _ENDS[:-1])) / 2.0, np.diff(_ENDS, prepend=0.0), strict=True))
@@ -38,9 +38,10 @@ _EXACT = 0.75
 _EXACT_SHARES = 0.45
 """Of that of `conformal_category` is on exact shares."""
 _MOST_SHIFT = 8.0
+_MOST_DOUBLINGS = 24
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=256)
 def smallest_shift(*, alpha: float, hours: tuple[tuple[int, float], ...]) -> float:
     """Of a normal column's mean, in standard deviations; infinity where no shift is seen.
 
@@ -56,10 +57,11 @@ def smallest_shift(*, alpha: float, hours: tuple[tuple[int, float], ...]) -> flo
     def is_seen(shift: float) -> bool:
         return _is_reached_on_the_way(lambda reference_n, past: gains(shift, reference_n, past), hours, needed)
 
-    return _least(is_seen, 0.0, _MOST_SHIFT)
+    return least_seen(is_seen, 0.0, _MOST_SHIFT)
 
 
-def smallest_share(*, alpha: float, share: float, watched_n: int, hours: Sequence[tuple[int, float]]) -> float:
+@lru_cache(maxsize=256)
+def smallest_share(*, alpha: float, share: float, watched_n: int, hours: tuple[tuple[int, float], ...]) -> float:
     """What the share of a category rises to, likewise; infinity where none is seen. `conformal_category` bets on `watched_n` shares."""
     chance = min(max(share, 1e-6), 1.0 - 1e-6)
     target = targets_of(chance)
@@ -73,9 +75,10 @@ def smallest_share(*, alpha: float, share: float, watched_n: int, hours: Sequenc
     def is_seen(risen: float) -> bool:
         return _is_reached_on_the_way(lambda reference_n, past: gains(risen, reference_n, past), hours, needed)
 
-    return _least(is_seen, chance, 1.0 - 1e-6)
+    return least_seen(is_seen, chance, 1.0 - 1e-6)
 
 
+@lru_cache(maxsize=256)
 def smallest_rise(*, alpha: float, limit: float, n: float) -> float:
     """What a mean loss in [0, 1] rises to above its limit (see `share`), among n that count; infinity where none is seen.
 
@@ -85,20 +88,27 @@ def smallest_rise(*, alpha: float, limit: float, n: float) -> float:
 
     def is_seen(risen: float) -> bool:
         mean, variance = _gains(risen, limit, target)
-        return _is_reached(n * mean, n * variance, needed)
+        return is_reached_by(n * mean, n * variance, needed)
 
-    return _least(is_seen, limit, 1.0 - 1e-6)
+    return least_seen(is_seen, limit, 1.0 - 1e-6)
 
 
-def smallest_gap(*, alpha: float, maximum: float, weight: float, first_n: float, second_n: float) -> float:
-    """Between the rates of two groups (see `gap`), around one half, where it is seen last, at expected counts; infinity where none is."""
+def smallest_growth(losses: Floats, *, alpha: float, limit: float, n: float) -> float:
+    """The same of losses of any size in [0, 1], shape (rows,), that all grow by one factor: the mean that they come to, at most 1 each.
 
-    def is_seen(gap: float) -> bool:
-        counted = ((first_n, first_n * (0.5 + gap / 2.0)), (second_n, second_n * (0.5 - gap / 2.0)))
-        found = curves(np.array([[n, n, n, hits, hits, hits] for n, hits in counted]))
-        return bool(log_e_gap(found.above[0], found.below[1], steps_of(maximum)) + math.log(weight) >= -math.log(alpha))
+    Of losses that are smaller than 1 a smaller rise is seen than of as many errors that make the same mean: they scatter less.
+    """
+    needed = np.full(len(STAKES), -math.log(alpha / len(STAKES)))
 
-    return _least(is_seen, maximum, 1.0 - 1e-6)
+    def grown(u: float) -> Floats:
+        return np.asarray(np.minimum(1.0, losses / (1.0 - u)), dtype=np.float64)
+
+    def is_seen(u: float) -> bool:
+        gains = np.log1p(np.outer(STAKES, (grown(u) - limit) / limit))  # (stakes, rows)
+        return is_reached_by(n * gains.mean(axis=1), n * gains.var(axis=1), needed)
+
+    found = least_seen(is_seen, 0.0, 1.0 - 1e-6)
+    return found if math.isinf(found) else float(grown(found).mean())
 
 
 def _gains(hit: float, chance: float, target: Floats) -> tuple[Floats, Floats]:
@@ -108,7 +118,7 @@ def _gains(hit: float, chance: float, target: Floats) -> tuple[Floats, Floats]:
 
 
 def _is_reached_on_the_way(
-    gains: Callable[[int, float], tuple[Floats, Floats]], hours: Sequence[tuple[int, float]], needed: Floats
+    gains: Callable[[int, float], tuple[Floats, Floats]], hours: tuple[tuple[int, float], ...], needed: Floats
 ) -> bool:
     """At the end of some part; `gains`: of one record, by reference rows and records before it."""
     mean, variance = np.zeros(len(needed)), np.zeros(len(needed))
@@ -117,20 +127,36 @@ def _is_reached_on_the_way(
             if reference_n:
                 one = gains(reference_n, middle * n)
                 mean, variance = mean + width * n * one[0], variance + width * n * one[1]
-        if _is_reached(mean, variance, needed):
+        if is_reached_by(mean, variance, needed):
             return True
     return False
 
 
-def _is_reached(mean: Floats, variance: Floats, needed: Floats) -> bool:
-    return bool((mean - _MARGIN * np.sqrt(variance) >= needed).any())
+def is_reached_by(mean: Floats, variance: Floats, needed: Floats) -> bool:
+    """Whether any of the bets, all of shape (bets,), comes to what it needs in so many cases."""
+    return bool((mean - MARGIN * np.sqrt(variance) >= needed).any())
 
 
-def _least(is_seen: Callable[[float], bool], low: float, high: float) -> float:
-    """The least that is seen, within a thousandth."""
+def least_seen(is_seen: Callable[[float], bool], low: float, high: float) -> float:
+    """The least that is seen, within a thousandth; infinity where not even `high` is."""
     if not is_seen(high):
         return math.inf
     while high - low > 1e-3:  # noqa: PLR2004 (as near as anybody reads it)
         middle = (low + high) / 2.0
         low, high = (low, middle) if is_seen(middle) else (middle, high)
+    return high
+
+
+def least_times(smallest: Callable[[float], float]) -> float:
+    """How many times as many records the largest change takes, within a tenth; infinity where no number of them shows it.
+
+    `smallest`: the least change that is seen, by how many times as many.
+    """
+    high = next((2.0**k for k in range(_MOST_DOUBLINGS) if math.isfinite(smallest(2.0**k))), math.inf)
+    if math.isinf(high):
+        return high
+    low = high / 2.0
+    while high - low > 0.1 * high:
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if math.isinf(smallest(middle)) else (low, middle)
     return high

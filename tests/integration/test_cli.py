@@ -248,7 +248,7 @@ def test_the_service_is_found_by_the_settings_data_folder(tmp_path: Path, monkey
     assert run("status", "one", "--config", str(tmp_path / "retuned.yaml")).exit_code == 0
 
 
-def test_check_says_what_will_be_watched_how_often_it_errs_and_what_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_says_what_will_be_watched_how_often_it_errs_and_what_it_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RETUNED_TOKEN", raising=False)
     shown = run("check", str(ROOT / "retuned.example.yaml"))
     assert shown.exit_code == 0
@@ -258,10 +258,18 @@ def test_check_says_what_will_be_watched_how_often_it_errs_and_what_it_costs(mon
     soon = run("check", str(ROOT / "retuned.example.yaml"), "--per-day", "5000")
     assert "seen within a day of 5,000 records, in 80% of cases" in soon.output
     assert re.search(r"conformal_numeric \(output.score\): a number moves by 0\.\d\d standard deviations", soon.output)
-    assert "text_witness (input.text): not computed" in soon.output
+    assert "text_witness (input.text): at best one text in 9 is of a kind that the reference does not have" in soon.output
     assert "one false alarm in at least 9" in shown.output
-    assert "ks: output.score" in shown.output
+    assert "output.score: ks, wasserstein, psi" in shown.output
     assert "Without reference.bound" in shown.output
+
+
+def test_check_prints_what_its_page_says(doc_blocks: list[Block]) -> None:
+    said = doc_blocks[0].run(cwd=ROOT)
+    page = (ROOT / "docs" / "check.md").read_text()
+    (sample,) = re.findall(r"```\n(  seen within a day.*?)```", page, flags=re.DOTALL)
+    assert sample in said
+    assert all(f"  {title}" in said for title in ("mind", "informs", "explains"))
 
 
 def test_check_of_bad_settings_names_file_line_and_remedy_and_exits_2(tmp_path: Path) -> None:

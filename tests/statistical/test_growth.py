@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 
+from daemon.watched.seen.day import Day
+from daemon.watched.soon import soon_seen
 from detectors.registry import build
 from detectors.sequential import growth
-from detectors.sequential.growth import SEEN, smallest_gap, smallest_rise, smallest_share, smallest_shift
+from detectors.sequential.growth import SEEN, least_times, smallest_growth, smallest_rise, smallest_share, smallest_shift
+from detectors.sequential.growth_of_gaps import smallest_fall, smallest_gap, weight_of_first
+from detectors.sequential.growth_of_witness import smallest_part
 from detectors.sequential.input_of_segment import NumberWithin
 from detectors.sequential.joined_cells import MOST as MOST_CELLS
 from detectors.sequential.joined_cells import MOST_OF_AN_HOUR
@@ -81,7 +86,7 @@ def test_joined_cells_hardly_move_what_is_said_to_be_seen(cells_n: int, hours_n:
         mean = float((moved[:, None] / 64 * z).sum())
         return SHIFTS * mean - SHIFTS**2 / 2.0, SHIFTS**2 * float((moved[:, None] / 64 * (z - mean) ** 2).sum())
 
-    joined = growth._least(lambda shift: growth._is_reached_on_the_way(lambda r, past: gains(shift, r, past), hours, needed), 0.0, 8.0)
+    joined = growth.least_seen(lambda shift: growth._is_reached_on_the_way(lambda r, past: gains(shift, r, past), hours, needed), 0.0, 8.0)
     assert said - 1e-3 <= joined <= (1.0 + most) * said + 1e-3, (said, joined)  # 1e-3: as near as either is computed
 
 
@@ -91,7 +96,7 @@ def test_the_share_of_a_category(make: Any, share: float) -> None:
         return objects(np.where(rng.random(n) < p, "a", rng.choice(["b", "c"], n)))
 
     n, watched_n = 1000, 5
-    risen = smallest_share(alpha=ALPHA, share=share, watched_n=watched_n, hours=[(REFERENCE_N * 2 // 3, n)])
+    risen = smallest_share(alpha=ALPHA, share=share, watched_n=watched_n, hours=((REFERENCE_N * 2 // 3, n),))
     detector = build("conformal_category", column="input.x", alpha=ALPHA)
     counts = [
         seen(
@@ -120,7 +125,7 @@ def test_the_fall_of_an_accuracy_below_its_floor(make: Any) -> None:
 
 def test_the_gap_between_two_groups(make: Any) -> None:
     n, alpha, panes_n, days_n = 2000, 0.01, 10, 12
-    gap = smallest_gap(alpha=alpha, maximum=0.1, weight=6.0 / math.pi**2 / 2.0, first_n=n / 2, second_n=n / 2)
+    gap = smallest_gap(alpha=alpha, maximum=0.1, weight=weight_of_first(1), first_n=n / 2, second_n=n / 2)
     detector = build("fairness_gap", metric="demographic_parity_difference", by="g", positive="yes", alpha=alpha)
 
     def pairs(rng: np.random.Generator, size: float) -> Pairs:
@@ -131,8 +136,8 @@ def test_the_gap_between_two_groups(make: Any) -> None:
     sizes = (gap, 0.1 + 0.5 * (gap - 0.1))
     size_of = {"days_n": days_n, "panes_n": panes_n}
     counts = [seen(make, detector, lambda _: make.reference(), lambda rng, s=s: {"pairs": pairs(rng, s)}, **size_of) for s in sizes]
-    assert counts[0] >= 2, f"a gap of {gap:.3f} was seen in {counts[0]} of {days_n} days"  # at expected counts: in about half of them
-    assert counts[1] < counts[0]
+    assert counts[0] >= 6, f"a gap of {gap:.3f} was seen in {counts[0]} of {days_n} days"
+    assert counts[1] <= 4
 
 
 def test_more_records_show_a_smaller_shift_and_too_few_show_none() -> None:
@@ -141,7 +146,7 @@ def test_more_records_show_a_smaller_shift_and_too_few_show_none() -> None:
     assert shifts[1:4] == sorted(shifts[1:4], reverse=True)
     assert shifts[4] == pytest.approx(shifts[3], abs=0.01)  # of 2,000 rows no smaller one: it becomes its own past first
     assert smallest_rise(alpha=ALPHA, limit=0.2, n=3) == math.inf
-    assert smallest_share(alpha=ALPHA, share=0.5, watched_n=5, hours=[(0, 1000)]) == math.inf
+    assert smallest_share(alpha=ALPHA, share=0.5, watched_n=5, hours=((0, 1000),)) == math.inf
     assert 0.5 < SEEN < 1.0
 
 
@@ -149,3 +154,50 @@ def test_a_rhythm_shows_as_much_where_each_hour_has_its_part_of_the_rows_and_les
     whole = smallest_shift(alpha=ALPHA, hours=((2400, 1440),))
     assert smallest_shift(alpha=ALPHA, hours=((100, 60),) * 24) == pytest.approx(whole, abs=2e-3)
     assert smallest_shift(alpha=ALPHA, hours=((10, 60),) * 24) > 1.2 * whole
+
+
+def test_labels_of_a_plan_are_worth_at_least_as_many_even_ones_as_the_least_chance_would_bring(make: Any) -> None:
+    """Of 4,000 records a day those that may be wrong get a label with a chance of .4, the others of .05: as 200 even ones, or more."""
+    day = Day(records_n=4000, labels_n=600, panes_n=PANES_N)
+    detector: Any = build("accuracy_floor", minimum=0.8, alpha=ALPHA, most_weight=20.0)
+    (found,) = soon_seen([detector], make.reference(), day)
+    assert found.smallest == pytest.approx(1.0 - smallest_rise(alpha=ALPHA, limit=0.2, n=200.0))
+
+    def planned(rng: np.random.Generator, right: float) -> Pairs:
+        unsure = rng.random(4000 // PANES_N) < 2.0 / 7.0
+        chance = np.where(unsure, 0.4, 0.05)
+        is_wrong = rng.random(len(unsure)) < (1.0 - right) * np.where(unsure, 2.0, 0.6)
+        drawn = rng.random(len(unsure)) < chance
+        none = objects(np.where(is_wrong, "no", "yes"))
+        return replace(Pairs(predicted=none, label=objects(["yes"] * len(none))), weight=1.0 / chance).take(drawn)
+
+    counts = [
+        seen(make, detector, lambda _: make.reference(), lambda rng, x=x: {"pairs": planned(rng, x)})
+        for x in (found.smallest or 0.0, 0.8 - 0.3 * (0.8 - (found.smallest or 0.0)))
+    ]
+    assert counts[0] >= FEW, f"an accuracy of {found.smallest:.3f} was seen on {counts[0]} of {DAYS_N} days"
+    assert counts[1] <= MOST
+
+
+def test_the_number_that_it_takes_is_the_least_at_which_something_is_seen() -> None:
+    def smallest(times: float) -> float:
+        return smallest_rise(alpha=ALPHA, limit=0.2, n=times)
+
+    takes = least_times(smallest)
+    assert math.isfinite(smallest(takes))
+    assert math.isinf(smallest(0.85 * takes))
+    assert math.isinf(least_times(lambda _: math.inf))
+
+
+def test_what_is_certain_is_seen_sooner() -> None:
+    """Losses that scatter less, groups alike in size, a larger reference: each shows a smaller change."""
+    losses = np.full(100, 0.15)
+    of = {"alpha": ALPHA, "limit": 0.2, "n": 400.0}
+    assert 0.2 < smallest_growth(losses, **of) < smallest_growth(np.repeat([0.0, 1.0], [85, 15]) + 0.01, **of)
+    even, uneven = ({"alpha": 0.01, "weight": 0.3, "first_n": 1000.0, "second_n": n} for n in (1000.0, 200.0))
+    assert smallest_gap(maximum=0.1, **even) < smallest_gap(maximum=0.1, **uneven)
+    assert smallest_gap(maximum=0.1, **even, spread=0.2) < smallest_gap(maximum=0.1, **even)
+    assert smallest_fall(minimum=0.8, **even) > smallest_fall(minimum=0.8, **uneven)
+    parts = [smallest_part(alpha=ALPHA, delta=0.01, reference_n=n, n=1000, panes_n=1440) for n in (100, 500, 5000)]
+    assert parts == sorted(parts, reverse=True)
+    assert math.isinf(smallest_part(alpha=ALPHA, delta=0.01, reference_n=5000, n=100, panes_n=1440))

@@ -18,7 +18,8 @@ from daemon.decide.monitors.segments import watched_values
 from daemon.settings import ModelSettings
 from daemon.store import codec
 from daemon.watch import Watch
-from daemon.watched.soon import Day, soon_seen
+from daemon.watched.seen.day import Day
+from daemon.watched.soon import soon_seen
 from detectors.checks import copes_without_a_reference, is_documented, is_pure, says_insufficient_on_nothing, takes_an_empty_pane_as_no_step
 from detectors.registry import build
 from detectors.rhythm import Rhythm

@@ -234,7 +234,7 @@ def test_labels_of_all_records_acquit_no_input_of_one_segment_and_a_text_there_i
     assert watch.whole_columns(["input.note[shop=fr]", "input.age"]) == {"input.note", "input.age"}
 
 
-def _checked(folder: Path, inputs: Any, *, as_json: bool = False) -> str:
+def _checked(folder: Path, inputs: Any, *, as_json: bool = False, traffic: Traffic = Traffic(per_day=4000)) -> str:  # noqa: B008 (frozen)
     rng = np.random.default_rng(5)
     shop, city = rng.choice(["fr", "de"], size=3000, p=[0.2, 0.8]), rng.choice(["a", "b", "c"], size=3000)
     rows = [{"shop": s, "city": c, "age": a} for s, c, a in zip(shop.tolist(), city.tolist(), rng.normal(size=3000).tolist(), strict=True)]
@@ -243,7 +243,7 @@ def _checked(folder: Path, inputs: Any, *, as_json: bool = False) -> str:
     found |= {"reference": {"kind": "file", "path": folder / "rows.ndjson"}, "monitors": {"segments": {"by": ["shop"], "inputs": inputs}}}
     settings = Settings.model_validate({"models": [found]})
     shown = Console(width=300, record=True, file=io.StringIO(), force_terminal=True)
-    show_watched(settings, folder / "c.yaml", shown, traffic=Traffic(per_day=4000), as_json=as_json)
+    show_watched(settings, folder / "c.yaml", shown, traffic=traffic, as_json=as_json)
     return shown.export_text()
 
 
@@ -252,12 +252,14 @@ def test_check_says_which_inputs_are_watched_what_each_gets_and_what_is_seen_the
     rows = [line.split() for line in text.splitlines() if line.lstrip().startswith("inputs ")]
     assert {(row[1], row[4]) for row in rows} == {("conformal_numeric", "2"), ("conformal_category", "2"), ("missing_rise", "4")}
     assert "Inputs within segments: what comes in of 2 columns, missing values of 2." in text
-    assert "conformal_numeric: input.age, output.score, output.score[shop=...] x 2, input.age[shop=...] x 2" in text
+    watched = "conformal_numeric: input.age, output.score, output.score[shop=...] x 2, input.age[shop=...] x 2"
+    assert watched in _checked(tmp_path, "all", traffic=Traffic())
+    assert watched not in text
     data = json.loads(_checked(tmp_path, "all", as_json=True))["models"][0]["seen_within_a_day"]
     seen = {one["subject"]: one for one in data if one["detector"] == "conformal_numeric"}
     whole, de, fr = (seen[f"input.age{of}"]["smallest"] for of in ("", "[shop=de]", "[shop=fr]"))
     assert 0.1 < whole < de < fr < 1.0
-    assert f"conformal_numeric within shop=fr, 1 input: {seen['input.age[shop=fr]']['says']}" in text
+    assert f"conformal_numeric within segments (input.age[shop=fr]): {seen['input.age[shop=fr]']['says']}" in text
     missing = {one["subject"]: one["smallest"] for one in data if one["detector"] == "missing_rise"}
     assert 0.0 < missing["input.age"] < missing["input.age[shop=fr]"] < 0.2
     few = _checked(tmp_path, {"columns": "all", "most_n": 3})

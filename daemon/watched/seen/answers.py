@@ -1,0 +1,88 @@
+"""What is seen of answers by their scores: right ones turn wrong, and what each bet makes of it depends on how sure the model was."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daemon.watched.seen.day import Soon, nothing, seen
+from daemon.watched.seen.labels import NO_ROOM, ROWS_N, UNKNOWN, of_limit
+from detectors.losses import confidence
+from detectors.performance.scored import with_scores
+from detectors.sequential.bets import STAKES
+from detectors.sequential.growth_of_answers import Bets, smallest_turn
+from detectors.sequential.ppi_floor import payoffs
+from detectors.sequential.prediction_groups import MOST_SIZE, Groups
+from detectors.sequential.share import NO_LIMIT
+from detectors.sketches.score_bins import bin_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from daemon.watched.seen.day import Day
+    from detectors.sequential.calibration_change import CalibrationChange, CalibrationState
+    from detectors.sequential.ppi_floor import PpiFloor, PpiFloorState
+    from detectors.types import Reference
+
+    Floats = NDArray[np.float64]
+
+
+def of_calibration(d: CalibrationChange, state: CalibrationState, reference: Reference, day: Day) -> Soon:
+    """The model becomes too sure of itself."""
+    if not len(state.edges):
+        return nothing(d, "fewer than 100 labelled bound rows have scores")
+    if day.labels_n is None:
+        return nothing(d, UNKNOWN)
+    p, wrong = _scored(d, reference)
+    bins_n, needed = len(state.edges) - 1, math.log(len(state.log_m) / d.alpha)
+    at, least, bets = np.clip(np.searchsorted(state.edges, p, side="right") - 1, 0, bins_n - 1), np.append(state.edges[:-1], 0.0), []
+    for b in range(bins_n + 1):
+        rows, stakes = (at == b) | (b == bins_n), STAKES / (1.0 - least[b] - state.low[b])  # the last one: all
+        of_wrong, of_right = (np.log1p(np.outer(state.low[b] - (right - p[rows]), stakes)) for right in (0.0, 1.0))
+        bets.append(Bets(float(rows.mean()), of_wrong, of_right, wrong[rows], needed))
+    now, n = 100.0 * (1.0 - float(wrong.mean())), day.even_n(d.most_weight)
+
+    def says(turned: float) -> str:
+        return f"of 100 answers of the same confidence {now * (1.0 - turned):.0f} are right, no longer {now:.0f}"
+
+    return seen(d, lambda times: smallest_turn(bets, times * n), says, n=day.labels_n, unit="labels", never=NO_ROOM)
+
+
+def of_predicted(d: PpiFloor, state: PpiFloorState, reference: Reference, day: Day) -> Soon:
+    """Accuracy, by labels alone and by what is left of them when what scores predict is taken off."""
+    if day.labels_n is None or state.share.limit == NO_LIMIT or with_scores(reference.bound, d.labels) is None:
+        return of_limit(d, state.share, reference, day)
+    p, wrong = _scored(d, reference)
+    f, limit, shares = state.chance[bin_of(p)], state.share.limit, np.asarray(d.shares)
+    state = replace(state, groups=_groups(f, day.records_n / day.labels_n))
+    alone = [np.tile(np.log1p(STAKES * (y - limit) / limit), (len(p), 1)) for y in (1.0, 0.0)]
+    left = [payoffs(state, np.full(len(p), y), f, np.arange(len(p), dtype=np.float64))[1] for y in (1.0, 0.0)]
+    predicted = [np.log1p(np.outer((g - limit) / (limit + state.reach), STAKES)) for g in left]
+    both = ((alone, shares[0]), (predicted, shares[-1]))
+    bets = [Bets(1.0, of_wrong, of_right, wrong, -math.log(d.alpha * share)) for (of_wrong, of_right), share in both]
+    right, n = 1.0 - float(wrong.mean()), day.even_n(d.most_weight)
+
+    def smallest(times: float) -> float:
+        turned = smallest_turn(bets, times * n)
+        return turned if math.isinf(turned) else right * (1.0 - turned)
+
+    floor = f"{1.0 - limit:.3g}"
+    return seen(d, smallest, lambda now: f"it falls to {now:.3g} (floor {floor})", n=day.labels_n, unit="labels", never=NO_ROOM)
+
+
+def _scored(d: Any, reference: Reference) -> tuple[Floats, Floats]:  # noqa: ANN401 (both have labels)
+    """(confidence, 1 where the answer is wrong) of the bound rows that have it, shape (at most 2,000,)."""
+    p = confidence(reference.bound, d.labels)
+    rows = np.flatnonzero(np.isfinite(p))
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), ROWS_N)).round().astype(np.int64))]
+    return np.clip(p[rows], 0.0, 1.0), reference.bound.loss[rows]
+
+
+def _groups(f: Floats, records_a_label: float) -> Groups:
+    """One for each row, of the rows that come after it in a random order: as many as the service will have for each label."""
+    size, mixed = int(np.clip(records_a_label, 2, MOST_SIZE)), np.random.default_rng(0).permutation(f)
+    means = np.mean([np.roll(mixed, -k) for k in range(size)], axis=0)
+    return Groups(at=np.arange(len(f), dtype=np.float64), mean=means, begun=np.zeros(2))

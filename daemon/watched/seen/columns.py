@@ -1,0 +1,114 @@
+"""What is seen of columns: numbers, categories, figures of texts, what a learnt witness tells apart, and faults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daemon.watched.seen.day import Soon, nothing, one_in, seen
+from detectors.sequential.growth import smallest_rise, smallest_share, smallest_shift
+from detectors.sequential.growth_of_witness import smallest_part
+from detectors.sequential.share import NO_LIMIT
+from detectors.sketches.records import AT, BLOCK_N
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from daemon.watched.seen.day import Day
+    from detectors.quality.fault import Rise, RiseState
+    from detectors.sequential.conformal_category import CategoryState, ConformalCategory
+    from detectors.sequential.conformal_numeric import ConformalNumeric, NumericState
+    from detectors.sequential.text_figures import FiguresState, TextFigures
+    from detectors.types import Reference
+
+_NO_ROW = "the reference has no row of it"
+
+
+def of_number(d: ConformalNumeric, state: NumericState, day: Day) -> Soon:
+    """The same for all columns of numbers: ranks know no scale."""
+    return _shift(d, state, day, alpha=d.alpha, what="a number moves")
+
+
+def of_text_figures(d: TextFigures, state: FiguresState, day: Day) -> Soon:
+    """Of the figures that are ranked among all reference rows; each has its part of the stake."""
+    return _shift(d, state.figures[0], day, alpha=d.alpha / len(state.figures), what="length or another figure of the texts moves")
+
+
+def _shift(d: Any, state: NumericState, day: Day, *, alpha: float, what: str) -> Soon:  # noqa: ANN401 (a detector of numbers)
+    rows = [cells.reference_n for cells in state.hours]
+    if not any(rows):
+        return nothing(d, _NO_ROW)
+    return seen(
+        d,
+        lambda times: smallest_shift(alpha=alpha, hours=_hours(rows, times * day.records_n)),
+        lambda shift: f"{what} by {shift:.2f} standard deviations",
+        n=day.records_n / day.share,
+        unit="records",
+        never=f"the reference has too few rows of it ({sum(rows)})",
+    )
+
+
+def of_category(d: ConformalCategory, state: CategoryState, day: Day) -> Soon:
+    """Of the most frequent value."""
+    rows = [cells.reference_n for cells in state.hours]
+    if not any(rows):
+        return nothing(d, _NO_ROW)
+    shares = np.sum([cells.reference_n * cells.shares for cells in state.hours if cells.reference_n], axis=0) / sum(rows)
+    cell = int(np.argmax(shares))
+    share, name = float(shares[cell]), "a value" if day.is_supposed else [*state.categories, "missing", "others"][cell]
+    return seen(
+        d,
+        lambda times: smallest_share(alpha=d.alpha, share=share, watched_n=len(state.watched), hours=_hours(rows, times * day.records_n)),
+        lambda risen: f"the share of {name} rises from {share:.1%} to {risen:.1%}",
+        n=day.records_n / day.share,
+        unit="records",
+        never=f"the reference has too few rows of it ({sum(rows)})",
+    )
+
+
+def of_witness(d: Any, reference: Reference, day: Day, *, columns: Sequence[str], what: tuple[str, str]) -> Soon:  # noqa: ANN401
+    """Of texts, vectors or rows that one learns to tell apart; `what`: "text", "texts"."""
+    known = [len(reference.columns[c]) for c in columns if c in reference.columns]
+    rows_n = min(known) if known else len(reference.columns.get(AT, ())) if day.is_supposed else 0
+    if rows_n < d.min_n:
+        return nothing(d, f"the reference has {rows_n} {what[1]}, {d.min_n} are needed")
+    return seen(
+        d,
+        lambda times: smallest_part(alpha=d.alpha, delta=d.delta, reference_n=rows_n, n=times * day.records_n, panes_n=day.panes_n),
+        lambda part: f"at best {one_in(part, *what)} of a kind that the reference does not have",
+        n=day.records_n / day.share,
+        unit="records",
+        never=f"{rows_n} {what[1]} of the reference are too few",
+    )
+
+
+def of_fault(d: Rise, state: RiseState, day: Day) -> Soon:
+    """Data that come damaged."""
+    limit = state.share.limit
+    if limit == NO_LIMIT:
+        return nothing(d, d.why_no_limit(state.known))
+    is_blocks = d.trial == "blocks"
+    trials = day.records_n / (BLOCK_N if is_blocks else 1)
+
+    def smallest(times: float) -> float:
+        risen = smallest_rise(alpha=d.alpha, limit=limit, n=times * trials)
+        return _repeating(risen, state.known.bound) if is_blocks and risen <= 1.0 else risen
+
+    def says(risen: float) -> str:
+        if is_blocks:
+            return f"{risen:.1%} of records more than in the reference repeat a recent content (fine: {d.tolerance:.1%})"
+        return f"{risen:.1%} of {d.trial} {d.noun} (fine: {limit:.1%})"
+
+    return seen(d, smallest, says, n=day.records_n / day.share, unit="records", never=f"{limit:.1%} are fine: that leaves no room")
+
+
+def _repeating(blocks: float, usual: float) -> float:
+    """Share of records that repeat a content within their block, beyond what is usual, by the share of blocks in which one does."""
+    return float(1.0 - ((1.0 - blocks) / (1.0 - usual)) ** (1.0 / (BLOCK_N - 1)))
+
+
+def _hours(rows: Sequence[int], n: float) -> tuple[tuple[int, float], ...]:
+    """(reference rows, records of a day) of each hour: records come as the reference's rows did. Of a week: an average day."""
+    kept = [r for r in rows if r]
+    return tuple((r, n * r / sum(kept)) for r in kept)
