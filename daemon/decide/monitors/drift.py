@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from daemon.decide.monitors.rates import DELTA, alpha_per_pane
 from daemon.settings_encoder import SUFFIX
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings
     from detectors.types import Detector
 
+_ALPHA = 0.01
+"""Of one look, for tests that inform."""
 _SEQUENTIAL = {
     ColumnKind.NUMERIC: ("conformal_numeric",),
     ColumnKind.CATEGORY: ("conformal_category",),
@@ -47,21 +50,26 @@ def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
     n = sum(len(_SEQUENTIAL[kind]) for kind in kinds.values()) + bool(together)
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=n)
     informing = [
-        build(name, column=subject, alpha=0.01)
+        _built(name, column=subject, alpha=_ALPHA)
         for subject, kind in kinds.items()
         for name in wanted.statistics
         if Eats(kind) in detector_class(name).eats
     ]
     common = {"alpha": alpha, "delta": DELTA}
-    by_hour = {**common, "rhythm": model.reference.rhythm}
     alarming = [
-        build(name, column=subject, **(by_hour if hasattr(detector_class(name), "rhythm") else common))
+        _built(name, column=subject, rhythm=model.reference.rhythm, **common)
         for subject, kind in kinds.items()
         for name in _SEQUENTIAL[kind]
     ]
     if together:
         alarming.append(build("domain_classifier", columns=together, **common))
     return informing + alarming
+
+
+def _built(name: str, **settings: Any) -> Detector:  # noqa: ANN401 (each detector has settings of its own)
+    """With those of the settings that it has: a distance needs no alpha, and not all know hours."""
+    own = {f.name for f in fields(detector_class(name))}
+    return build(name, **{key: value for key, value in settings.items() if key in own})
 
 
 def _texts_of(subject: str) -> set[str]:
