@@ -48,8 +48,7 @@ def runs(*, model: MaybeModel = None, config: Config = DEFAULT, url: Where = Non
     from daemon.status import show_runs  # noqa: PLC0415 (start-up time of every other command)
 
     client = _client(config, url)
-    names = [model] if model is not None else client.names()
-    show_runs([client.model(name) for name in names], as_json=as_json)
+    show_runs([client.model(name) for name in client.names(model)], as_json=as_json)
 
 
 @asking.command()
@@ -132,8 +131,7 @@ def incidents(*, model: MaybeModel = None, config: Config = DEFAULT, url: Where 
     from daemon.status import show_incidents  # noqa: PLC0415 (start-up time of every other command)
 
     client = _client(config, url)
-    names = [model] if model is not None else client.names()
-    show_incidents([client.model(name) for name in names], as_json=as_json)
+    show_incidents([client.model(name) for name in client.names(model)], as_json=as_json)
 
 
 @asking.command()
@@ -175,7 +173,7 @@ def close(
 
 
 def _each(client: Client, model: str | None, what: str, by: str | None, because: str) -> None:
-    for name in [model] if model is not None else client.names():
+    for name in client.names(model):
         typer.echo(client.ask(name, what, by=by, because=because))
 
 

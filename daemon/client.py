@@ -46,9 +46,9 @@ class Client:
         found: list[dict[str, Any]] = self._call("GET", "/v1/models")["models"]
         return found
 
-    def names(self) -> list[str]:
-        """Their names."""
-        return [str(m["name"]) for m in self.models()]
+    def names(self, only: str | None) -> list[str]:
+        """All of them, or the one that was asked for."""
+        return [only] if only is not None else [str(m["name"]) for m in self.models()]
 
     def model(self, name: str) -> dict[str, Any]:
         """All about one."""

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
 from daemon import telling
 from daemon import watch as watches
-from daemon.decide import cause, policy
 from daemon.decide import incident as incidents_of
+from daemon.decide import policy
 from daemon.decide.classes import Classes, compare
-from daemon.decide.explained import explained
-from daemon.decide.labelled import Labelled, loss_of, named
 from daemon.decide.run import State
+from daemon.diagnosis import diagnose
 from daemon.settings_encoder import SUFFIX
 from daemon.store import champions, controls, epochs, incidents, outbox, panes, runs, tables, verdicts
 from daemon.store.ledger import note
-from daemon.store.pairing import Pairing
-from detectors.sequential.loss import clip_of
-from detectors.types import ColumnKind, EDetectorValue, EValue, Outcome, PValue
 from retrain.types import Permanent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings, Settings
@@ -39,8 +33,6 @@ if TYPE_CHECKING:
 
 _TRAFFIC_DAYS = 14
 """Earlier days whose traffic is compared with: two of each day of the week."""
-_SURE_P = 1e-4
-"""One look at each tick is many looks: so small a p-value is believed all the same."""
 
 
 class Judge:
@@ -75,7 +67,7 @@ class Judge:
         fresh = [v for v in incidents_of.alarms(found) if (old := before.get((v.detector, v.subject))) is None or old.outcome != v.outcome]
         telling.tell_alarms(tx, pane, fresh, epoch=watch.epoch, now=now)
         turn = self._incident(tx, watch, found, now)
-        telling.tell_turn(tx, turn, self._diagnose(tx, watch, pane, now), now)
+        telling.tell_turn(tx, turn, diagnose(tx, watch, pane, classes=self._classes.get(pane.model), now=now), now)
         self._fresh.add(pane.model)
 
     def decide(self, tx: Connection, model: ModelSettings, now: float) -> policy.Decision:
@@ -190,38 +182,6 @@ class Judge:
             incidents.extend(tx, after.id, now=now, subjects=after.subjects, harmful=after.harmful, last_alarm_at=after.last_alarm_at)
         return replace(turn, evidence=telling.believe(tx, after, found, now))
 
-    def _diagnose(self, tx: Connection, watch: Watch, pane: ClosedPane, now: float) -> telling.Diagnosed | None:
-        """What the open incident means, by the labels that this pane brought of records since it opened; None = none is open."""
-        kept = incidents.open_of(tx, watch.model.name)
-        if kept is None:
-            return None
-        before = kept.diagnosis or {"n": 0, "errors_n": 0}
-        held = [v.verdict for v in verdicts.latest(tx, watch.model.name, epoch=watch.epoch)]
-        latest = {v.detector: v for v in held}
-        labelled = _labelled(watch, pane, latest, before, since=kept.opened_at)
-        said_of_shares = latest["label_shift"].evidence if "label_shift" in latest else None
-        moved = isinstance(said_of_shares, PValue) and said_of_shares.p <= _SURE_P
-        wanted = watch.model.monitors.performance
-        tolerance, likely = wanted.tolerance if wanted is not None else 0.0, latest.get("likely_errors")
-        causes = explained(latest, labelled=labelled, tolerance=tolerance, before=before.get("concept"), unread=_unread(watch, kept))
-        found = cause.diagnose(
-            kept.subjects,
-            labelled,
-            quiet_n=_quiet_n(watch, kept, held),
-            priors_moved=moved,
-            classes=self._classes.get(watch.model.name),
-            explained=causes,
-            likely=likely.because if likely is not None and likely.outcome is Outcome.ALARM else None,
-            within=watch.moved_within(kept.subjects),
-        )
-        said = {"harm": found.harm.value, "shift": found.shift.value, "because": found.because, **labelled.kept()}
-        said |= {"concept": causes.concept} if causes.concept is not None else {}
-        if said != kept.diagnosis:
-            incidents.diagnose(tx, kept.id, said, now=now)
-        diagnosed = telling.Diagnosed(before=kept.diagnosis, now=said)
-        telling.tell_benign(tx, kept.model, kept.id, diagnosed, now)
-        return diagnosed
-
     def _history(self, tx: Connection, model: ModelSettings, watch: Watch | None, acting: list[Verdict], now: float) -> policy.History:
         name = model.name
         incident = _as_incident(incidents.open_of(tx, name))
@@ -253,41 +213,8 @@ class Judge:
         self._last[model] = said
         note(tx, now, model, "decision", decision=kind, because=decision.because)
         if isinstance(decision, policy.Alert):
-            payload = {"what": "blind" if decision.key.startswith("blind:") else "advice", "because": decision.because}
-            outbox.put(tx, key=f"notify:{model}:{decision.key}", model=model, kind="notify", payload=payload, now=now)
-
-
-def _quiet_n(watch: Watch, kept: incidents.StoredIncident, held: Iterable[Verdict]) -> int:
-    """Drift monitors of inputs that have nothing to say: of the whole only, and of no incident of segments alone.
-
-    Within a small segment only a large move is seen, so that quiet there is no sign that what is right for the same inputs moved.
-    """
-    if watch.is_of_segments(kept.subjects):
-        return 0
-    return sum(_is_quiet_input(v) for v in held if not watch.is_of_segments([incidents_of.key_of(v)]))
-
-
-def _is_quiet_input(verdict: Verdict) -> bool:
-    """A drift monitor of an input that may alarm, has data, and does not."""
-    is_drift = incidents_of.alarm_kind(verdict.detector) is incidents_of.AlarmKind.DRIFT
-    is_sequential = isinstance(verdict.evidence, EValue | EDetectorValue)
-    return is_drift and is_sequential and verdict.outcome is Outcome.OK and cause.is_input(verdict.subject)
-
-
-def _labelled(watch: Watch, pane: ClosedPane, latest: Mapping[str, Verdict], before: Mapping[str, Any], *, since: float) -> Labelled:
-    """Labelled records since then, those of the pane with them."""
-    loss = loss_of(watch.model.task)
-    risk = latest.get(named("risk", loss))
-    joins = (join for join in pane.joins if join.version == watch.version and join.at >= since)
-    known = Labelled.of(before, loss, limit=None if risk is None else risk.limit, clip=clip_of(watch.reference.bound, loss, ()))
-    return known.add(Pairing(watch.model).pairs(joins))
-
-
-def _unread(watch: Watch, kept: incidents.StoredIncident) -> set[str]:
-    """Inputs of the incident that moved and that labelled pairs do not carry as they are: texts, embeddings, columns beyond the first."""
-    known = {s for s, kind in watch.model.asked().items() if kind is not ColumnKind.TEXT}
-    watched = {*watch.model.subjects(), *watch.model.encoders()}
-    return {s for s in watch.whole_columns(cause.moved_inputs(kept.subjects)) if s in watched - known}
+            what = outbox.What.BLIND if decision.key.startswith("blind:") else outbox.What.ADVICE
+            outbox.tell(tx, what, model=model, key=f"{model}:{decision.key}", because=decision.because, now=now)
 
 
 def _as_incident(stored: incidents.StoredIncident | None) -> incidents_of.Incident | None:
@@ -310,5 +237,4 @@ def _past(run: runs.Run) -> policy.PastRun:
         state=State(run.state),
         ended_at=run.ended_at,
         incident=run.trigger.get("incident"),
-        is_manual=run.trigger.get("kind") == policy.TriggerKind.MANUAL,
     )

@@ -89,14 +89,14 @@ def tell_turn(tx: Connection, turn: Turn | None, diagnosed: Diagnosed | None, no
 def tell_benign(tx: Connection, model: str, incident: str, diagnosed: Diagnosed, now: float) -> None:
     """That labels prove an incident harmless, of which something else was said before."""
     if diagnosed.now["harm"] == Harm.BENIGN and diagnosed.before is not None and diagnosed.before["harm"] != Harm.BENIGN:
-        payload = {"what": What.INCIDENT_BENIGN, "incident": incident, "because": diagnosed.now["because"]}
-        outbox.put(tx, key=f"notify:{incident}:benign", model=model, kind="notify", payload=payload, now=now)
+        because = diagnosed.now["because"]
+        outbox.tell(tx, What.INCIDENT_BENIGN, model=model, key=f"{incident}:benign", because=because, now=now, incident=incident)
 
 
 def tell_reference(tx: Connection, epoch: Epoch, what: What, *, incident: str | None, because: str, now: float) -> None:
     """That a person moved the reference: once an epoch."""
-    payload = {"what": what.value, "because": because, **({} if incident is None else {"incident": incident})}
-    outbox.put(tx, key=f"notify:{epoch.model}:reference:{epoch.epoch}", model=epoch.model, kind="notify", payload=payload, now=now)
+    more = {} if incident is None else {"incident": incident}
+    outbox.tell(tx, what, model=epoch.model, key=f"{epoch.model}:reference:{epoch.epoch}", because=because, now=now, **more)
 
 
 def tell_set_back(tx: Connection, model: str, ahead_s: float, now: float) -> None:
@@ -107,8 +107,7 @@ def tell_set_back(tx: Connection, model: str, ahead_s: float, now: float) -> Non
         f"{datetime.fromtimestamp(until, UTC).isoformat(timespec='seconds')}. What comes now is watched."
     )
     note(tx, now, model, "clock", ahead_s=ahead_s, because=because)
-    payload = {"what": What.BLIND_CLOCK.value, "because": because}
-    outbox.put(tx, key=f"notify:{model}:clock:{until:.0f}", model=model, kind="notify", payload=payload, now=now)
+    outbox.tell(tx, What.BLIND_CLOCK, model=model, key=f"{model}:clock:{until:.0f}", because=because, now=now)
 
 
 def _does_harm(turn: Turn, diagnosed: Diagnosed | None) -> bool:
@@ -124,20 +123,18 @@ def _tell(tx: Connection, what: What, turn: Turn, diagnosed: Diagnosed | None, n
     """One message: the key makes it the only one of its kind."""
     incident = turn.after
     newest = max(incident.subjects.values(), key=lambda s: float(s["first_at"]))
-    payload = {
-        "what": what.value,
+    more: dict[str, Any] = {
         "incident": incident.id,
         "harmful": incident.harmful,
         "kinds": sorted({str(s["kind"]) for s in incident.subjects.values()}),
-        "because": turn.because or newest["because"],
         "figures": [
             {"detector": v.detector, "subject": v.subject, "value": v.value, "low": v.low, "high": v.high, "n": v.n}
             for v in incidents_of.alarms(turn.found)
         ],
     }
     if turn.evidence is not None:
-        payload["evidence"] = belief.in_words(turn.evidence)
+        more["evidence"] = belief.in_words(turn.evidence)
     if diagnosed is not None:
-        payload["diagnosis"] = {name: diagnosed.now[name] for name in ("harm", "shift", "because")}
-    key = f"notify:{incident.id}:{what.value.removeprefix('incident.')}"
-    outbox.put(tx, key=key, model=incident.model, kind="notify", payload=payload, now=now)
+        more["diagnosis"] = {name: diagnosed.now[name] for name in ("harm", "shift", "because")}
+    key, because = f"{incident.id}:{what.value.removeprefix('incident.')}", turn.because or newest["because"]
+    outbox.tell(tx, what, model=incident.model, key=key, because=because, now=now, **more)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from daemon.decide.run import State
+from daemon.decide.run import WAITING, State
 from daemon.store import champions, controls, counters, epochs, outbox, runs
 from daemon.store.by_traffic import is_from_traffic
 from daemon.store.champions import Stranger
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from retrain.types import Versions
 
 _BACK_OFF_MOST_S = 60.0
-_CHALLENGES = frozenset({State.REGISTERED, State.AWAITING_APPROVAL})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +190,7 @@ class Aliases:
             active = runs.active(tx, model)
         if held is None:
             return
-        challenger = active.version if active is not None and State(active.state) in _CHALLENGES else None
+        challenger = active.version if active is not None and State(active.state) in WAITING else None
         want = {"champion": held.version, "previous": held.previous, "challenger": challenger}
         now_there = self.versions.aliases(model) if have is None else have
         watched_only = next((m.retrain is None for m in self.settings.models if m.name == model), True)
@@ -218,5 +217,4 @@ def _is_ahead(at: float, now: float) -> bool:
 
 def _tell(tx: Connection, model: str, key: str, because: str, now: float) -> bool:
     """To a person, once a key."""
-    payload = {"what": "alias", "because": because}
-    return outbox.put(tx, key=f"notify:{model}:{key}"[:160], model=model, kind="notify", payload=payload, now=now)
+    return outbox.tell(tx, outbox.What.ALIAS, model=model, key=f"{model}:{key}", because=because, now=now)

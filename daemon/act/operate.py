@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from daemon.act.steps.watch import reopen_incident
 from daemon.decide.policy import Retrain, TriggerKind
-from daemon.decide.run import State, judged, may_promote
+from daemon.decide.run import WAITING, State, judged, may_promote
 from daemon.store import champions, epochs, incidents, runs, tables
 from daemon.store.ledger import events, note
 from retrain.gates.record import is_sound
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _TWICE_S = 600.0
 """Within this a second rollback that names no version is taken for the first one's repetition."""
-_WAITING = frozenset({State.REGISTERED, State.AWAITING_APPROVAL})
 
 
 def retrain(tx: Connection, runs_: Runs, model: ModelSettings, *, by: str, because: str, now: float) -> Run:
@@ -69,7 +68,7 @@ def promote(tx: Connection, model: str, *, version: str | None, by: str, because
     """
     _named(by)
     active = runs.active(tx, model)
-    if active is not None and active.version is not None and version in {None, active.version} and State(active.state) in _WAITING:
+    if active is not None and active.version is not None and version in {None, active.version} and State(active.state) in WAITING:
         if not is_sound(active.record) or not may_promote(active.record, by):
             raise Permanent(Reason.REFUSED, f"the gates of version {active.version} do not allow it")
         note(tx, now, model, "operate.promote", run=active.id, version=active.version, by=by, because=because)

@@ -16,7 +16,7 @@ from daemon.act.step import Move, Ports, Task
 from daemon.act.steps import jobs, promote, watch
 from daemon.act.steps.collect import Collecting
 from daemon.decide.incident import incident_id
-from daemon.decide.run import State, check, is_ended
+from daemon.decide.run import State, check, end_of, is_ended
 from daemon.store import champions, controls, counters, incidents, outbox, rows, runs
 from daemon.store.ledger import note
 from retrain.types import Permanent, Reason, Transient
@@ -196,8 +196,8 @@ class Runs:
                 record=move.record,
             )
             if move.tell:
-                payload = {"what": f"run.{move.state.value}", "run": run.id, "because": move.because, "figures": _figures(record)}
-                outbox.put(tx, key=f"notify:run:{run.id}:{move.state.value}", model=run.model, kind="notify", payload=payload, now=now)
+                what, key = outbox.What(f"run.{move.state}"), f"run:{run.id}:{move.state}"
+                outbox.tell(tx, what, model=run.model, key=key, because=move.because, now=now, run=run.id, figures=_figures(record))
         return entered
 
     def _later(self, run: Run, e: Transient, now: float) -> Run:
@@ -222,10 +222,7 @@ class Runs:
             return self._enter(
                 run, Move(state=State.KEPT, because=f"kept, unproven: the watch is not possible: {e}"[:1000], tell=True), now
             )
-        end = State.INVALID if e.reason in {Reason.LEAK, Reason.WRONG_BASE, Reason.BAD_PLAN} else State.FAILED
-        if State.INVALID is end and state in {State.PLANNED, State.COLLECTING, State.REGISTERED, State.AWAITING_APPROVAL}:
-            end = State.FAILED
-        return self._enter(run, Move(state=end, because=str(e)[:1000], tell=True), now)
+        return self._enter(run, Move(state=end_of(state, e.reason), because=str(e)[:1000], tell=True), now)
 
 
 def _figures(record: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -80,7 +80,6 @@ class Keep:
     """End the watch after a promotion."""
 
     because: str
-    is_proven: bool
 
 
 Decision = Hold | Alert | Retrain | Rollback
@@ -111,7 +110,6 @@ class PastRun:
     state: State
     ended_at: float | None
     incident: str | None
-    is_manual: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,9 +161,9 @@ def after_promotion(outcome: str, *, n: int, promoted_at: float, now: float, wat
     if outcome == "worse":
         return Rollback(because=f"worse than its predecessor on the same {n} newly labelled records")
     if outcome == "not_worse":
-        return Keep(because=f"proven not worse than its predecessor on the same {n} newly labelled records", is_proven=True)
+        return Keep(because=f"proven not worse than its predecessor on the same {n} newly labelled records")
     if now - promoted_at >= watch_s:
-        return Keep(because=f"the watch ended after {n} newly labelled records: kept, unproven", is_proven=False)
+        return Keep(because=f"the watch ended after {n} newly labelled records: kept, unproven")
     return Hold(because=f"undecided after {n} newly labelled records")
 
 

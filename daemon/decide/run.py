@@ -57,8 +57,14 @@ _EDGES: dict[State, frozenset[State]] = {
 ENDED = frozenset(state for state, following in _EDGES.items() if not following)
 """States that nothing follows."""
 
+WAITING = frozenset({_S.REGISTERED, _S.AWAITING_APPROVAL})
+"""States in which a registered version may wait for a person: it is the challenger."""
+
 UNCHANGED_WORLD = frozenset({_S.REJECTED, _S.INCONCLUSIVE, _S.INVALID, _S.FAILED})
 """Ends after which the same incident starts no other run by itself: told, not repeated until it passes."""
+
+_UNSOUND = frozenset({Reason.LEAK, Reason.WRONG_BASE, Reason.BAD_PLAN})
+"""What makes a comparison void: trying again would not mend it."""
 
 
 def allowed(state: State) -> frozenset[State]:
@@ -69,6 +75,13 @@ def allowed(state: State) -> frozenset[State]:
 def is_ended(state: State | str) -> bool:
     """True when nothing follows."""
     return State(state) in ENDED
+
+
+def end_of(state: State, reason: Reason) -> State:
+    """Which end a failure before the promotion leads to."""
+    if reason is Reason.NOT_ENOUGH_LABELS and state is State.DATASET:
+        return State.INCONCLUSIVE
+    return State.INVALID if reason in _UNSOUND and State.INVALID in allowed(state) else State.FAILED
 
 
 def judged(record: Mapping[str, Any] | None) -> State:

@@ -21,7 +21,7 @@ from daemon.show.exporter import CONTENT_TYPE, Exporter
 from daemon.show.guard import Guard
 from daemon.show.ingest_schema import add_ingest
 from daemon.show.label_plan import label_plans
-from daemon.show.operations import Done, Operations
+from daemon.show.operations import Operations
 from daemon.show.pages.access import Refused
 from daemon.show.pages.build import add_pages
 from daemon.show.runbooks import runbooks
@@ -32,8 +32,6 @@ from daemon.show.wire import to_wire
 from daemon.store.incidents import absorbed, incident
 from daemon.store.ledger import Ledger
 from retrain.types import Permanent, Reason, Transient
-
-__all__ = ["Done", "Operations", "create_api"]
 
 log = structlog.get_logger()
 _AWAY = "the ledger does not answer or is held by another program; nothing was done: try again in a moment"
@@ -137,7 +135,7 @@ def _short(model: ModelView) -> dict[str, Any]:
         "is_learning": model.epoch.is_learning if model.epoch else True,
         "is_paused": model.is_paused,
         "alarms": sorted({v.subject for v in model.verdicts if v.outcome == "alarm" and v.evidence.kind.startswith("e_")}),
-        "incident": next((i.id for i in model.incidents if i.closed_at is None), None),
+        "incident": model.open_incident.id if model.open_incident else None,
         "run": next(({"id": r.id, "state": r.state} for r in model.runs if r.ended_at is None), None),
         "url": f"/v1/models/{model.name}",
     }

@@ -20,39 +20,38 @@ Because = Annotated[str, Field(max_length=1000, pattern=_NO_NUL, description="Th
 _Id = Annotated[str, Field(max_length=64, pattern=_NO_NUL)]
 
 
-class _Ask(BaseModel):
+class Named(BaseModel):
+    """By a person with a name: acknowledge."""
+
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-
-class Asked(_Ask):
-    """Retrain, pause, resume: a name is welcome."""
-
-    by: Person = "someone"
-    because: Because = ""
-
-
-class Approval(_Ask):
-    """Approve a run that waits."""
 
     by: Person
     because: Because = ""
+
+
+class Asked(Named):
+    """Retrain, pause, resume: a name is welcome."""
+
+    by: Person = "someone"
+
+
+class Approval(Named):
+    """Approve a run that waits."""
+
     run: _Id | None = None
     """None = the one that waits."""
 
 
-class Move(_Ask):
+class Move(Named):
     """Promote or roll back."""
 
-    by: Person
-    because: Because = ""
     version: _Id | None = None
     """None = the challenger (promote) or the previous champion (rollback)."""
 
 
-class Absorbing(_Ask):
+class Absorbing(Named):
     """Take a shift into the reference."""
 
-    by: Person
     because: Because = Field(min_length=1)
     incident: _Id | None = None
     """None = the open one."""
@@ -60,20 +59,11 @@ class Absorbing(_Ask):
     """It is normal although harm is not ruled out, data come damaged, or columns, hours or segments are not watched any more then."""
 
 
-class Undoing(_Ask):
+class Undoing(Named):
     """Bring the earlier reference back."""
 
-    by: Person
-    because: Because = ""
     epoch: int | None = None
     """The one that is undone; None = the present."""
-
-
-class Named(_Ask):
-    """Acknowledge."""
-
-    by: Person
-    because: Because = ""
 
 
 class Mute(Named):
@@ -92,46 +82,42 @@ class Judgement(Named):
 
 def of_models(operations: Operations, guard: Guard) -> APIRouter:
     """Operations on models."""
-    router = APIRouter(prefix="/v1/models/{name}", dependencies=[Depends(guard)])
+
+    def known(name: str) -> None:
+        model_of(operations, name)
+
+    router = APIRouter(prefix="/v1/models/{name}", dependencies=[Depends(guard), Depends(known)])
 
     @router.post("/retrain", summary="Plan a run now")
     def retrain(name: str, ask: Asked) -> Response:
-        model_of(operations, name)
         return _done(operations.retrain(name, by=ask.by, because=ask.because))
 
     @router.post("/approve", summary="Let a run that waits for approval go on")
     def approve(name: str, ask: Approval) -> Response:
-        model_of(operations, name)
         return _done(operations.approve(name, run=ask.run, by=ask.by, because=ask.because))
 
     @router.post("/promote", summary="Promote a registered version")
     def promote(name: str, ask: Move) -> Response:
-        model_of(operations, name)
         return _done(operations.promote(name, version=ask.version, by=ask.by, because=ask.because))
 
     @router.post("/rollback", summary="Back to the previous champion")
     def rollback(name: str, ask: Move) -> Response:
-        model_of(operations, name)
         return _done(operations.rollback(name, version=ask.version, by=ask.by, because=ask.because))
 
     @router.post("/absorb", summary="Take a benign shift into the reference: a new epoch of the same version")
     def absorb(name: str, ask: Absorbing) -> Response:
-        model_of(operations, name)
         return _done(operations.absorb(name, incident=ask.incident, force=ask.force, by=ask.by, because=ask.because))
 
     @router.post("/absorb/undo", summary="Bring the reference before the last absorbing back")
     def restore(name: str, ask: Undoing) -> Response:
-        model_of(operations, name)
         return _done(operations.restore(name, epoch=ask.epoch, by=ask.by, because=ask.because))
 
     @router.post("/pause", summary="Stop everything automatic")
     def pause(name: str, ask: Asked) -> Response:
-        model_of(operations, name)
         return _done(operations.pause(name, by=ask.by, because=ask.because))
 
     @router.post("/resume", summary="Go on")
     def resume(name: str, ask: Asked) -> Response:
-        model_of(operations, name)
         return _done(operations.resume(name, by=ask.by, because=ask.because))
 
     return router

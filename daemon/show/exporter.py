@@ -204,8 +204,7 @@ def _incidents(model: ModelView, at: float) -> Iterator[Sample]:
     yield "incident_confirmed_state", (name,), float(believed.get("is_confirmed", False))
     yield "incident_acknowledged_state", (name,), float(now_open is not None and now_open.acknowledged_by is not None)
     yield "incident_muted_state", (name,), float(now_open is not None and (now_open.muted_until or 0.0) > at)
-    for judged in Judged:
-        yield "judged_incidents_total", (name, str(judged)), model.counters.get("judged", {}).get(str(judged), 0)
+    yield from _closed(model, "judged_incidents", "judged", Judged)
     if model.precision is not None:
         for bound in ("value", "low", "high"):
             yield "alarm_precision_ratio", (name, bound), getattr(model.precision, bound)
@@ -221,8 +220,7 @@ def _queues(model: ModelView, snapshot: Snapshot) -> Iterator[Sample]:
 def _kept(model: ModelView, snapshot: Snapshot) -> Iterator[Sample]:
     if model.name in snapshot.health.kept_bytes:
         yield "kept_bytes", (model.name,), snapshot.health.kept_bytes[model.name]
-    for why in Why:
-        yield "pruned_bytes_total", (model.name, str(why)), model.counters.get("pruned", {}).get(str(why), 0)
+    yield from _closed(model, "pruned_bytes", "pruned", Why)
 
 
 def _groups(model: str, figures: Iterable[GroupFigure]) -> Iterator[Sample]:

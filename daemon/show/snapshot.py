@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     from daemon.settings import ModelSettings, Settings
 
-__all__ = ["Health", "Snapshot", "evidence_view", "incident_view", "snapshot"]
-
 _NEWEST_RUNS = 50
 _NEWEST_INCIDENTS = 50
 _NEWEST_EVENTS = 100
@@ -213,10 +211,11 @@ def _precision(tx: Connection, model: str) -> PrecisionView | None:
 
 
 def _runs(tx: Connection, model: str) -> tuple[RunView, ...]:
-    return tuple(_run(r) for r in runs.runs(tx, model, limit=_NEWEST_RUNS))
+    return tuple(run_view(r) for r in runs.runs(tx, model, limit=_NEWEST_RUNS))
 
 
-def _run(run: runs.Run) -> RunView:
+def run_view(run: runs.Run) -> RunView:
+    """One run, as it is shown."""
     shown = {name: getattr(run, name) for name in RunView.__dataclass_fields__}
     return RunView(**{**shown, "detail": {k: v for k, v in run.detail.items() if k != "salt"}})  # the split's salt is a secret
 

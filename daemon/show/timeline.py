@@ -20,7 +20,7 @@ _MOST = 500
 _DURING = frozenset({"alarm", "alert", "champion.moved", "champion.adopted", "paused", "resumed", "version.barred", "decision"})
 """Kinds that name no incident: of interest while it is open."""
 _OF_RUN = frozenset({"run.entered", "run.again", "run.waits"})
-_OF_INCIDENT = ("opened", "extended", "acknowledged", "muted", "judged", "closed", "reopened", "quiet")
+_OF_INCIDENT = ("opened", "extended", "diagnosed", "evidence", "acknowledged", "muted", "judged", "closed", "reopened", "quiet")
 _NAMED = frozenset({"reference.absorbed", "reference.restored", *(f"incident.{what}" for what in _OF_INCIDENT)})
 
 

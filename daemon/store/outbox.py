@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _t = tables.outbox
+_KEY_CHARS = 160
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MOST_S = 300.0
 WAIT_MOST_S = 3600.0
@@ -82,6 +83,12 @@ def put(tx: Connection, *, key: str, model: str, kind: str, payload: Mapping[str
     """Add a message once: False when the key was there already."""
     row = {"key": key, "model": model, "kind": kind, "payload": dict(payload), "created_at": now, "attempts": 0, "next_at": now}
     return insert_new(tx, _t, row, key="key")
+
+
+def tell(tx: Connection, what: What, *, model: str, key: str, because: str, now: float, **more: object) -> bool:
+    """A person is to be told, once a key; `more` goes into the message (`daemon.act.message.compose`)."""
+    payload = {"what": what.value, "because": because, **more}
+    return put(tx, key=f"notify:{key}"[:_KEY_CHARS], model=model, kind="notify", payload=payload, now=now)
 
 
 def due(tx: Connection, now: float, *, after: int = 0, limit: int = 100) -> list[Message]:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 LEARNED = ("train", "validation")
 JUDGED = ("gate", "bound", "old_domain")
-FILES = (*LEARNED, *JUDGED, "reference_pool")
 REPLAY_VALIDATION_SHARE = 8
 """At most every eighth replay row chooses checkpoints, so that a checkpoint that forgot the old domain is not chosen."""
 

@@ -19,8 +19,10 @@ from typer.testing import CliRunner
 
 from daemon.cli import app
 from daemon.settings import Settings
-from daemon.show.api import Done, create_api
-from daemon.show.snapshot import Health, Snapshot, snapshot
+from daemon.show.api import create_api
+from daemon.show.operations import Done
+from daemon.show.snapshot import snapshot
+from daemon.show.views import Health, Snapshot
 from daemon.store import champions, controls, incidents, runs, verdicts
 from daemon.store.ledger import Ledger
 from detectors.types import EValue, Outcome, Verdict

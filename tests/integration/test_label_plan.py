@@ -17,7 +17,8 @@ from daemon.capture.wire import parse_labels
 from daemon.decide.monitors.all import monitors as all_monitors
 from daemon.settings import ModelSettings, Settings
 from daemon.show.api import create_api
-from daemon.show.snapshot import Health, snapshot
+from daemon.show.snapshot import snapshot
+from daemon.show.views import Health
 from daemon.status import show_label_plan
 from daemon.store import champions, panes, tables, verdicts
 from daemon.store.answers import Output

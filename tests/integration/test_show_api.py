@@ -14,10 +14,12 @@ from fastapi.testclient import TestClient
 from sqlalchemy import insert
 
 from daemon.settings import Settings
-from daemon.show.api import Done, create_api
+from daemon.show.api import create_api
 from daemon.show.exporter import Exporter
 from daemon.show.metrics import LABELS, METRICS
-from daemon.show.snapshot import Health, Snapshot, snapshot
+from daemon.show.operations import Done
+from daemon.show.snapshot import snapshot
+from daemon.show.views import Health, Snapshot
 from daemon.store import champions, controls, counters, incidents, outbox, runs, tables, verdicts
 from daemon.store.ledger import Ledger
 from detectors.fairness.groups import GroupFigure, GroupRate

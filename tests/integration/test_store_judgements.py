@@ -59,6 +59,9 @@ def test_a_timeline_holds_what_names_the_incident_and_what_else_happened_while_i
     note(tx, 0.5, "m", "alarm", detector="before")
     note(tx, 2.0, "m", "alarm", detector="ks")
     note(tx, 2.0, "m", "decision", decision="hold")
+    note(tx, 2.5, "m", "incident.diagnosed", incident="i")
+    note(tx, 2.5, "m", "incident.evidence", incident="another")
+    note(tx, 2.5, "m", "incident.evidence", incident="i")
     note(tx, 2.0, "other", "alarm", detector="ks")
     judgements.judge(tx, "i", Judged.REAL, now=3.0, **ADA)
     note(tx, 4.0, "m", "alarm", detector="after")
@@ -66,6 +69,8 @@ def test_a_timeline_holds_what_names_the_incident_and_what_else_happened_while_i
     assert [e.kind for e in timeline(tx, _kept(tx))] == [
         "incident.opened",
         "alarm",
+        "incident.diagnosed",
+        "incident.evidence",
         "incident.judged",
         "incident.closed",
         "incident.judged",

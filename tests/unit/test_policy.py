@@ -172,10 +172,10 @@ def test_the_watch_ends_by_evidence_or_at_its_deadline_and_never_while_paused() 
     assert isinstance(after_promotion("worse", now=NOW, paused=False, **common), Rollback)  # type: ignore[arg-type]
     kept = after_promotion("not_worse", now=NOW, paused=False, **common)  # type: ignore[arg-type]
     assert isinstance(kept, Keep)
-    assert kept.is_proven
+    assert kept.because.startswith("proven not worse")
     late = after_promotion("undecided", now=NOW + HOUR, paused=False, **common)  # type: ignore[arg-type]
     assert isinstance(late, Keep)
-    assert not late.is_proven
+    assert late.because.endswith("kept, unproven")
     assert isinstance(after_promotion("undecided", now=NOW, paused=False, **common), Hold)  # type: ignore[arg-type]
     assert isinstance(after_promotion("worse", now=NOW + HOUR, paused=True, **common), Hold)  # type: ignore[arg-type]
 

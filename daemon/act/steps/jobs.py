@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.act.executors.port import JobSpec, JobState, JobStatus
 from daemon.act.step import Move, Ports, Task
 from daemon.decide.retry import again
-from daemon.decide.run import State
+from daemon.decide.run import State, end_of
 from daemon.store import runs
 from daemon.store.ledger import note
 from retrain.types import Reason
@@ -73,7 +73,7 @@ def _failed(ports: Ports, task: Task, spec: JobSpec, status: JobStatus, spent: d
     attempts = f", attempt {run.attempt + 1}" if run.attempt or wait_s is not None else ""
     because = f"{state.value}{attempts}: {reason}: {detail}"[:1000]
     if wait_s is None:
-        return Move(state=_end_of(state, reason), because=because, detail=spent, tell=True)
+        return Move(state=end_of(state, reason), because=because, detail=spent, tell=True)
     retry = {**spent, "failures": failures, "retry_at": task.now + wait_s, "last_failure": f"{reason}: {detail}"[:1000]}
     because = f"{because}; tried again after {wait_s:.0f} s"
     with ports.ledger.begin() as tx:
@@ -142,12 +142,3 @@ def _told(path: Path) -> tuple[Reason, str] | None:
         return Reason(data["reason"]), str(data.get("detail", ""))[:500]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _end_of(state: State, reason: Reason) -> State:
-    """Which end a failure leads to."""
-    if reason in {Reason.LEAK, Reason.WRONG_BASE, Reason.BAD_PLAN}:
-        return State.INVALID
-    if reason is Reason.NOT_ENOUGH_LABELS and state is State.DATASET:
-        return State.INCONCLUSIVE
-    return State.FAILED

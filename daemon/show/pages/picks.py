@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from daemon.decide.absorbing import why_not
-from daemon.decide.run import State, is_ended
+from daemon.decide.run import WAITING, State, is_ended
 from daemon.show.pages.draw import evidence_share
 from detectors.types import Outcome
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from daemon.show.views import EventView, IncidentView, ModelView, RunView, VerdictView
     from daemon.store.epochs import Epoch
 
-_WAITING = frozenset({State.REGISTERED, State.AWAITING_APPROVAL})
 _WAY = (
     State.PLANNED,
     State.COLLECTING,
@@ -71,7 +70,7 @@ def active_run(model: ModelView) -> RunView | None:
 def promotable(model: ModelView, epochs: Iterable[Epoch], barred: Iterable[str]) -> list[str]:
     """Versions that a person could make champion: one that waits, and those that were it before."""
     run = active_run(model)
-    waiting = [run.version] if run is not None and run.version and run.state in _WAITING else []
+    waiting = [run.version] if run is not None and run.version and run.state in WAITING else []
     known = dict.fromkeys([*waiting, *(e.version for e in epochs)])
     now = model.champion.version if model.champion else None
     return [version for version in known if version != now and version not in set(barred)]

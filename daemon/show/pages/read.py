@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daemon.show.pages.before_after import spans
-from daemon.show.snapshot import incident_view
+from daemon.show.snapshot import incident_view, run_view
 from daemon.show.timeline import states_of, timeline
 from daemon.show.views import RunView
 from daemon.store import champions, epochs, incidents, runs
@@ -66,7 +66,7 @@ def incident_page(tx: Connection, settings: Mapping[str, ModelSettings], inciden
         model=kept.model,
         incident=incident_view(kept, incidents.absorbed(tx, kept.model)),
         events=timeline(tx, kept),
-        runs=tuple(_view(r) for r in led_to),
+        runs=tuple(run_view(r) for r in led_to),
         spans=tuple(spans(tx, model, kept, promoted, now)) if model is not None else (),
     )
 
@@ -80,8 +80,4 @@ def run_page(tx: Connection, data_dir: Path, run_id: str) -> RunPage | None:
         plan = read_plan(data_dir / kept.folder / "plan.json")
     except Permanent:
         plan = None
-    return RunPage(model=kept.model, run=_view(kept), plan=plan, entered=states_of(tx, kept))
-
-
-def _view(kept: runs.Run) -> RunView:
-    return RunView(**{name: getattr(kept, name) for name in RunView.__dataclass_fields__})
+    return RunPage(model=kept.model, run=run_view(kept), plan=plan, entered=states_of(tx, kept))

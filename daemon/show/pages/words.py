@@ -181,6 +181,7 @@ def gate_line(record: Mapping[str, Any] | None) -> str:
 _EVENTS: dict[str, str] = {
     "incident.opened": "Incident opened",
     "incident.extended": "A further subject",
+    "incident.diagnosed": "What it means",
     "incident.evidence": "What surely changed",
     "incident.acknowledged": "Acknowledged by {by}",
     "incident.muted": "Muted by {by}",
