@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from daemon.compared import Comparer, learnt_name
 from daemon.store import champions, epochs, rows
 from detectors.types import digest_of
 from retrain.dataset.rows import write_rows
@@ -32,11 +33,13 @@ class Learner:
     def __init__(self, ledger: Ledger, data_dir: Path) -> None:
         self._ledger, self._data_dir = ledger, data_dir
         self._told: dict[str, str] = {}
+        self._comparer = Comparer(ledger, data_dir)
 
     def learn(self, model: ModelSettings, now: float) -> None:
-        """See the function `learn`; a file of the log that is gone fails nothing."""
+        """See the function `learn`, and tell what the reference lets go; a file of the log that is gone fails nothing."""
         try:
             learn(self._ledger, model, self._data_dir, now)
+            self._comparer.compare(model, now)
         except (Permanent, OSError) as e:
             if self._told.get(model.name) != str(e):
                 log.error("reference.not_learnt", model=model.name, because=str(e))  # noqa: TRY400 (a sentence, no bug)
@@ -63,7 +66,7 @@ def learn(ledger: Ledger, model: ModelSettings, data_dir: Path, now: float) -> N
         path = str(given.resolve())
         digest = digest_of(path)
     elif table is not None:
-        folder = data_dir / "references" / model.name / f"epoch-{epoch.epoch}"
+        folder = data_dir / "references" / model.name / learnt_name(epoch)
         write_rows(folder / "records.parquet", table)
         path, digest = str(folder.relative_to(data_dir)), digest_of(*table["id"].to_pylist())
     else:

@@ -59,7 +59,7 @@ class Topic(StrEnum):
     RUN = "run"
     """Failed, waiting for approval, promoted, rolled back, and every other end."""
     REFERENCE = "reference"
-    """A person absorbed a shift into the reference, or undid that."""
+    """A person absorbed a shift into the reference, or undid that; one that was learnt or came back lets something go."""
     BLIND = "blind"
     ADVICE = "advice"
     """What only a person may do: a suggested retraining, a used-up budget."""

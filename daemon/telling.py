@@ -94,7 +94,7 @@ def tell_benign(tx: Connection, model: str, incident: str, diagnosed: Diagnosed,
 
 
 def tell_reference(tx: Connection, epoch: Epoch, what: What, *, incident: str | None, because: str, now: float) -> None:
-    """That a person moved the reference: once an epoch."""
+    """That the reference moved: once an epoch."""
     more = {} if incident is None else {"incident": incident}
     outbox.tell(tx, what, model=epoch.model, key=f"{epoch.model}:reference:{epoch.epoch}", because=because, now=now, **more)
 

@@ -30,6 +30,7 @@ _WHAT: dict[What, tuple[str, Tone, str | None]] = {
     What.RUN_CANCELLED: ("retraining cancelled", "info", None),
     What.REFERENCE_ABSORBED: ("a shift is the reference now", "info", None),
     What.REFERENCE_RESTORED: ("the earlier reference is back", "info", None),
+    What.REFERENCE_LEARNT: ("the learnt reference lacks something", "warning", None),
     What.BLIND: ("not seen", "warning", "RetunedBlind"),
     What.BLIND_CLOCK: ("the clock was set back", "warning", "RetunedClockSetBack"),
     What.ADVICE: ("needs a person", "warning", None),

@@ -42,6 +42,7 @@ class What(StrEnum):
     RUN_CANCELLED = "run.cancelled"
     REFERENCE_ABSORBED = "reference.absorbed"
     REFERENCE_RESTORED = "reference.restored"
+    REFERENCE_LEARNT = "reference.learnt"
     BLIND = "blind"
     BLIND_CLOCK = "blind.clock"
     ADVICE = "advice"

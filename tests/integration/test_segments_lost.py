@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
+from daemon.act import operate
 from daemon.act.message import compose
+from daemon.compared import Comparer, learnt_name
 from daemon.settings import ModelSettings
-from daemon.store import champions
+from daemon.store import champions, epochs
 from daemon.store.ledger import events
 from daemon.store.tables import outbox
 from retrain.dataset.rows import table_of, write_rows
@@ -208,4 +210,46 @@ def test_a_promotion_does_not_wait_for_a_reference_that_cannot_be_read(tmp_path:
     world.trigger()
     world.labels()
     assert world.until("watching").detail["lost"] == []
+    world.ledger.close()
+
+
+def _compared(world: acting.World) -> list[str]:
+    """What people are told by two ticks and, after a restart, a third."""
+    for comparer in (one := Comparer(world.ledger, world.settings.data_dir), one, Comparer(world.ledger, world.settings.data_dir)):
+        comparer.compare(world.model, world.now)
+    with world.ledger.read() as tx:
+        found = [m.payload for m in tx.execute(select(outbox).order_by(outbox.c.id)) if m.payload.get("what", "").startswith("reference.")]
+    return [compose(acting.MODEL, payload, "http://x").body.partition("\n")[0] for payload in found]
+
+
+def test_a_rollback_names_the_shop_that_only_the_newer_reference_knew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = _retraining(tmp_path, monkeypatch, "promote")
+    world.until("watching")
+    assert _compared(world) == [], "a promotion has said it itself"
+    with world.ledger.begin() as tx:
+        held = champions.champion(tx, acting.MODEL)
+        assert held is not None
+        path = world.settings.data_dir / str(epochs.epochs(tx, acting.MODEL)[0].reference_path)
+        write_rows(path / "records.parquet", _rows({"de": 60, "it": 25}))
+        operate.rollback(tx, acting.MODEL, version=None, by="Ada", because="it errs", now=world.now)
+    assert _compared(world) == ["the reference of version 1 is back; not watched any more: shop=it (0 rows, segments.least_n is 20)"]
+    with world.ledger.read() as tx:
+        (noted,) = events(tx, acting.MODEL, "reference.compared")
+    assert noted["data"]["lost"] == ["shop=it"]
+    world.ledger.close()
+
+
+def test_a_version_that_has_learnt_its_reference_names_the_shop_that_it_saw_too_few_records_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = _retraining(tmp_path, monkeypatch, "promote")
+    with world.ledger.begin() as tx:
+        new = champions.adopt(tx, acting.MODEL, "7", now=world.now, because="it answers")
+    assert _compared(world) == [], "it learns"
+    folder = f"references/{acting.MODEL}/{learnt_name(new)}"
+    write_rows(world.settings.data_dir / folder / "records.parquet", _rows({"de": 60, "uk": 20, "fr": 3}))
+    with world.ledger.begin() as tx:
+        epochs.pin_reference(tx, acting.MODEL, new.epoch, path=folder, digest="d7", now=world.now)
+    (said,) = _compared(world)
+    assert said == "the reference of version 7 is learnt from its traffic; not watched any more: shop=fr (3 rows, segments.least_n is 20)"
     world.ledger.close()

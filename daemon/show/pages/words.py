@@ -191,6 +191,7 @@ _EVENTS: dict[str, str] = {
     "incident.quiet": "Quiet",
     "reference.absorbed": "Absorbed into the reference by {by}",
     "reference.restored": "Absorbing undone by {by}",
+    "reference.compared": "Reference compared with the one before",
     "champion.moved": "Version {version} is champion",
     "champion.adopted": "Version {version} adopted as champion",
     "version.barred": "Version {version} barred",
