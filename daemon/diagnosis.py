@@ -92,6 +92,6 @@ def _labelled(watch: Watch, pane: ClosedPane, latest: Mapping[str, Verdict], bef
 
 def _unread(watch: Watch, kept: incidents.StoredIncident) -> set[str]:
     """Inputs of the incident that moved and that labelled pairs do not carry as they are: texts, embeddings, columns beyond the first."""
-    known = {s for s, kind in watch.model.asked().items() if kind is not ColumnKind.TEXT}
+    known = {watch.model.judge()} | {s for s, kind in watch.model.asked().items() if kind is not ColumnKind.TEXT}
     watched = {*watch.model.subjects(), *watch.model.encoders()}
     return {s for s in watch.whole_columns(cause.moved_inputs(kept.subjects)) if s in watched - known}

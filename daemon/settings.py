@@ -204,11 +204,11 @@ class ModelSettings(Part):
     def asked(self) -> dict[str, ColumnKind]:
         """Subject -> kind of the inputs that labelled pairs carry: numbers and categories, the first 20 of them.
 
-        Of judged answers texts as well, which they carry as lengths (`carried`).
+        Of judged answers texts as well, which they carry as lengths (`carried`). What a judge gave is about the answer.
         """
         plain = {ColumnKind.NUMERIC, ColumnKind.CATEGORY}
         plain |= {ColumnKind.TEXT} if self.task == "text-generation" else set()
-        found = [(s, kind) for s, kind in self.subjects().items() if kind in plain and not s.startswith("output.")]
+        found = [(s, kind) for s, kind in self.subjects().items() if kind in plain and not s.startswith("output.") and s != self.judge()]
         return dict(found[:_MOST_ASKED])
 
     def carried(self) -> tuple[str, ...]:
@@ -226,8 +226,16 @@ class ModelSettings(Part):
         return f"{'segment' if self.columns[column].protected else 'input'}.{column}"
 
     def paired(self) -> dict[str, ColumnKind]:
-        """Subject -> kind of what a labelled pair keeps of its record: what is asked, and the columns of segments."""
-        return self.asked() | dict.fromkeys(self.segments(), ColumnKind.CATEGORY)
+        """Subject -> kind of what a labelled pair keeps of its record: what is asked, the columns of segments, a judge's score."""
+        judge = self.judge()
+        judged = {} if judge is None else {judge: ColumnKind.NUMERIC}
+        return self.asked() | dict.fromkeys(self.segments(), ColumnKind.CATEGORY) | judged
+
+    def judge(self) -> str | None:
+        """Subject of the score that a judge gives every answer; None = there is none."""
+        wanted = self.monitors.performance
+        named = wanted.predicted if wanted is not None else False
+        return self.subject_of(named) if isinstance(named, str) and named in self.columns and self.metric() == "score" else None
 
     def metric(self) -> Metric:
         """What performance is judged by: the settings' choice, or the task's."""

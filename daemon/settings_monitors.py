@@ -67,9 +67,11 @@ class PerformanceSettings(Part):
     """Of a loss (log_loss, brier, mae, rmse): alarm when it is above this."""
     max_rise: Positive | None = 0.1
     """Of a loss: alarm when it is above what it was on the bound rows by more than this share. Ignored when `maximum` is given."""
-    predicted: bool = False
-    """Of the metric accuracy: bet on few labels with what the scores of all records predict (`ppi_floor` in place of `accuracy_floor`).
-    Small rises of the error need up to a sixth fewer labels where scores are sharp, none fewer where they are not. Needs scores,
+    predicted: bool | str = False
+    """Bet on few labels with what is known of all records. True, of the metric accuracy: with their scores (`ppi_floor` in place of
+    `accuracy_floor`); small rises of the error need up to a sixth fewer labels where scores are sharp, none fewer where they are not. The
+    name of a numeric column, of judged answers: with the score that a judge, a model say, gave each of them in any unit, more is better
+    (`ppi_score_floor` in place of `score_floor`); falls by .05 need a third fewer people's judgements where the two correlate by .7. Needs
     labelled bound rows, three records or more a label, and labels before 2,048 more have become due; later ones speak alone."""
     tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     """Risk: extra loss above the source bound that is still no harm; points (classes, judged texts) or a share of the bound (numbers)."""
@@ -88,9 +90,11 @@ class PerformanceSettings(Part):
 
     @model_validator(mode="after")
     def _predicts_accuracy(self) -> Self:
-        """`predicted` is of accuracy, with even plans."""
-        if self.predicted and (self.metric != "accuracy" or self.least_label_probability is not None):
-            raise ValueError("`predicted: true` needs `metric: accuracy` and no `least_label_probability`: uneven plans are slower with it")
+        """`predicted` is of accuracy or, by a judge, of judged answers, with even plans."""
+        if self.predicted is True and self.metric != "accuracy":
+            raise ValueError("`predicted: true` needs `metric: accuracy`; of judged answers, name the column of the judge's score")
+        if self.predicted and self.least_label_probability is not None:
+            raise ValueError("`predicted` needs no `least_label_probability`: uneven plans are slower with it")
         return self
 
 

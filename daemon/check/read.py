@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from daemon.check import encoder, executor, rules, segments, yaml_lines
+from daemon.check import encoder, executor, judge, rules, segments, yaml_lines
 from daemon.settings import Settings
 
 _SHOWN_CHARS = 80
@@ -60,7 +60,7 @@ def load_settings(file: Path, *, reads_references: bool = False) -> Settings:
         problems = [_problem(error, data, lines) for error in e.errors(include_url=False)]
         raise SettingsError(file, sorted(problems, key=lambda p: p.line)) from None
     settings = rules.anchored(settings, file.resolve().parent)
-    findings = [f for part in (rules, encoder, executor, segments) for f in part.findings(settings)]
+    findings = [f for part in (rules, encoder, executor, segments, judge) for f in part.findings(settings)]
     if not findings and reads_references:
         from daemon.check import reference  # noqa: PLC0415 (the other commands need no Parquet)
 

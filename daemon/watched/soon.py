@@ -22,6 +22,7 @@ from detectors.sequential.domain_classifier import DomainClassifier
 from detectors.sequential.embedding_witness import EmbeddingWitness
 from detectors.sequential.fairness_ratio import FairnessRatio
 from detectors.sequential.ppi_floor import PpiFloor
+from detectors.sequential.ppi_score_floor import PpiScoreFloor
 from detectors.sequential.share import ShareState
 from detectors.sequential.text_figures import TextFigures
 from detectors.sequential.text_witness import TextWitness
@@ -60,6 +61,8 @@ def _embedded(d: EmbeddingWitness) -> list[str]:
     return [d.column, d.column.removesuffix(SUFFIX)]
 
 
+_BY_PEOPLE = 0.5
+"""Of the evidence of judged answers is by people alone; what a judge adds is not computed."""
 _UNKNOWN = "not known: it is a plug-in's"
 _BY_KIND: tuple[tuple[type[Any], Callable[[Any, Any, Reference, Day], Soon]], ...] = (
     (ConformalNumeric, lambda d, state, _, day: of_number(d, state, day)),
@@ -74,5 +77,6 @@ _BY_KIND: tuple[tuple[type[Any], Callable[[Any, Any, Reference, Day], Soon]], ..
     (CalibrationChange, of_calibration),
     (PpiFloor, of_predicted),
     (AucFloor, lambda d, state, reference, day: of_limit(d, state.share, reference, day)),
+    (PpiScoreFloor, lambda d, state, reference, day: of_limit(replace(d, alpha=_BY_PEOPLE * d.alpha), state.share, reference, day)),
 )
 """The first that fits; what is left holds a mean loss to a limit: floors, ceilings, risk."""

@@ -24,7 +24,7 @@ tick_s: 10
 models:
   - name: m
     task: {task}
-    columns: {{amount: numeric, band: {{kind: category, protected: true}}}}
+    columns: {{amount: numeric, judge: numeric, band: {{kind: category, protected: true}}}}
     score_range: [1, 5]
     reference: {{kind: file, path: reference.jsonl, bound: bound.jsonl}}
     monitors:
@@ -33,7 +33,7 @@ models:
       window_s: 1800
       drift: {{columns: [amount], mean_days_between_false_alarms: 1}}
       quality: null
-      performance: {{mean_days_between_false_alarms: 1}}
+      performance: {{mean_days_between_false_alarms: 1, predicted: {predicted}}}
       fairness: {{by: [band], metrics: [{fair}], maximum: 0.03, alpha: 0.01}}
 """
 Said = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
@@ -64,27 +64,30 @@ def rows(say: Callable[..., Said], seed: int, n: int) -> Iterator[tuple[dict[str
         output, label, row = say(rng, worse=i >= SHIFT, is_old=is_old)
         at, later = (datetime.fromtimestamp(START + i * EVERY_S + wait, UTC).isoformat() for wait in (0.0, 400.0))
         amount = float(rng.normal(1.5 if i >= SHIFT else 0.0))
-        record = {"id": f"{seed}-{i}", "model": "m", "version": "1", "at": at, "inputs": {"amount": amount}, "output": output}
+        judge = (8.0 if label.get("score") == 4.5 or str(label.get("text")).endswith("ANSWER.") else 5.0) + float(rng.normal(0.0, 1.5))
+        inputs = {"amount": amount, "judge": judge}
+        record = {"id": f"{seed}-{i}", "model": "m", "version": "1", "at": at, "inputs": inputs, "output": output}
         record["segments"] = {"band": "old" if is_old else "young"}
         yield record, {"id": f"{seed}-{i}", "model": "m", "at": later, "source": "human", **label}, {**record, **row}
 
 
 @pytest.mark.parametrize(
-    ("task", "say", "floor", "risk", "informs", "fair"),
+    ("task", "say", "floor", "risk", "informs", "fair", "predicted"),
     [
-        ("tabular-regression", number, "value_ceiling", "risk_value_change", {"mae", "rmse", "r2"}, "error_difference"),
-        ("text-generation", text, "score_floor", "risk_judged_change", {"score"}, "score_difference"),
+        ("tabular-regression", number, "value_ceiling", "risk_value_change", {"mae", "rmse", "r2"}, "error_difference", "false"),
+        ("text-generation", text, "score_floor", "risk_judged_change", {"score"}, "score_difference", "false"),
+        ("text-generation", text, "ppi_score_floor", "risk_judged_change", {"score"}, "score_difference", "judge"),
     ],
 )
 def test_worse_answers_are_noticed_by_their_labels_and_harmful(
-    tmp_path: Path, *, task: str, say: Callable[..., Said], floor: str, risk: str, informs: set[str], fair: str
+    tmp_path: Path, *, task: str, say: Callable[..., Said], floor: str, risk: str, informs: set[str], fair: str, predicted: str
 ) -> None:
     before, found = list(rows(say, 1, SHIFT)), list(rows(say, 2, N))
     files = {"reference": [r for r, _, _ in before[:400]], "bound": [b for _, _, b in before[400:]]}
     files |= {"records": [r for r, _, _ in found], "labels": [label for _, label, _ in found]}
     for name, items in files.items():
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
-    (tmp_path / "retuned.yaml").write_text(CONFIG.format(task=task, fair=fair))
+    (tmp_path / "retuned.yaml").write_text(CONFIG.format(task=task, fair=fair, predicted=predicted))
     settings = load_settings(tmp_path / "retuned.yaml")
     summary = replay(settings, tmp_path / "records.jsonl", tmp_path / "labels.jsonl", tmp_path / "out")
     assert summary["counters"]["m"]["joins"]["joined"] == N

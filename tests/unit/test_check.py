@@ -251,6 +251,20 @@ def test_rules_between_settings_are_told_with_a_remedy(tmp_path: Path, text: str
     assert found[0][0] > 3
 
 
+@pytest.mark.parametrize(
+    ("task", "columns", "says"),
+    [
+        ("text-classification", "tone: numeric", "of judged answers only"),
+        ("text-generation", "tune: numeric", "did you mean 'tune'?"),
+        ("text-generation", "tone: category", "must be of kind numeric"),
+    ],
+)
+def test_a_judge_needs_judged_answers_and_a_column_of_numbers(tmp_path: Path, task: str, columns: str, says: str) -> None:
+    text = MODEL.replace("text-classification", task) + f"    columns: {{{columns}}}\n    monitors: {{performance: {{predicted: tone}}}}\n"
+    found = problems(tmp_path, text)
+    assert [(p, says in t) for _, p, t in found] == [("models[0].monitors.performance.predicted", True)]
+
+
 RETRAIN = MODEL + "    labels: [a, b]\n    columns: {text: text}\n    retrain:\n      base_model: ./base\n"
 
 

@@ -177,5 +177,5 @@ def test_it_takes_the_place_of_the_floor_where_it_is_asked_for_and_can_predict()
     assert named() == ["accuracy_floor", "accuracy_floor"]
     assert named(predicted=True) == ["ppi_floor", "accuracy_floor"]
     for wrong in ({"metric": "f1"}, {"least_label_probability": 0.02}):
-        with pytest.raises(ValueError, match="needs `metric: accuracy`"):
+        with pytest.raises(ValueError, match=r"needs (`metric: accuracy`|no `least_label_probability`)"):
             named(predicted=True, **wrong)

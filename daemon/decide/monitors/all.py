@@ -32,7 +32,8 @@ def groups(model: ModelSettings, *, has_bound: bool, seen: Iterable[str] | None 
     """
     known, wanted = set(seen) if seen is not None else set(model.subjects()), model.monitors
     has_scores = seen is None or "output.scores" in known
-    judged = performance(model, has_bound=has_bound, has_scores=has_scores) + estimates(model, has_bound=has_bound, has_scores=has_scores)
+    judged = performance(model, has_bound=has_bound, has_scores=has_scores, has_judge=model.judge() in known)
+    judged += estimates(model, has_bound=has_bound, has_scores=has_scores)
     return [
         Group(name="drift", detectors=drift(model, known) + answers(model, values, known), days=wanted.own_days("drift")),
         Group(name="performance", detectors=judged, days=wanted.own_days("performance")),

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     Built = tuple[str, dict[str, Any]]
 
 
-def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> list[Detector]:
-    """`has_bound`: labelled rows for the source bound exist; `has_scores`: the reference's answers have scores."""
+def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool, has_judge: bool = False) -> list[Detector]:
+    """`has_bound`: labelled rows for the source bound exist; `has_scores`: the reference's answers have scores; `has_judge`: a judge's."""
     wanted = model.monitors.performance
     is_classes = model.task.endswith("classification")
     if wanted is None or (is_classes and not model.labels):
         return []
     informing = _classes(model, wanted, has_scores=has_scores) if is_classes else _figures(model, wanted)
-    is_predicted = wanted.predicted and has_bound and has_scores and len(model.labels) > 1
+    is_predicted = has_bound and (has_judge or (wanted.predicted is True and has_scores and len(model.labels) > 1))
     alarming = by_labels(model, has_bound=has_bound, is_predicted=is_predicted)
     if is_classes and has_bound and has_scores and wanted.calibration is not None and len(model.labels) > 1:
         alarming.append(("calibration_change", {"labels": tuple(model.labels), "tolerance": wanted.calibration}))
@@ -39,7 +39,7 @@ def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> l
 def by_labels(model: ModelSettings, *, has_bound: bool, is_predicted: bool = False) -> list[Built]:
     """(detector, settings) of the e-detectors of loss and metric: of all labelled records, or of a segment's.
 
-    `is_predicted`: scores of all records say what their labels probably are.
+    `is_predicted`: scores of all records, the model's or a judge's, say what their labels probably are.
     """
     wanted = model.monitors.performance
     if wanted is None or (model.task.endswith("classification") and not model.labels):
@@ -111,8 +111,9 @@ def _alarming(model: ModelSettings, wanted: PerformanceSettings, *, is_predicted
             return [("probability_ceiling", {"metric": metric, "labels": labels, **limit})]
         case "roc_auc":
             return [("auc_floor", {"label": label, "labels": labels, **limit}) for label in told_apart(model)]
-        case "accuracy" if is_predicted:
-            return [("ppi_floor", {"labels": labels, **limit})]
+        case "score" | "accuracy" if is_predicted:
+            by_scores, by_judge = ("ppi_floor", {"labels": labels, **limit}), ("ppi_score_floor", {"judge": model.judge(), **limit})
+            return [by_judge if metric == "score" else by_scores]
         case "score" | "accuracy":
             return [(f"{metric}_floor", limit)]
         case _:

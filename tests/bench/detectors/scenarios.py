@@ -18,6 +18,7 @@ EXCLUSIONS: dict[str, str] = {
     "duplicate_content_rise": _FAULT,
     "embedding_witness": "domain_classifier's bets, which are judged, on vectors; no rival here reads vectors",
     "ppi_floor": "accuracy_floor's bets, which are judged, with predictions beside them; cases hold classes without scores",
+    "ppi_score_floor": "score_floor's bets with a judge's scores beside; cases hold no judgements (tests/unit/test_ppi_score_floor.py)",
     "fairness_ratio": "fairness_gap's bets, which are judged, on a ratio of the same rates; no rival here alarms on it",
     **dict.fromkeys(
         ("fairness_score_gap", "fairness_calibration_gap"), "fairness_gap's bets, which are judged; cases hold classes without scores"
