@@ -190,7 +190,7 @@ class Judge:
         unread = self.unread.get(name)
         is_learning = held is not None and watch is None and unread is None  # that is known and shown, not blindness
         past = runs.runs(tx, name)
-        scheduled = [r.trigger.get("due_at") for r in past if r.trigger.get("kind") == policy.TriggerKind.SCHEDULE]
+        scheduled = [r.trigger.get("at") for r in past if r.trigger.get("kind") == policy.TriggerKind.SCHEDULE]
         return policy.History(
             watched_since=held.since if held is not None else self._since.setdefault(name, now),
             paused=controls.is_paused(tx, name),

@@ -156,7 +156,7 @@ class ByPerson:
         return done
 
     def _model(self, name: str) -> ModelSettings:
-        found = next((m for m in self._pipeline.settings.models if m.name == name), None)
+        found = self._pipeline.settings.model(name)
         if found is None:
             raise Permanent(Reason.NOT_FOUND, f"no model {name!r}")
         return found

@@ -65,8 +65,7 @@ class Pipeline:
         self._keep(now)
         try:
             self.aliases.reconcile(now)  # who is champion: adopted, re-asserted, or moved by a person
-            while not self._take_in(now):
-                pass
+            self._take_in(now)
             for model in self.settings.models:
                 self._decide(model, now)
             self.outbox.deliver(now)  # registry aliases, reports, notifications
@@ -76,9 +75,9 @@ class Pipeline:
             self.judge.forget()  # what it holds may be ahead of the ledger
             raise
 
-    def _take_in(self, now: float) -> bool:
-        """Spool → record log and panes → sequential detectors → verdicts → incident; False: there is more."""
-        pulled = self.intake.pull(now)  # capture → sample
+    def _take_in(self, now: float) -> None:
+        """Spool → record log and panes → sequential detectors → verdicts → incident."""
+        self.intake.pull(now)  # capture → sample
         self._tell_clock(now)
         for model in self.settings.models:
             adopt_by_traffic(self.ledger, model, self.intake.versions(model.name))
@@ -88,7 +87,6 @@ class Pipeline:
                 self.intake.commit(tx, pane)
                 self.judge.fold(tx, pane, now)
         self.intake.release()
-        return pulled.is_complete
 
     def _tell_clock(self, now: float) -> None:
         """A clock that was set back is told: times of before lie in the future of those of after."""

@@ -116,7 +116,8 @@ class RetrainSettings(Part):
     technique: str = "lora"
     """A file in retrain/techniques."""
     on: list[Literal["performance", "harmful_drift", "schedule", "manual"]] = ["performance", "harmful_drift"]
-    """Which triggers may start a run. harmful_drift = a drift alarm and a risk alarm in one incident."""
+    """Which triggers may start a run. harmful_drift = a drift alarm and a risk alarm in one incident. A person always may (`retuned
+    retrain`): manual changes nothing, and says so where nothing else stands."""
     schedule: str | None = None
     """Cron expression, UTC; None = no calendar."""
     autonomy: Autonomy = Autonomy.STAGE
@@ -187,7 +188,7 @@ class ModelSettings(Part):
 
         The value of a column is looked for in the record's `inputs`, then in its `segments`, whatever its subject is called.
         """
-        kinds = {f"{'segment' if c.protected else 'input'}.{name}": c.kind for name, c in self.columns.items()}
+        kinds = {self.subject_of(name): c.kind for name, c in self.columns.items()}
         if self.task.endswith("classification"):
             kinds |= {"output.label": ColumnKind.CATEGORY, "output.score": ColumnKind.NUMERIC}
         elif self.task == "tabular-regression":
@@ -198,7 +199,7 @@ class ModelSettings(Part):
 
     def encoders(self) -> dict[str, EncoderSettings]:
         """Subject of an embedding that the service makes -> by what. The texts are those of the subject without its `SUFFIX`."""
-        found = {f"{'segment' if c.protected else 'input'}.{name}{SUFFIX}": c.encoder for name, c in self.columns.items() if c.encoder}
+        found = {f"{self.subject_of(name)}{SUFFIX}": c.encoder for name, c in self.columns.items() if c.encoder}
         return found | ({f"output.text{SUFFIX}": self.output_encoder} if self.output_encoder is not None else {})
 
     def asked(self) -> dict[str, ColumnKind]:
@@ -290,6 +291,10 @@ class Settings(Part):
     future_s: Positive = 300.0
     """A record dated further ahead of the server's clock is refused."""
     models: list[ModelSettings] = Field(min_length=1)
+
+    def model(self, name: str) -> ModelSettings | None:
+        """By its name; None when the settings do not name it (any more)."""
+        return next((m for m in self.models if m.name == name), None)
 
     def bound_to(self, port: int) -> Settings:
         """The same settings with the port that was given in place of 0 = any free one."""

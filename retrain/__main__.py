@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.layout import RunFolder
 from retrain.plan import Plan, read_plan
-from retrain.types import Permanent, Reason, Transient
+from retrain.types import EXIT_PERMANENT, EXIT_TRANSIENT, Permanent, Reason, Transient
 from retrain.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-EXIT_TRANSIENT, EXIT_PERMANENT = 75, 65
 STAGES = ("dataset", "train", "evaluate")
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "could not create a primitive", "bad_alloc")
 """The third is all that oneDNN says."""
@@ -97,8 +96,7 @@ def _score(asked: argparse.Namespace) -> None:
 
     rows = read_rows(asked.rows)
     scorer = Scorer.load(asked.base, asked.adapter, asked.labels.split(","), asked.max_tokens, threads=asked.threads)
-    protected = [name for name in asked.protected.split(",") if name]
-    write_evaluation(asked.out, rows, scorer.score([t or "" for t in rows["text"].to_pylist()]), scorer.labels, protected)
+    write_evaluation(asked.out, rows, scorer.score([t or "" for t in rows["text"].to_pylist()]), scorer.labels)
 
 
 def inspect(run: RunFolder) -> dict[str, Any]:
@@ -178,7 +176,6 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--labels", required=True, help="comma separated, in the order of the model's outputs")
     score.add_argument("--rows", type=Path, required=True)
     score.add_argument("--out", type=Path, required=True)
-    score.add_argument("--protected", default="", help="comma separated columns")
     score.add_argument("--max-tokens", type=int, default=96)
     score.add_argument("--threads", type=int, default=None)
     return parser

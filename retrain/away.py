@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from retrain.bundle import Index, entry, pack, read_index, unpack
 from retrain.layout import RunFolder
 from retrain.store import open_store
-from retrain.types import Permanent, Reason, Transient
+from retrain.types import EXIT_PERMANENT, EXIT_TRANSIENT, Permanent, Reason, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.5
 """How often a running command's new checkpoints are looked for."""
-FINAL = frozenset({0, 65})
+FINAL = frozenset({0, EXIT_PERMANENT})
 """Exit codes after which an attempt is over: done, and permanent. Any other one says that running it again may help."""
 NOT_CARRIED = frozenset({"jobs", "checkpoints"})
 """Of a run's folder: the executor's own notes; checkpoints go by themselves."""
@@ -148,10 +148,10 @@ def main(arguments: list[str] | None = None) -> int:
         return work(away, asked.command)
     except Transient as e:
         sys.stderr.write(f"transient: {e}\n")
-        return 75
+        return EXIT_TRANSIENT
     except Permanent as e:
         sys.stderr.write(f"permanent: {e}\n")
-        return 65
+        return EXIT_PERMANENT
 
 
 def _parser() -> argparse.ArgumentParser:

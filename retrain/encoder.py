@@ -61,18 +61,18 @@ class Encoder:
         """
         import torch  # noqa: PLC0415 (a broken folder is told before the second that this takes)
 
+        from retrain.packed import padded  # noqa: PLC0415 (as above)
+
         found = self._tokenizer(list(texts), truncation=True, max_length=self._most, return_attention_mask=False)["input_ids"]
         tokens: list[list[int]] = [row or [0] for row in found]
         vectors: list[Vectors | None] = [None] * len(tokens)
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
         for start in range(0, len(order), self._wanted.batch_n):
             rows = order[start : start + self._wanted.batch_n]
-            width = len(tokens[rows[-1]])
-            ids, mask = torch.zeros((len(rows), width), dtype=torch.long), torch.zeros((len(rows), width), dtype=torch.long)
-            for k, i in enumerate(rows):
-                ids[k, : len(tokens[i])], mask[k, : len(tokens[i])] = torch.as_tensor(tokens[i]), 1
+            asked = padded([tokens[i] for i in rows], 0)
+            mask = asked["attention_mask"]
             with torch.inference_mode():
-                hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state  # (B, T, d)
+                hidden = self._model(**asked).last_hidden_state  # (B, T, d)
                 pooled = hidden[:, 0] if self._pooling == "cls" else (hidden * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
             for k, i in enumerate(rows):
                 vectors[i] = pooled[k].float().numpy()

@@ -38,6 +38,10 @@ class Reason(StrEnum):
     CRASHED = "crashed"
 
 
+EXIT_TRANSIENT, EXIT_PERMANENT = 75, 65
+"""Exit codes of a process of ours: start it again; starting it again will not help."""
+
+
 class Transient(Exception):  # noqa: N818 (a domain failure, not a bug: house style)
     """May work when tried again."""
 

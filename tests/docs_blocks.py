@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_MOST_S = 240
 _SHELLS = {"sh", "bash", "shell", "console", "zsh"}
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,}) *(?P<language>[^\s`{]*)")
 _RUN_BY = re.compile(r"^<!-- run by (?P<test>test_\w+) -->$")

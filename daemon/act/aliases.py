@@ -193,7 +193,8 @@ class Aliases:
         challenger = active.version if active is not None and State(active.state) in WAITING else None
         want = {"champion": held.version, "previous": held.previous, "challenger": challenger}
         now_there = self.versions.aliases(model) if have is None else have
-        watched_only = next((m.retrain is None for m in self.settings.models if m.name == model), True)
+        settings = self.settings.model(model)
+        watched_only = settings is None or settings.retrain is None
         for alias, version in want.items():
             if now_there.get(alias) == version or (watched_only and alias != "champion"):
                 continue

@@ -86,7 +86,7 @@ class Reporter:
 
     def _request(self, message: Message, request: Path, target: Path) -> None:
         """What the worker compares: the rows of one window up to the incident, and where the reference is."""
-        model = next((m for m in self.settings.models if m.name == message.model), None)
+        model = self.settings.model(message.model)
         if model is None:
             raise Permanent(Reason.NOT_FOUND, f"{message.model} is not in the settings any more")
         data_dir, payload = self.settings.data_dir, message.payload

@@ -95,7 +95,6 @@ class Runs:
             "detector": decision.detector,
             "because": decision.because,
             "at": decision.at,
-            "due_at": decision.at,
             "incident": decision.incident,
             "by": by,
         }

@@ -10,7 +10,6 @@ between the two is read again; what of it is in the ledger already was committed
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -48,16 +47,6 @@ _CHUNK_N = 5000  # records looked up at once
 _MOST_PENDING_N = 200_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pulled:
-    """What one `pull` read."""
-
-    n_records: int
-    n_labels: int
-    is_complete: bool
-    """False: the spool has more, and `due` goes on with it."""
-
-
 class Intake:
     """One per service; used by the ticking thread only.
 
@@ -88,11 +77,11 @@ class Intake:
 
     def versions(self, model: str) -> dict[str, tuple[float, int]]:
         """Version -> (start of the first open pane with a record of it, records) of the model's open panes."""
-        pending, found = self._pending.get(model), dict[str, tuple[float, int]]()
-        pane_s = self._models[model].monitors.pane_s
-        for index in sorted(pending.buffers) if pending is not None else ():
-            for version, n in pending.buffers[index].seen.items() if pending is not None else ():
-                first_at, before = found.get(version, (index * pane_s, 0))
+        found: dict[str, tuple[float, int]] = {}
+        buffers = self._pending[model].buffers if model in self._pending else {}
+        for index in sorted(buffers):
+            for version, n in buffers[index].seen.items():
+                first_at, before = found.get(version, (index * self._models[model].monitors.pane_s, 0))
                 found[version] = (first_at, before + n)
         return found
 
@@ -101,19 +90,17 @@ class Intake:
         """The position in the spool up to which was read."""
         return self._mark
 
-    def pull(self, now: float) -> Pulled:
-        """Read what is new in the spool; stops early when much is pending (after an outage), so that memory stays bounded."""
+    def pull(self, now: float) -> None:
+        """Read what is new in the spool; stops early when much is pending (after an outage): memory stays bounded, and `due` goes on."""
         with self._ledger.read() as tx:
             self._heal(tx)
             self._look_at_clock(tx, now)
-            n_records, n_labels, batch_n = 0, 0, 0
             batch: list[tuple[Entry, Mark]] = []
+            batch_n = 0
             self._is_complete, self._until, before = True, now, self._mark
             for entry in self._feed.read(self._mark):
                 batch.append((entry, before))
                 before, batch_n = Mark(*entry.mark), batch_n + entry.n
-                is_labels = entry.kind.name == "LABELS"
-                n_records, n_labels = n_records + (0 if is_labels else entry.n), n_labels + (entry.n if is_labels else 0)
                 if batch_n >= _CHUNK_N:
                     self._take(tx, batch)
                     batch, batch_n = [], 0
@@ -123,7 +110,6 @@ class Intake:
                         break
             self._take(tx, batch)
             self._build_ahead(tx)
-        return Pulled(n_records=n_records, n_labels=n_labels, is_complete=self._is_complete)
 
     def due(self, now: float, champions: Mapping[str, Reign]) -> Iterator[ClosedPane]:
         """Panes to close, in order; `champions`: model -> what goes to its detectors. Commit each before asking for the next."""

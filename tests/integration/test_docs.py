@@ -25,6 +25,18 @@ def test_every_command_block_is_run_by_a_test_or_says_why_not(file: Path) -> Non
     assert [f"{block.place}: {wrong}" for block in blocks(file) if (wrong := fault(block))] == []
 
 
+def test_every_document_is_reached_from_the_readme() -> None:
+    reached, todo = set[Path](), [_README]
+    while todo:
+        file = todo.pop()
+        if file.suffix == ".md" and file.exists() and file not in reached:
+            reached.add(file)
+            for link in re.findall(r"\]\(([^)#:]+)", file.read_text()):
+                target = (file.parent / link).resolve()
+                todo += target.glob("*.md") if target.is_dir() else [target]
+    assert {*documents()} - reached == set()
+
+
 @pytest.mark.parametrize(
     ("marker", "wrong"),
     [

@@ -101,6 +101,15 @@ def retraining(file: Path) -> Settings:
     return settings.model_copy(update={"models": [settings.models[0].model_copy(update={"retrain": retrain})]})
 
 
+def test_a_calendar_time_is_listed_once(tmp_path: Path) -> None:
+    config, records, labels = recorded(tmp_path, shift=1000, n=1000)
+    settings = load_settings(config)
+    retrain = RetrainSettings(base_model="./base", on=["schedule"], schedule="*/30 * * * *", cooldown_h=0.0)
+    settings = settings.model_copy(update={"models": [settings.models[0].model_copy(update={"retrain": retrain})]})
+    triggers = replay(settings, records, labels, tmp_path / "out")["triggers"]
+    assert [t["kind"] for t in triggers] == ["schedule"]  # in 33 minutes
+
+
 @pytest.fixture(scope="module")
 def shifted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     folder = tmp_path_factory.mktemp("replay")

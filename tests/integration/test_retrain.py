@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from retrain.__main__ import EXIT_PERMANENT, EXIT_TRANSIENT, inspect, main
+from retrain.__main__ import inspect, main
 from retrain.classifier import save_adapter
 from retrain.dataset.build import build, verify
 from retrain.dataset.rows import SCHEMA, read_rows, table_of, text_digests, write_rows
@@ -30,7 +30,7 @@ from retrain.evaluations import read_evaluation
 from retrain.layout import RunFolder
 from retrain.loop import batches_of, rate, train
 from retrain.plan import DataPart, GatePart, Plan, TrainingPart, Trigger
-from retrain.types import Permanent, Reason, Transient
+from retrain.types import EXIT_PERMANENT, EXIT_TRANSIENT, Permanent, Reason, Transient
 from retrain.weights import base_folder, weights_digest
 from tests.small_disk import fill, mounted
 from tests.tiny import make_tiny
@@ -363,7 +363,7 @@ def test_score_answers_rows_with_and_without_labels(tmp_path: Path, base: Path) 
     write_rows(tmp_path / "rows.parquet", table_of([*some(5), *[r | {"label": None} for r in some(4, 10)]]))
     out = tmp_path / "out.parquet"
     common = ["score", "--base", str(base), "--labels", ",".join(LABELS), "--rows", str(tmp_path / "rows.parquet"), "--out", str(out)]
-    assert main([*common, "--adapter", str(run.adapter), "--protected", "age_band"]) == 0
+    assert main([*common, "--adapter", str(run.adapter)]) == 0
     assert pq.read_table(out).num_rows == 9
     assert read_evaluation(out).n == 5
     assert main([*common, "--adapter", str(tmp_path)]) == EXIT_PERMANENT

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from daemon import service
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
-
     import pytest
 
     from daemon.wiring import Wired
-
-_REAL, _REAL_TIME = datetime, time.time
-
-
-class Wall(datetime):
-    """A clock that somebody sets."""
-
-    ahead = timedelta(0)
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> Self:
-        return cast("Self", _REAL.now(tz) + cls.ahead)
 
 
 @dataclass
@@ -76,15 +60,14 @@ async def until(n: int, ticked: Ticked) -> None:
 
 
 def test_a_clock_that_is_set_back_or_ahead_by_a_day_stops_no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in list(sys.modules.values()):
-        if getattr(module, "datetime", None) is _REAL and module is not sys.modules[__name__]:
-            monkeypatch.setattr(module, "datetime", Wall)
-    monkeypatch.setattr(time, "time", lambda: _REAL_TIME() + Wall.ahead.total_seconds())
+    wall, ahead_s = time.time, 0.0
+    monkeypatch.setattr(time, "time", lambda: wall() + ahead_s)
     ticked = Ticked()
 
     async def set_it() -> None:
+        nonlocal ahead_s
         for days in (1, 0, -1):
-            monkeypatch.setattr(Wall, "ahead", timedelta(days=days))
+            ahead_s = days * 86_400.0
             await until(len(ticked.at) + 3, ticked)
 
     ticks(ticked, set_it)

@@ -9,7 +9,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from retrain.types import Permanent, Reason
+from daemon.act.executors.port import sound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,16 +27,13 @@ SELECTOR = ",".join(f"{name}={value}" for name, value in LABELS.items())
 KEY = "retuned/key"
 """Annotation: the job's idempotency key."""
 CONTAINER = "job"
-_KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 _SLUG_CHARS = 40
 _CORES = {"m": 1e-3, "k": 1e3}
 
 
 def job_name(key: str) -> str:
     """The Job's name, from the key alone: a DNS label of at most 63 characters, other keys have other names."""
-    if not _KEY.match(key):
-        raise Permanent(Reason.BAD_PLAN, f"a job's key is letters, digits, dot, dash and underscore, got {key!r}")
-    slug = re.sub(r"[^a-z0-9]+", "-", key.lower())[:_SLUG_CHARS].strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", sound(key).lower())[:_SLUG_CHARS].strip("-")
     return f"retuned-{slug}-{hashlib.blake2b(key.encode(), digest_size=5).hexdigest()}"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -19,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from daemon.act.executors.notes import read_note, write_note
-from daemon.act.executors.port import JobSpec, JobState, JobStatus
-from retrain.types import Permanent, Reason, Transient
+from daemon.act.executors.port import JobSpec, JobState, JobStatus, sound
+from retrain.types import Reason, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _WRAPPER = Path(__file__).with_name("wrapper.py")
-_KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 _START_S = 20.0
 _SECRETS = ("RETUNED_TOKEN", "RETUNED_NOTIFY_URLS", "PGPASSWORD")
 """Not handed to jobs."""
@@ -37,9 +35,7 @@ class LocalExecutor:
 
     def submit(self, spec: JobSpec) -> str:
         """Start the job unless it runs or has ended; a job that was lost starts again in the same folder."""
-        if not _KEY.match(spec.key):
-            raise Permanent(Reason.BAD_PLAN, f"a job's key is letters, digits, dot, dash and underscore, got {spec.key!r}")
-        folder = (spec.folder / spec.key).resolve()
+        folder = (spec.folder / sound(spec.key)).resolve()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with _lock(folder) as held:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
+
+from retrain.types import Permanent, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from retrain.types import Reason
+_KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 
 
 class JobState(StrEnum):
@@ -78,3 +81,10 @@ class Executor(Protocol):
     def logs(self, handle: str, *, most_bytes: int = 65_536) -> str:
         """The end of what it wrote."""
         ...
+
+
+def sound(key: str) -> str:
+    """The key, which becomes names of files and of Jobs; `Permanent(BAD_PLAN)` when it is none."""
+    if not _KEY.match(key):
+        raise Permanent(Reason.BAD_PLAN, f"a job's key is letters, digits, dot, dash and underscore, got {key!r}")
+    return key

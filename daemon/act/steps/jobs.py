@@ -14,14 +14,13 @@ from daemon.decide.retry import again
 from daemon.decide.run import State, end_of
 from daemon.store import runs
 from daemon.store.ledger import note
-from retrain.types import Reason
+from retrain.types import EXIT_PERMANENT, Reason
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from retrain.layout import RunFolder
 
-_EXIT_PERMANENT = 65
 _KILLED = ": somebody did that, or the kernel because memory was short (its log says so)"
 _LOG_BYTES = 2_000
 
@@ -130,7 +129,7 @@ def _failure(ports: Ports, task: Task, spec: JobSpec, status: JobStatus) -> tupl
     if status.code is not None and status.code < 0:
         return Reason.CRASHED, f"ended by signal {-status.code}{_KILLED if status.code == -signal.SIGKILL else ''}", False
     if told is not None:
-        return *told, status.code == _EXIT_PERMANENT
+        return *told, status.code == EXIT_PERMANENT
     end = ports.executor.logs(task.run.detail["job"]["handle"], most_bytes=_LOG_BYTES).strip()
     return Reason.CRASHED, f"exit code {status.code}: {end[-500:]}", False
 
