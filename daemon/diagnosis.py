@@ -46,7 +46,7 @@ def diagnose(tx: Connection, watch: Watch, pane: ClosedPane, *, classes: Classes
     tolerance, likely = wanted.tolerance if wanted is not None else 0.0, latest.get("likely_errors")
     causes = explained(latest, labelled=labelled, tolerance=tolerance, before=before.get("concept"), unread=_unread(watch, kept))
     found = cause.diagnose(
-        kept.subjects,
+        cause.of_answers(kept.subjects, watch.model.judge()),
         labelled,
         quiet_n=_quiet_n(watch, kept, held),
         priors_moved=moved,
@@ -71,7 +71,8 @@ def _quiet_n(watch: Watch, kept: incidents.StoredIncident, held: Iterable[Verdic
     """
     if watch.is_of_segments(kept.subjects):
         return 0
-    return sum(_is_quiet_input(v) for v in held if not watch.is_of_segments([key_of(v)]))
+    inputs = (v for v in held if v.subject != watch.model.judge() and not watch.is_of_segments([key_of(v)]))
+    return sum(_is_quiet_input(v) for v in inputs)
 
 
 def _is_quiet_input(verdict: Verdict) -> bool:
@@ -92,6 +93,7 @@ def _labelled(watch: Watch, pane: ClosedPane, latest: Mapping[str, Verdict], bef
 
 def _unread(watch: Watch, kept: incidents.StoredIncident) -> set[str]:
     """Inputs of the incident that moved and that labelled pairs do not carry as they are: texts, embeddings, columns beyond the first."""
-    known = {watch.model.judge()} | {s for s, kind in watch.model.asked().items() if kind is not ColumnKind.TEXT}
+    known = {s for s, kind in watch.model.asked().items() if kind is not ColumnKind.TEXT}
     watched = {*watch.model.subjects(), *watch.model.encoders()}
-    return {s for s in watch.whole_columns(cause.moved_inputs(kept.subjects)) if s in watched - known}
+    moved = cause.moved_inputs(cause.of_answers(kept.subjects, watch.model.judge()))
+    return {s for s in watch.whole_columns(moved) if s in watched - known}

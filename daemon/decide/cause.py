@@ -124,6 +124,14 @@ def moved_inputs(subjects: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return sorted({str(s["subject"]) for s in subjects.values() if s["kind"] == AlarmKind.DRIFT and is_input(str(s["subject"]))})
 
 
+def of_answers(subjects: Mapping[str, Mapping[str, Any]], judge: str | None) -> dict[str, Mapping[str, Any]]:
+    """The same, where what a judge says of all answers (`ModelSettings.judge`, in segments, too) is told as theirs and is no input."""
+    if judge is None:
+        return dict(subjects)
+    theirs = {key for key, s in subjects.items() if str(s["subject"]).split("[", 1)[0] == judge}
+    return {k: {**s, "subject": f"output.{str(s['subject']).split('.', 1)[1]}"} if k in theirs else s for k, s in subjects.items()}
+
+
 def is_input(subject: str) -> bool:
     """Whether it is not the model's own answer."""
     return not subject.startswith("output.")

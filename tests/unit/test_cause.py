@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.decide.cause import Harm, Shift, diagnose
+from daemon.decide.cause import Harm, Shift, diagnose, moved_inputs, of_answers
 from daemon.decide.classes import compare
 from daemon.decide.explained import Explained, explained
 from daemon.decide.labelled import ALPHA, Labelled
@@ -59,6 +59,17 @@ def test_harm_with_drift_does_not_pretend_to_know_which_of_both_it_was() -> None
     found = diagnose(subjects(input_age="drift", risk="risk"), Labelled(n=50, errors_n=20, **BOUND))
     assert (found.harm, found.shift) == (Harm.HARMFUL, Shift.UNKNOWN)
     assert "not told apart" in found.because
+
+
+def test_what_a_judge_says_of_answers_is_no_input_that_moved() -> None:
+    moved = subjects(input_judge="drift", input_age="drift", risk="risk")
+    assert moved_inputs(moved) == ["input.age", "input.judge"]
+    assert moved_inputs(of_answers(moved, "input.judge")) == ["input.age"]
+    within = {"k": {"subject": "input.judge[shop=fr]", "kind": "drift"}}
+    assert moved_inputs(of_answers(within, "input.judge")) == []
+    assert of_answers(moved, None) == moved
+    benign = diagnose(of_answers(subjects(input_judge="drift"), "input.judge"), Labelled(n=400, errors_n=20, **BOUND))
+    assert (benign.harm, benign.shift) == (Harm.BENIGN, Shift.UNKNOWN)
 
 
 def test_damaged_data_come_before_any_other_cause_and_moved_priors_explain_inputs() -> None:
