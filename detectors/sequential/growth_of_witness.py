@@ -1,8 +1,8 @@
 """The smallest part of the records that may come from elsewhere and still be seen by a learnt witness within a day: at best.
 
 What a witness learns nobody knows beforehand. The most that it can is to hit each record from elsewhere and none of the others more often
-than it hits the reference: then its bets grow by what is computed here, and no witness sees a smaller part. It takes the records that fill
-the quick witness's pool until it knows what it looks for, and the bounds are those of a month-old epoch, which has learnt often.
+than it hits the reference: then its bets grow by what is computed here; a witness that learns less needs a larger part. It takes the
+records that fill the quick one's pool until it knows what it looks for; bounds are those of a month-old epoch, which has learnt often.
 """
 
 from __future__ import annotations
