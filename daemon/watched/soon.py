@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from daemon.settings_encoder import SUFFIX
-from daemon.watched.seen.answers import of_calibration, of_predicted
+from daemon.watched.seen.answers import of_calibration, of_judged, of_predicted
 from daemon.watched.seen.columns import of_category, of_fault, of_number, of_text_figures, of_witness
 from daemon.watched.seen.day import nothing
 from daemon.watched.seen.groups import of_gap, of_ratio
@@ -61,8 +61,6 @@ def _embedded(d: EmbeddingWitness) -> list[str]:
     return [d.column, d.column.removesuffix(SUFFIX)]
 
 
-_BY_PEOPLE = 0.5
-"""Of the evidence of judged answers is by people alone; what a judge adds is not computed."""
 _UNKNOWN = "not known: it is a plug-in's"
 _BY_KIND: tuple[tuple[type[Any], Callable[[Any, Any, Reference, Day], Soon]], ...] = (
     (ConformalNumeric, lambda d, state, _, day: of_number(d, state, day)),
@@ -77,6 +75,6 @@ _BY_KIND: tuple[tuple[type[Any], Callable[[Any, Any, Reference, Day], Soon]], ..
     (CalibrationChange, of_calibration),
     (PpiFloor, of_predicted),
     (AucFloor, lambda d, state, reference, day: of_limit(d, state.share, reference, day)),
-    (PpiScoreFloor, lambda d, state, reference, day: of_limit(replace(d, alpha=_BY_PEOPLE * d.alpha), state.share, reference, day)),
+    (PpiScoreFloor, of_judged),
 )
 """The first that fits; what is left holds a mean loss to a limit: floors, ceilings, risk."""

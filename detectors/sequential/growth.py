@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -18,7 +18,7 @@ from detectors.sequential.category_shares import TIMES_WEIGHTS, UP_WEIGHT, targe
 from detectors.sequential.scores import SCORE_WEIGHTS, SHIFTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -93,22 +93,35 @@ def smallest_rise(*, alpha: float, limit: float, n: float) -> float:
     return least_seen(is_seen, limit, 1.0 - 1e-6)
 
 
-def smallest_growth(losses: Floats, *, alpha: float, limit: float, n: float) -> float:
+class Stake(NamedTuple):
+    """What is bet on: a loss, and what is known of it beside."""
+
+    moved: Floats
+    """Added to each loss, mean 0, shape (rows,)."""
+    reach: float
+    """How far below 0 that may come to."""
+    stakes: Floats
+
+
+def smallest_growth(
+    losses: Floats, *, alpha: float, limit: float, n: float, stakes: Sequence[Stake] = (), bets_n: int = len(STAKES)
+) -> float:
     """The same of losses of any size in [0, 1], shape (rows,), that all grow by one factor: the mean that they come to, at most 1 each.
 
     Of losses that are smaller than 1 a smaller rise is seen than of as many errors that make the same mean: they scatter less.
+    `stakes`: on what, of `bets_n` bets with equal weights; none = on the losses alone.
     """
-    needed = np.full(len(STAKES), -math.log(alpha / len(STAKES)))
+    found = stakes or (Stake(np.zeros(len(losses)), 0.0, STAKES),)
 
     def grown(u: float) -> Floats:
         return np.asarray(np.minimum(1.0, losses / (1.0 - u)), dtype=np.float64)
 
-    def is_seen(u: float) -> bool:
-        gains = np.log1p(np.outer(STAKES, (grown(u) - limit) / limit))  # (stakes, rows)
-        return is_reached_by(n * gains.mean(axis=1), n * gains.var(axis=1), needed)
+    def is_seen_by(bet: Stake, x: Floats) -> bool:
+        gains = np.log1p(np.outer(bet.stakes, (x + bet.moved - limit) / (limit + bet.reach)))  # (stakes, rows)
+        return is_reached_by(n * gains.mean(axis=1), n * gains.var(axis=1), np.full(len(gains), -math.log(alpha / bets_n)))
 
-    found = least_seen(is_seen, 0.0, 1.0 - 1e-6)
-    return found if math.isinf(found) else float(grown(found).mean())
+    u = least_seen(lambda u: any(is_seen_by(bet, grown(u)) for bet in found), 0.0, 1.0 - 1e-6)
+    return u if math.isinf(u) else float(grown(u).mean())
 
 
 def _gains(hit: float, chance: float, target: Floats) -> tuple[Floats, Floats]:

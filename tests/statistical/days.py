@@ -303,6 +303,26 @@ def judged(name: str) -> World:
     return labels_world(detector, drawn, 0.8 if is_score else 0.2)
 
 
+@of("ppi_score_floor")
+def judged_twice(name: str) -> World:
+    """As above; another model gives each answer 0 to 10, which correlates with its quality by .8."""
+    factor = _factor(lambda rng, n: rng.beta(2.0, 8.0, n))
+
+    def drawn(rng: Rng, n: int, quality: float) -> Pairs:
+        loss = np.minimum(1.0, factor(1.0 - quality) * rng.beta(2.0, 8.0, n))
+        return replace(_numbers(n, quality=1.0 - loss), columns={"input.judge": 10.0 * (1.0 - loss) + rng.normal(0.0, 0.9, n)})
+
+    world = labels_world(build(name, judge="input.judge", max_drop=0.05, alpha=ALPHA), drawn, 0.8)
+
+    def pane(rng: Rng, i: int, quality: float) -> Increment:
+        found = drawn(rng, int(DAY.records_n) // PANES_N, quality)
+        data = Make.increment(i, judge=found.columns["input.judge"])
+        n = int(DAY.labels_n or 0) // PANES_N
+        return replace(data, pairs=replace(found.take(slice(0, n)), at=np.full(n, data.start.timestamp())))
+
+    return replace(world, pane=pane)
+
+
 @of("value_ceiling", "risk_value", "risk_value_change")
 def valued(name: str) -> World:
     """The absolute error of a normal variable, times a factor; the mean is that of errors clipped where the bound rows say."""

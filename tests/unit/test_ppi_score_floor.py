@@ -175,9 +175,13 @@ def test_it_takes_the_place_of_the_floor_where_a_judge_is_named_and_known() -> N
             named(**wrong)
 
 
-def test_what_is_seen_within_a_day_is_said_of_people_alone_by_their_part_of_the_evidence() -> None:
+def test_what_is_seen_within_a_day_is_less_with_a_judge_and_that_of_people_alone_without_his_scores() -> None:
     known, day = reference(np.random.default_rng(1)), Day(records_n=5000.0, labels_n=250.0)
-    judged = soon_seen([build("ppi_score_floor", minimum=0.7, alpha=1e-3, judge=JUDGE)], known, day)[0]
-    alone = soon_seen([build("score_floor", minimum=0.7, alpha=0.5e-3)], known, day)[0]
-    assert judged.smallest == alone.smallest is not None
-    assert judged.says == alone.says
+    detector, alone = build("ppi_score_floor", minimum=0.7, alpha=1e-3, judge=JUDGE), build("score_floor", minimum=0.7, alpha=0.5e-3)
+    (judged,), (people,) = (soon_seen([d], known, day) for d in (detector, alone))
+    assert people.smallest is not None
+    assert judged.smallest is not None
+    assert people.smallest + 0.01 < judged.smallest < 0.7
+    assert judged.says == f"it falls to {judged.smallest:.3g} (floor 0.7)"
+    unscored = replace(known, bound=replace(known.bound, columns={}))
+    assert soon_seen([detector], unscored, day)[0].smallest == people.smallest

@@ -1,4 +1,4 @@
-"""What is seen of answers by their scores: right ones turn wrong, and what each bet makes of it depends on how sure the model was."""
+"""What is seen of answers by scores: right ones turn wrong, or losses grow, and what a bet makes of it depends on the answer's score."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from daemon.watched.seen.day import Soon, nothing, seen
 from daemon.watched.seen.labels import NO_ROOM, ROWS_N, UNKNOWN, of_limit
 from detectors.losses import confidence
 from detectors.performance.scored import with_scores
+from detectors.sequential import ppi_score_floor
 from detectors.sequential.bets import STAKES
+from detectors.sequential.growth import Stake, smallest_growth
 from detectors.sequential.growth_of_answers import Bets, smallest_turn
 from detectors.sequential.ppi_floor import payoffs
+from detectors.sequential.ppi_score_floor import payoffs as payoffs_of_judge
 from detectors.sequential.prediction_groups import MOST_SIZE, Groups
 from detectors.sequential.share import NO_LIMIT
 from detectors.sketches.score_bins import bin_of
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from daemon.watched.seen.day import Day
     from detectors.sequential.calibration_change import CalibrationChange, CalibrationState
     from detectors.sequential.ppi_floor import PpiFloor, PpiFloorState
+    from detectors.sequential.ppi_score_floor import PpiScoreFloor, PpiScoreFloorState
     from detectors.types import Reference
 
     Floats = NDArray[np.float64]
@@ -70,6 +74,29 @@ def of_predicted(d: PpiFloor, state: PpiFloorState, reference: Reference, day: D
         return turned if math.isinf(turned) else right * (1.0 - turned)
 
     floor = f"{1.0 - limit:.3g}"
+    return seen(d, smallest, lambda now: f"it falls to {now:.3g} (floor {floor})", n=day.labels_n, unit="labels", never=NO_ROOM)
+
+
+def of_judged(d: PpiScoreFloor, state: PpiScoreFloorState, reference: Reference, day: Day) -> Soon:
+    """Judged quality, by people alone and by what is left of their judgements when what the judge says is taken off."""
+    bound, limit = reference.bound, state.share.limit
+    score = np.asarray(bound.columns.get(d.judge, np.full(bound.n, np.nan)), dtype=np.float64)
+    loss = d.loss.of(bound, ())
+    rows = np.flatnonzero(np.isfinite(score) & np.isfinite(loss))[:ROWS_N]
+    if day.labels_n is None or limit == NO_LIMIT or not len(rows):
+        return of_limit(replace(d, alpha=d.alpha / 2.0), state.share, reference, day)
+    y, f = loss[rows], np.clip(score[rows], state.low, state.high)
+    state = replace(state, groups=_groups(f, day.records_n / day.labels_n))
+    _, g, reach = payoffs_of_judge(state, y, f, np.arange(len(rows), dtype=np.float64))
+    stakes_n, n = len(state.share.log_m), day.even_n(d.most_weight)
+    alone = Stake(np.zeros(len(rows)), 0.0, STAKES)
+    beside = Stake(g - y, reach, ppi_score_floor._STAKES)  # noqa: SLF001 (what it bets is its own)
+
+    def smallest(times: float) -> float:
+        grown = smallest_growth(y, alpha=d.alpha, limit=limit, n=times * n, stakes=(alone, beside), bets_n=stakes_n)
+        return grown if math.isinf(grown) else d.shown(grown)
+
+    floor = f"{d.shown(limit):.3g}"
     return seen(d, smallest, lambda now: f"it falls to {now:.3g} (floor {floor})", n=day.labels_n, unit="labels", never=NO_ROOM)
 
 
