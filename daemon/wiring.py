@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from daemon.settings import Settings
 
 _LAST_MESSAGES_S = 5.0
+_SALTS = ("sampling", "split")
 _UNSETTLED_S = 3600.0
 
 
@@ -203,5 +204,10 @@ def salts_of(data_dir: Path) -> dict[str, bytes]:
     """The installation's two secrets, made once: sampling and splitting must not share one (a split of a sample would be no split)."""
     path = data_dir / "secrets.json"
     if not path.exists():
-        write_whole(path, json.dumps({name: secrets.token_hex(32) for name in ("sampling", "split")}).encode(), mode=0o600)
-    return {name: bytes.fromhex(value) for name, value in json.loads(path.read_text()).items()}
+        write_whole(path, json.dumps({name: secrets.token_hex(32) for name in _SALTS}).encode(), mode=0o600)
+    try:
+        held = json.loads(path.read_bytes())
+        return {name: bytes.fromhex(held[name]) for name in _SALTS}
+    except (ValueError, TypeError, KeyError) as e:
+        remedy = "put it back from a backup; without it other records are sampled, and rows of one split may come into another"
+        raise Permanent(Reason.BAD_DATA, f"{path} does not hold the two secrets that were made with it: {remedy}") from e

@@ -61,6 +61,8 @@ def a_file_in_place_of(name: str) -> Callable[[Path], None]:
         (a_folder, "cannot be used: unable to open database file"),
         (a_file_in_place_of("spool"), "spool must be a folder and is none"),
         (a_file_in_place_of("runs"), "runs must be a folder and is none"),
+        (lambda data: (data / "secrets.json").write_text('{"sampl'), "secrets.json does not hold the two secrets"),
+        (lambda data: (data / "secrets.json").write_text("{}"), "secrets.json does not hold the two secrets"),
     ],
 )
 def test_what_cannot_be_used_is_told_in_a_sentence_and_left_as_it_is(tmp_path: Path, damage: Callable[[Path], None], said: str) -> None:
