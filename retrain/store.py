@@ -45,6 +45,10 @@ class Store(Protocol):
         """Every object below a folder, sorted; none when there is no such folder."""
         ...
 
+    def clear(self, folder: str) -> None:
+        """Every object below a folder goes; that there is none is fine."""
+        ...
+
 
 def open_store(where: str, *, endpoint: str | None = None, region: str | None = None) -> Store:
     """`where`: s3://BUCKET[/PREFIX], or a folder. Nothing is reached before the first call."""
@@ -94,6 +98,11 @@ class FolderStore:
             found = (path for path in (self._root / folder).rglob("*") if path.is_file() and not path.name.startswith("."))
             return sorted(path.relative_to(self._root).as_posix() for path in found)
 
+    def clear(self, folder: str) -> None:
+        """See `Store.clear`; parts that a killed writer left go, too."""
+        with _calls(folder), contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self._root / folder)
+
 
 class S3Store:
     """A bucket, or a part of one; credentials come from the environment as AWS's tools read it."""
@@ -141,6 +150,12 @@ class S3Store:
         with _calls(folder):
             found = self._fs.get_file_info(FileSelector(f"{self._root}/{folder}", recursive=True, allow_not_found=True))
         return sorted(info.path.removeprefix(f"{self._root}/") for info in found if info.is_file)
+
+    def clear(self, folder: str) -> None:
+        """See `Store.clear`: up to a thousand objects a request."""
+        if self.names(folder):
+            with _calls(folder):
+                self._fs.delete_dir(f"{self._root}/{folder}")
 
 
 @contextlib.contextmanager

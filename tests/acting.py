@@ -144,6 +144,8 @@ class Workers:
     """Exit codes of the next jobs; then 0."""
     ran: Counter[str] = field(default_factory=Counter)
     ended: dict[str, JobStatus] = field(default_factory=dict)
+    forgotten: list[str] = field(default_factory=list)
+    """Runs, in order."""
 
     def submit(self, spec: JobSpec) -> str:
         self.fuse.touch()
@@ -161,6 +163,11 @@ class Workers:
         return self.ended.get(handle, JobStatus(state=JobState.LOST))
 
     def cancel(self, _handle: str) -> None:
+        self.fuse.touch()
+
+    def forget(self, workspace: Path) -> None:
+        self.fuse.touch()
+        self.forgotten.append(workspace.name)
         self.fuse.touch()
 
     def logs(self, _handle: str, *, most_bytes: int = 65_536) -> str:

@@ -12,6 +12,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from daemon.act.step import Move, Ports, Task
 from daemon.act.steps import jobs, promote, watch
 from daemon.act.steps.collect import Collecting
@@ -32,8 +34,12 @@ if TYPE_CHECKING:
     from daemon.settings import ModelSettings
     from daemon.store.runs import Run
 
+log = structlog.get_logger()
+
 _RETRY_S = 5.0
 _RETRY_MOST_S = 300.0
+_SETTLED_S = 3600.0
+"""So long after a run's end none of its jobs is at work any more, also where one had to be ended."""
 _BEFORE_PROMOTION = frozenset(State) - {State.PROMOTED, State.WATCHING}
 _UNTOUCHED_BY_PAUSE = frozenset({State.PROMOTED, State.WATCHING})
 """They only finish what happened: `promoted` is entered already, `watching` itself does nothing but look while paused."""
@@ -69,6 +75,7 @@ class Runs:
         self._ports = ports
         self._split_salt = split_salt or secrets.token_bytes(32)
         self.failures: Counter[Reason] = Counter()
+        self._forget_at: dict[str, float] = {}
         collecting = Collecting(ports)
         self._steps: dict[State, Callable[[Task], Move | None]] = {
             State.PLANNED: collecting.plan,
@@ -118,6 +125,7 @@ class Runs:
 
     def advance(self, model: ModelSettings, now: float) -> Run | None:
         """One step of the model's active run. Gives the run as it is afterwards, None when there is none."""
+        self._forget(model.name, now)
         with self._ports.ledger.read() as tx:
             run = runs.active(tx, model.name)
             held = champions.champion(tx, model.name)
@@ -136,6 +144,25 @@ class Runs:
             return self._later(run, e, now)
         except Permanent as e:
             return self._end(run, e, now)
+
+    def _forget(self, model: str, now: float) -> None:
+        """Hourly, a run a tick: what jobs of ended runs left outside of their folders goes; one that does not is tried again."""
+        if now < self._forget_at.get(model, 0.0):
+            return
+        self._forget_at[model] = now + _SETTLED_S
+        with self._ports.ledger.read() as tx:
+            ended = [run for run in runs.runs(tx, model) if run.ended_at is not None and now - run.ended_at >= _SETTLED_S]
+        left = [run for run in ended if not run.detail.get("forgotten")]
+        if not left:
+            return
+        try:
+            self._ports.executor.forget(self._ports.folder(left[-1]).root)
+        except (Transient, Permanent) as e:
+            log.warning("run.not_forgotten", model=model, run=left[-1].id, because=str(e))
+            return
+        with self._ports.ledger.begin() as tx:
+            runs.keep(tx, left[-1].id, expected=left[-1].state, detail={"forgotten": True})
+        self._forget_at[model] = now
 
     def _move(self, run: Run, model: ModelSettings, held: champions.Champion, *, paused: bool, now: float) -> Move | None:
         state = State(run.state)

@@ -89,6 +89,18 @@ def test_a_job_ends_with_its_exit_code_and_its_log_for_whoever_asks_later(bench:
     assert again.logs(handle, most_bytes=3) == executor.logs(handle)[-3:]
 
 
+def test_an_ended_runs_jobs_are_known_when_what_they_left_elsewhere_is_gone(bench: Local | Kubernetes) -> None:
+    executor = bench.executor()
+    of = job(bench, "open('made', 'w').write('x'); raise SystemExit(0)")
+    status = ended(executor, handle := executor.submit(of))
+    assert of.workspace is not None
+    for _ in range(2):
+        executor.forget(of.workspace)
+    assert bench.executor().poll(handle) == status
+    assert of.workspace.is_dir()
+    assert not [path for path in (bench.folder / "shared").rglob("*") if path.is_file()]
+
+
 def test_a_key_runs_once_however_often_and_by_whomever_it_is_submitted(bench: Local | Kubernetes) -> None:
     spec = job(bench, UP + "time.sleep(0.3)")
     handles = {bench.executor().submit(spec) for _ in range(3)}

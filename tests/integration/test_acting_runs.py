@@ -385,6 +385,28 @@ def test_a_full_disk_holds_up_a_run_and_no_other_message(tmp_path: Path, monkeyp
     world.ledger.close()
 
 
+def test_what_the_jobs_of_an_ended_run_left_elsewhere_goes_an_hour_later_and_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.workers.quality = "worse"
+    first = world.trigger()
+    world.labels()
+    world.until("rejected")
+    for _ in range(30):
+        world.tick(100.0)
+    assert world.workers.forgotten == [], "a job that had to be ended may still be at work"
+    with monkeypatch.context() as patch:
+        patch.setattr(world.workers, "forget", Mock(side_effect=Transient(Reason.UNAVAILABLE, "the store is away")))
+        world.tick(3600.0)
+    second = world.trigger()
+    world.labels(prefix="second")
+    world.tick(3600.0)
+    assert world.workers.forgotten == [first.id], "the second one is active"
+    while world.newest().ended_at is None:
+        world.tick(1.0)
+    for _ in range(5):
+        world.tick(3600.0)
+    assert world.workers.forgotten == [first.id, second.id]
+
+
 def test_one_run_at_a_time(world: World) -> None:
     world.trigger()
     with pytest.raises(Permanent) as second:

@@ -68,6 +68,17 @@ def test_files_arrive_whole_and_equal_contents_are_sent_once(store: Store, tmp_p
     assert {p.name: p.read_text() for p in files_of(tmp_path / "there")} == {"plan": "p", "a": "same", "b": "same"}
 
 
+def test_a_run_that_has_ended_leaves_nothing_and_others_keep_theirs(store: Store, tmp_path: Path) -> None:
+    here = tree(tmp_path / "here", plan="p", data__a="same")
+    for run in ("1", "10"):
+        pack(store, f"runs/m/{run}", "k/inputs", here, files_of(here), most_bytes=MOST)
+    kept = store.names("runs/m/10")
+    for _ in range(2):
+        store.clear("runs/m/1")
+    assert (store.names("runs/m/1"), store.names("runs/m/10")) == ([], kept)
+    assert kept
+
+
 def test_what_is_not_there_or_not_what_its_name_says_is_told(store: Store, tmp_path: Path) -> None:
     assert (store.size("no/such"), store.names("no"), read_index(store, "no", "such")) == (None, [], None)
     with pytest.raises(Permanent) as missing, store.open("no/such"):

@@ -109,6 +109,10 @@ class KubernetesExecutor:
         pods = _of(self._cluster.listed("pods")[0], note["key"]) if note is not None else []
         return self._cluster.log(pods[-1]["metadata"]["name"], most_bytes=most_bytes) if pods else ""
 
+    def forget(self, workspace: Path) -> None:
+        """All of the run in the store: its outcomes were fetched, its checkpoints served their attempts."""
+        self._store.clear(self._prefix(workspace))
+
     def close(self) -> None:
         """Follow the cluster no longer; jobs go on."""
         for mirror in self._mirrors.values():
@@ -118,9 +122,13 @@ class KubernetesExecutor:
     def _note(self, spec: JobSpec) -> dict[str, Any]:
         if spec.workspace is None or not spec.workspace.resolve().is_relative_to(self._data_dir):
             raise Permanent(Reason.BAD_PLAN, f"job {spec.key} has no workspace in data_dir: it can only run on this machine")
-        prefix = spec.workspace.resolve().relative_to(self._data_dir).as_posix()
+        prefix = self._prefix(spec.workspace)
         facts = {"workspace": str(spec.workspace.resolve()), "prefix": prefix, "submitted_at": time.time(), "cancelled": False}
         return {"key": spec.key, "name": job_name(spec.key), **facts}
+
+    def _prefix(self, workspace: Path) -> str:
+        """Its place in the store."""
+        return workspace.resolve().relative_to(self._data_dir).as_posix()
 
     def _is_known(self, note: dict[str, Any]) -> bool:
         """Whether the job was submitted before and is not lost. One that is lost is cleared away, which may take another call."""

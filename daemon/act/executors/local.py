@@ -80,6 +80,9 @@ class LocalExecutor:
         except FileNotFoundError:
             return ""
 
+    def forget(self, workspace: Path) -> None:
+        """Nothing: they worked in the folder itself."""
+
 
 def _job(spec: JobSpec) -> dict[str, Any]:
     env = {name: value for name, value in os.environ.items() if name not in _SECRETS}

@@ -82,6 +82,10 @@ class Executor(Protocol):
         """The end of what it wrote."""
         ...
 
+    def forget(self, workspace: Path) -> None:
+        """No job works in it any more: what they left on their way to and from it goes; repeating that changes nothing."""
+        ...
+
 
 def sound(key: str) -> str:
     """The key, which becomes names of files and of Jobs; `Permanent(BAD_PLAN)` when it is none."""
