@@ -29,21 +29,38 @@ EPOCH_DAYS = 30
 
 
 @lru_cache(maxsize=256)
-def smallest_part(*, alpha: float, delta: float, reference_n: int, n: float, panes_n: float) -> float:
-    """In (0, 1], of n records in so many panes; infinity where not even records that are all from elsewhere are seen."""
-    hold_n = int((~halves(reference_n)[1]).sum())
-    if hold_n == 0 or n <= POOLS_N[0]:
+def smallest_part(*, alpha: float, delta: float, hours: tuple[tuple[int, float], ...], panes_n: float) -> float:
+    """In (0, 1], of a day's records in so many panes; infinity where not even records that are all from elsewhere are seen.
+
+    `hours`: (rows of half B, records) of each hour that is bet on; without a rhythm one.
+    """
+    n = sum(records for _, records in hours)
+    if n <= POOLS_N[0]:
         return math.inf
-    usual = np.tile(1.0 - CUTS, len(POOLS_N))
-    bound = upper_share(usual * hold_n, hold_n, share_of_delta(delta, learnings(n, panes_n)) / WITNESSES_N)
-    hit, miss = (log_hit_bets(Hits(np.full(WITNESSES_N, float(is_hit)), usual, bound), 1) for is_hit in (True, False))  # (bets,) each
-    chance, needed = np.repeat(usual, len(hit) // WITNESSES_N), np.full(len(hit), -math.log(alpha / len(hit)))
+    usual, left = np.tile(1.0 - CUTS, len(POOLS_N)), 1.0 - POOLS_N[0] / n
+    share = share_of_delta(delta, learnings(n, panes_n)) / WITNESSES_N
+    bets = [(left * records, *_bet_on_one(usual, upper_share(usual * hold_n, hold_n, share))) for hold_n, records in hours]
+    bets_n = len(bets[0][1])
+    chance, needed = np.repeat(usual, bets_n // WITNESSES_N), np.full(bets_n, -math.log(alpha / bets_n))
 
     def is_seen(part: float) -> bool:
         p = part + (1.0 - part) * chance
-        return is_reached_by((n - POOLS_N[0]) * (p * hit + (1.0 - p) * miss), (n - POOLS_N[0]) * p * (1.0 - p) * (hit - miss) ** 2, needed)
+        mean = sum(records * (p * hit + (1.0 - p) * miss) for records, hit, miss in bets)
+        variance = sum(records * p * (1.0 - p) * (hit - miss) ** 2 for records, hit, miss in bets)
+        return is_reached_by(np.asarray(mean), np.asarray(variance), needed)
 
     return least_seen(is_seen, 0.0, 1.0)
+
+
+def _bet_on_one(usual: Floats, bound: Floats) -> tuple[Floats, Floats]:
+    """Logarithm of each bet on one record that is hit, and on one that is not, (bets,) both."""
+    hit, miss = (log_hit_bets(Hits(np.full(WITNESSES_N, float(is_hit)), usual, bound), 1) for is_hit in (True, False))
+    return hit, miss
+
+
+def half_b(reference_n: int) -> int:
+    """Rows of half B of so many, without a rhythm."""
+    return int((~halves(reference_n)[1]).sum())
 
 
 def learnings(n: float, panes_n: float) -> int:

@@ -16,7 +16,7 @@ from detectors.registry import build
 from detectors.sequential import growth
 from detectors.sequential.growth import SEEN, least_times, smallest_growth, smallest_rise, smallest_share, smallest_shift
 from detectors.sequential.growth_of_gaps import smallest_fall, smallest_gap, weight_of_first
-from detectors.sequential.growth_of_witness import smallest_part
+from detectors.sequential.growth_of_witness import half_b, smallest_part
 from detectors.sequential.input_of_segment import NumberWithin
 from detectors.sequential.joined_cells import MOST as MOST_CELLS
 from detectors.sequential.joined_cells import MOST_OF_AN_HOUR
@@ -198,6 +198,8 @@ def test_what_is_certain_is_seen_sooner() -> None:
     assert smallest_gap(maximum=0.1, **even) < smallest_gap(maximum=0.1, **uneven)
     assert smallest_gap(maximum=0.1, **even, spread=0.2) < smallest_gap(maximum=0.1, **even)
     assert smallest_fall(minimum=0.8, **even) > smallest_fall(minimum=0.8, **uneven)
-    parts = [smallest_part(alpha=ALPHA, delta=0.01, reference_n=n, n=1000, panes_n=1440) for n in (100, 500, 5000)]
+    parts = [smallest_part(alpha=ALPHA, delta=0.01, hours=((half_b(n), 1000.0),), panes_n=1440) for n in (100, 500, 5000)]
     assert parts == sorted(parts, reverse=True)
-    assert math.isinf(smallest_part(alpha=ALPHA, delta=0.01, reference_n=5000, n=100, panes_n=1440))
+    assert math.isinf(smallest_part(alpha=ALPHA, delta=0.01, hours=((1536, 100.0),), panes_n=1440))
+    by_hour = smallest_part(alpha=ALPHA, delta=0.01, hours=((64, 1000.0 / 24.0),) * 24, panes_n=1440)
+    assert parts[-1] < by_hour < 1.0  # each hour has its own few rows to be held to

@@ -8,7 +8,7 @@ import numpy as np
 
 from daemon.watched.seen.day import Soon, nothing, one_in, seen
 from detectors.sequential.growth import smallest_rise, smallest_share, smallest_shift
-from detectors.sequential.growth_of_witness import smallest_part
+from detectors.sequential.growth_of_witness import half_b, smallest_part
 from detectors.sequential.share import NO_LIMIT
 from detectors.sketches.records import AT, BLOCK_N
 
@@ -75,7 +75,7 @@ def of_witness(d: Any, reference: Reference, day: Day, *, columns: Sequence[str]
         return nothing(d, f"the reference has {rows_n} {what[1]}, {d.min_n} are needed")
     return seen(
         d,
-        lambda times: smallest_part(alpha=d.alpha, delta=d.delta, reference_n=rows_n, n=times * day.records_n, panes_n=day.panes_n),
+        lambda times: smallest_part(alpha=d.alpha, delta=d.delta, hours=((half_b(rows_n), times * day.records_n),), panes_n=day.panes_n),
         lambda part: f"at best {one_in(part, *what)} of a kind that the reference does not have",
         n=day.records_n / day.share,
         unit="records",
