@@ -183,6 +183,12 @@ class ModelSettings(Part):
     retrain: RetrainSettings | None = None
     """None: watched only; an alias moved by someone else is adopted as a new epoch."""
 
+    def expects_labels(self) -> bool:
+        """Whether labels come: not every text is judged, not every number comes true, so for these performance has to be asked for."""
+        is_asked = "performance" in self.monitors.model_fields_set
+        is_judged = bool(self.labels) if self.task.endswith("classification") else is_asked
+        return self.labels_expected and is_judged and self.monitors.performance is not None
+
     def subjects(self) -> dict[str, ColumnKind]:
         """Subject -> kind of every column that is watched: "segment.NAME" when protected, else "input.NAME", and the model's own output.
 

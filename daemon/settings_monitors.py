@@ -74,7 +74,8 @@ class PerformanceSettings(Part):
     (`ppi_score_floor` in place of `score_floor`); falls by .05 need a third fewer people's judgements where the two correlate by .7. Needs
     labelled bound rows, three records or more a label, and labels before 2,048 more have become due; later ones speak alone."""
     tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
-    """Risk: extra loss above the source bound that is still no harm; points (classes, judged texts) or a share of the bound (numbers)."""
+    """Risk: extra loss above the source bound, or above what it was before, that is still no harm; points (classes, judged texts) or a
+    share of that (numbers)."""
     calibration: Annotated[float, Field(ge=0.0, lt=1.0)] | None = 0.02
     """Of classes with scores: so much further than in the bound rows may the confidence of answers be off the share of right ones.
     None = not watched. It tells people (recalibrate), it never trains."""

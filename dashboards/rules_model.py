@@ -11,7 +11,7 @@ from dashboards.words import OF_MODEL, each, figure, figures, since
 _OF = "by (namespace, job, model)"
 _ON = "on (namespace, job, model)"
 
-_FAST = "risk.*_change|.+_floor|.+_ceiling"
+_FAST = "risk.*_(change|rise)|.+_floor|.+_ceiling"
 _SLOW = "risk|risk_value|risk_judged"
 _CALIBRATION = "calibration_change"
 _FAIR = "fairness_.+"

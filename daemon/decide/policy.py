@@ -96,10 +96,7 @@ class Rules:
     @classmethod
     def of(cls, model: ModelSettings) -> Rules:
         """Of one model's settings."""
-        is_asked = "performance" in model.monitors.model_fields_set  # not every text is judged, not every number comes true
-        is_judged = bool(model.labels) if model.task.endswith("classification") else is_asked
-        expects = model.labels_expected and is_judged and model.monitors.performance is not None
-        return cls(retrain=model.retrain, blind_after_s=model.monitors.blind_after_s, labels_expected=expects)
+        return cls(retrain=model.retrain, blind_after_s=model.monitors.blind_after_s, labels_expected=model.expects_labels())
 
 
 @dataclass(frozen=True, kw_only=True)

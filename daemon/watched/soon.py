@@ -11,6 +11,7 @@ from daemon.watched.seen.columns import of_category, of_fault, of_number, of_tex
 from daemon.watched.seen.day import nothing
 from daemon.watched.seen.groups import of_gap, of_ratio
 from daemon.watched.seen.labels import of_limit
+from daemon.watched.seen.losses import of_rise
 from detectors.quality.fault import Rise
 from detectors.sequential.auc_floor import AucFloor
 from detectors.sequential.between import Between
@@ -23,6 +24,7 @@ from detectors.sequential.embedding_witness import EmbeddingWitness
 from detectors.sequential.fairness_ratio import FairnessRatio
 from detectors.sequential.ppi_floor import PpiFloor
 from detectors.sequential.ppi_score_floor import PpiScoreFloor
+from detectors.sequential.risk_rise import RiskRise
 from detectors.sequential.share import ShareState
 from detectors.sequential.text_figures import TextFigures
 from detectors.sequential.text_witness import TextWitness
@@ -74,6 +76,7 @@ _BY_KIND: tuple[tuple[type[Any], Callable[[Any, Any, Reference, Day], Soon]], ..
     (Between, of_gap),
     (CalibrationChange, of_calibration),
     (PpiFloor, of_predicted),
+    (RiskRise, of_rise),
     (AucFloor, lambda d, state, reference, day: of_limit(d, state.share, reference, day)),
     (PpiScoreFloor, of_judged),
 )

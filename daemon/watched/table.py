@@ -219,6 +219,17 @@ def _unaware(model: ModelSettings) -> list[str]:
     return [f"{d.name} ({d.subject})" for d in found]
 
 
+def _without_bound(model: ModelSettings, fixed: float | None) -> str:
+    """What labels say before the first promotion, which brings bound rows."""
+    side = "above" if model.metric() in LOSSES else "below"
+    watched = f"only {model.metric()} {side} {fixed:g}" if fixed else "no performance"
+    if not model.expects_labels():
+        return f"Without reference.bound {watched} alarms before the first promotion, and no drift can be harmful."
+    beside = f"{model.metric()} {side} {fixed:g} and " if fixed else ""
+    rise = "a loss that rises above that of the labelled records before"
+    return f"Without reference.bound only {beside}{rise} alarm before the first promotion: a model that was bad from the start is not told."
+
+
 def notes(model: ModelSettings) -> list[str]:
     """What a person should know about a model's settings, one sentence each."""
     found = []
@@ -235,9 +246,7 @@ def notes(model: ModelSettings) -> list[str]:
     if model.reference.rhythm is not Rhythm.NONE and (unaware := _unaware(model)):
         found.append(f"Hours are UTC; {', '.join(unaware)} know no rhythm: look by `retuned replay` whether they alarm falsely.")
     if performance is not None and model.reference.bound is None:
-        side = "above" if model.metric() in LOSSES else "below"
-        watched = f"only {model.metric()} {side} {fixed:g}" if fixed else "no performance"
-        found.append(f"Without reference.bound {watched} alarms before the first promotion, and no drift can be harmful.")
+        found.append(_without_bound(model, fixed))
     if performance is not None and not is_judged:
         found.append("Without labels (the classes) performance is not watched.")
     for subject, encoder in model.encoders().items():

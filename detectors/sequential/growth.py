@@ -49,13 +49,13 @@ def smallest_shift(*, alpha: float, hours: tuple[tuple[int, float], ...]) -> flo
     """
     needed = -np.log(_EXACT * SCORE_WEIGHTS[: len(SHIFTS)] * alpha)
 
-    def gains(shift: float, reference_n: int, past: float) -> tuple[Floats, Floats]:
+    def gains(shift: float, reference_n: float, past: float) -> tuple[Floats, Floats]:
         u = (reference_n * ndtr(_GRID + shift) + past * ndtr(_GRID)) / (reference_n + past)
         z = ndtri(np.clip(u, 1e-9, 1.0 - 1e-9))
         return SHIFTS * z.mean() - SHIFTS**2 / 2.0, SHIFTS**2 * z.var()
 
     def is_seen(shift: float) -> bool:
-        return _is_reached_on_the_way(lambda reference_n, past: gains(shift, reference_n, past), hours, needed)
+        return is_reached_on_the_way(lambda reference_n, past: gains(shift, reference_n, past), hours, needed)
 
     return least_seen(is_seen, 0.0, _MOST_SHIFT)
 
@@ -67,13 +67,13 @@ def smallest_share(*, alpha: float, share: float, watched_n: int, hours: tuple[t
     target = targets_of(chance)
     needed = -np.log(_EXACT_SHARES * UP_WEIGHT / watched_n * TIMES_WEIGHTS * alpha)
 
-    def gains(risen: float, reference_n: int, past: float) -> tuple[Floats, Floats]:
+    def gains(risen: float, reference_n: float, past: float) -> tuple[Floats, Floats]:
         own = (reference_n * chance + past * risen) / (reference_n + past)
         hit = risen * min(1.0, chance / own) + (1.0 - risen) * max(0.0, (chance - own) / (1.0 - own))
         return _gains(hit, chance, target)
 
     def is_seen(risen: float) -> bool:
-        return _is_reached_on_the_way(lambda reference_n, past: gains(risen, reference_n, past), hours, needed)
+        return is_reached_on_the_way(lambda reference_n, past: gains(risen, reference_n, past), hours, needed)
 
     return least_seen(is_seen, chance, 1.0 - 1e-6)
 
@@ -130,8 +130,8 @@ def _gains(hit: float, chance: float, target: Floats) -> tuple[Floats, Floats]:
     return hit * won + (1.0 - hit) * lost, hit * (1.0 - hit) * (won - lost) ** 2
 
 
-def _is_reached_on_the_way(
-    gains: Callable[[int, float], tuple[Floats, Floats]], hours: tuple[tuple[int, float], ...], needed: Floats
+def is_reached_on_the_way(
+    gains: Callable[[float, float], tuple[Floats, Floats]], hours: tuple[tuple[float, float], ...], needed: Floats
 ) -> bool:
     """At the end of some part; `gains`: of one record, by reference rows and records before it."""
     mean, variance = np.zeros(len(needed)), np.zeros(len(needed))

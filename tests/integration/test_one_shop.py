@@ -98,13 +98,13 @@ def test_a_restart_changes_nothing_and_people_are_told_which_segment_and_how_sur
             world.send(3, p_wrong=p_wrong)
         restarted.close()
         restarted.start()
-    assert len(_said(straight)) == 3 * 6  # loss, accuracy, label, score, x, channel
+    assert len(_said(straight)) == 3 * 7  # loss by its bound and by its past, accuracy, label, score, x, channel
     assert _said(straight) == _said(restarted)
     first, second = (world.incident() for world in shops)
     assert first is not None
     assert second is not None
     assert (first.evidence, first.subjects.keys()) == (second.evidence, second.subjects.keys())
-    assert first.subjects.keys() == {"risk_change:risk[shop=fr]", "accuracy_floor:accuracy[shop=fr]"}
+    assert first.subjects.keys() == {"risk_change:risk[shop=fr]", "risk_rise:risk[shop=fr]", "accuracy_floor:accuracy[shop=fr]"}
     shown = straight.http.get(f"/v1/models/{MODEL}").json()["incidents"][0]["evidence"]
     assert (shown["is_confirmed"], set(shown["named"])) == (True, {"risk[shop=fr]", "accuracy[shop=fr]"})
     page = straight.http.get(f"/incidents/{first.id}").text

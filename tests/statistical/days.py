@@ -323,6 +323,22 @@ def judged_twice(name: str) -> World:
     return replace(world, pane=pane)
 
 
+@of("risk_rise", "risk_judged_rise", "risk_value_rise")
+def rise(name: str) -> World:
+    """Errors more, judgements that turn wholly bad, numbers' errors all larger by one factor."""
+    before = {"risk_rise": 0.1, "risk_judged_rise": 0.2, "risk_value_rise": 0.8}[name]
+
+    def drawn(rng: Rng, n: int, figure: float) -> Pairs:
+        if name == "risk_rise":
+            return answers(rng, n, 1.0 - figure)
+        if name == "risk_value_rise":
+            return _numbers(n, error=figure / before * np.abs(rng.normal(size=n)))
+        is_bad = rng.random(n) < (figure - before) / (1.0 - before)
+        return _numbers(n, quality=np.where(is_bad, 0.0, 1.0 - rng.beta(2.0, 8.0, n)))
+
+    return labels_world(build(name, tolerance=0.0, alpha=ALPHA), drawn, before, before)
+
+
 @of("value_ceiling", "risk_value", "risk_value_change")
 def valued(name: str) -> World:
     """The absolute error of a normal variable, times a factor; the mean is that of errors clipped where the bound rows say."""

@@ -79,14 +79,14 @@ def test_joined_cells_hardly_move_what_is_said_to_be_seen(cells_n: int, hours_n:
     needed = -np.log(growth._EXACT * SCORE_WEIGHTS[: len(SHIFTS)] * ALPHA)
     edges, within = ndtri(np.arange(cells_n + 1) / cells_n), (np.arange(64) + 0.5) / 64
 
-    def gains(shift: float, reference_n: int, past: float) -> Any:
+    def gains(shift: float, reference_n: float, past: float) -> Any:
         moved = np.diff(ndtr(edges - shift))  # (cells,), share of the new records
         weights = (reference_n / cells_n + past * moved) / (reference_n + past)
         z = ndtri((np.cumsum(weights) - weights)[:, None] + weights[:, None] * within)  # (cells, 64)
         mean = float((moved[:, None] / 64 * z).sum())
         return SHIFTS * mean - SHIFTS**2 / 2.0, SHIFTS**2 * float((moved[:, None] / 64 * (z - mean) ** 2).sum())
 
-    joined = growth.least_seen(lambda shift: growth._is_reached_on_the_way(lambda r, past: gains(shift, r, past), hours, needed), 0.0, 8.0)
+    joined = growth.least_seen(lambda shift: growth.is_reached_on_the_way(lambda r, past: gains(shift, r, past), hours, needed), 0.0, 8.0)
     assert said - 1e-3 <= joined <= (1.0 + most) * said + 1e-3, (said, joined)  # 1e-3: as near as either is computed
 
 

@@ -88,6 +88,9 @@ def test_drift_and_risk_in_one_incident_are_harmful_and_start_a_training() -> No
     assert decision.kind == "harmful_drift"
     assert decision.detector == "risk_change"
     assert "drift of s" in decision.because
+    rise = verdict("risk_judged_rise")
+    assert isinstance(decide([DRIFT, rise], history(DRIFT, rise), NOW, rules(on=["harmful_drift"])), Retrain)
+    assert isinstance(decide([rise], history(rise), NOW, rules(on=["performance"])), Retrain)
     assert isinstance(decide([RISK], history(RISK), NOW, rules(on=["harmful_drift"])), Hold)
 
 

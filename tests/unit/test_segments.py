@@ -113,7 +113,7 @@ def test_segments_share_the_one_knob_as_a_group_and_the_whole_keeps_what_was_ask
     watched = model(monitors={"segments": {"by": ["channel", "band"], "inputs": None}})
     without, found = (monitors(watched, has_bound=True, values=v) for v in ({}, values))
     mine: list[Any] = [d for d in found if getattr(d, "within", None) is not None and "output." not in d.subject]
-    assert len(mine) == 3 * 3
+    assert len(mine) == 3 * 4
     assert {d.subject for d in mine} > {"risk[channel=web]", "f1[label=yes,channel=app]", "f1[label=no,band=old]", "risk[band=old]"}
     assert promised_days(found, pane_s=60.0) >= 90.0 * (1 - 1e-9)
     groups = {d.name: d.alpha for d in without if d.kind is Kind.ALARMS}  # type: ignore[attr-defined]
@@ -122,7 +122,7 @@ def test_segments_share_the_one_knob_as_a_group_and_the_whole_keeps_what_was_ask
     of_drift = [sum(d.name in names for d in some) for some in (without, found)]
     assert of_drift == [7, 7 + 2 * 3]  # label and score of three segments are drift, and share its rate
     assert now["conformal_numeric"] == pytest.approx(0.75 * 7 / 13 * groups["conformal_numeric"])  # a fourth group beside three
-    assert sum(d.alpha for d in mine) == pytest.approx(4 * now["f1_floor"], rel=0.01)  # two floors, calibration, risk: as much together
+    assert sum(d.alpha for d in mine) == pytest.approx(5 * now["f1_floor"], rel=0.01)  # what they are of all: calibration too
     own = model(monitors={"segments": {"by": ["channel"], "mean_days_between_false_alarms": 10, "inputs": None}, "drift": None})
     by_hand: list[Any] = [d for d in monitors(own, has_bound=True, values=values) if getattr(d, "within", None) is not None]
     assert sum(d.alpha for d in by_hand) == pytest.approx(60 / 864_000)
@@ -134,7 +134,7 @@ def test_segments_share_the_one_knob_as_a_group_and_the_whole_keeps_what_was_ask
         ("[chanel]", "did you mean 'channel'?"),
         ("[n]", "must be of kind category"),
         ("{by: [channel, band], most_n: 50, least_n: 5}", "greater than or equal to 10"),
-        ("{by: [channel, band, third], most_n: 50}", "makes 750 detectors, 5 a segment; at most 400 are watched"),
+        ("{by: [channel, band, third], most_n: 50}", "makes 900 detectors, 6 a segment; at most 400 are watched"),
         ("[channel, a, b, c, d, e]", "at most 5 items"),
         ("[]", "at least 1 item"),
     ],
@@ -201,6 +201,7 @@ def test_check_shows_what_each_segment_gets_and_what_it_sees_within_a_day(tmp_pa
     assert {(row[0], row[1], row[4]) for row in rows} == {
         ("segments", "accuracy_floor", "2"),
         ("segments", "risk_change", "2"),
+        ("segments", "risk_rise", "2"),
         ("drift", "conformal_category", "2"),
         ("drift", "conformal_numeric", "2"),
     }
@@ -209,9 +210,10 @@ def test_check_shows_what_each_segment_gets_and_what_it_sees_within_a_day(tmp_pa
     assert 0.5 < label["output.label"] < label["output.label[channel=web]"] < label["output.label[channel=app]"] < 1.0
     assert "Segments by channel: web, app; 1 other values, 10." in text
     assert "train nothing" in text
-    of = {s["subject"]: s["smallest"] for s in data["seen_within_a_day"] if s["detector"] == "risk_change"}
-    assert set(of) == {"risk", "risk[channel=web]", "risk[channel=app]"}
-    assert 0.1 < of["risk"] < of["risk[channel=web]"] < of["risk[channel=app]"] < 0.5
+    for name in ("risk_change", "risk_rise"):
+        of = {s["subject"]: s["smallest"] for s in data["seen_within_a_day"] if s["detector"] == name}
+        assert set(of) == {"risk", "risk[channel=web]", "risk[channel=app]"}
+        assert 0.1 < of["risk"] < of["risk[channel=web]"] < of["risk[channel=app]"] < 0.5
     assert {a["subject"] for a in data["alarms"]} >= {"accuracy[channel=web]", "accuracy[channel=app]"}
 
 

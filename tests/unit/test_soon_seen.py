@@ -107,6 +107,8 @@ def test_every_kind_of_a_model_says_what_it_sees(tmp_path: Path) -> None:
     assert 0.7 < (accuracy.smallest or 0.0) < 0.83  # the floor: a lower bound of 0.9, less 0.05
     assert accuracy.says.startswith("it falls to 0.")
     assert 0.15 < (found["risk_change"].smallest or 0.0) < 0.35
+    assert 0.1 < (found["risk_rise"].smallest or 0.0) < (found["risk_change"].smallest or 0.0)
+    assert found["risk_rise"].says.endswith("(known: 2,000 bound rows and a quiet day)")
     assert 0.15 < (found["fairness_gap"].smallest or 0.0) < 0.5
     assert 0.01 < (found["missing_rise"].smallest or 0.0) < 0.05
     assert found["risk_change"].says.startswith("it rises to 0.")
@@ -116,11 +118,11 @@ def test_every_kind_of_a_model_says_what_it_sees(tmp_path: Path) -> None:
 
 def test_more_traffic_shows_smaller_changes_and_a_handful_shows_none(tmp_path: Path) -> None:
     less, more = (soon(settings(tmp_path), per_day=n, labels_per_day=n // 5) for n in (2500, 10_000))
-    for name in ("conformal_numeric", "conformal_category", "risk_change", "missing_rise"):
+    for name in ("conformal_numeric", "conformal_category", "risk_change", "risk_rise", "missing_rise"):
         assert (more[name].smallest or 0.0) < (less[name].smallest or 0.0), name
     assert (more["accuracy_floor"].smallest or 0.0) > (less["accuracy_floor"].smallest or 1.0)
     few = soon(settings(tmp_path), per_day=5, labels_per_day=3)
-    for name in ("conformal_numeric", "conformal_category", "accuracy_floor", "risk_change", "fairness_gap"):
+    for name in ("conformal_numeric", "conformal_category", "accuracy_floor", "risk_change", "risk_rise", "fairness_gap"):
         assert few[name].smallest is None, name
     assert (few["missing_rise"].smallest or 0.0) > 0.9  # of five records all
     assert few["conformal_numeric"].says == f"nothing: it takes {few['conformal_numeric'].takes} records a day"

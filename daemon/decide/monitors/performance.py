@@ -27,25 +27,28 @@ def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool, has_
     is_predicted = has_bound and (has_judge or (wanted.predicted is True and has_scores and len(model.labels) > 1))
     alarming = by_labels(model, has_bound=has_bound, is_predicted=is_predicted)
     if is_classes and has_bound and has_scores and wanted.calibration is not None and len(model.labels) > 1:
-        alarming.append(("calibration_change", {"labels": tuple(model.labels), "tolerance": wanted.calibration}))
+        alarming.append(("calibration_change", {"labels": tuple(model.labels), "tolerance": wanted.calibration, "delta": DELTA}))
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=len(alarming))
-    common = {"most_weight": most_weight(model), "delta": DELTA}
-    found = informing + [build(name, alpha=alpha, **common, **settings) for name, settings in alarming]
+    weight = most_weight(model)
+    found = informing + [build(name, alpha=alpha, most_weight=weight, **settings) for name, settings in alarming]
     if has_bound:
-        found.append(build(_risk(model), alpha=DELTA, tolerance=wanted.tolerance, **{**common, "delta": DELTA / 2}))
+        found.append(build(_risk(model), alpha=DELTA, tolerance=wanted.tolerance, most_weight=weight, delta=DELTA / 2))
     return found
 
 
 def by_labels(model: ModelSettings, *, has_bound: bool, is_predicted: bool = False) -> list[Built]:
     """(detector, settings) of the e-detectors of loss and metric: of all labelled records, or of a segment's.
 
-    `is_predicted`: scores of all records, the model's or a judge's, say what their labels probably are.
+    `is_predicted`: scores of all records, the model's or a judge's, say what their labels probably are. Without bound rows a rise of the
+    loss is watched where labels are expected: elsewhere it would only take of the others' rate.
     """
     wanted = model.monitors.performance
     if wanted is None or (model.task.endswith("classification") and not model.labels):
         return []
     found = _alarming(model, wanted, is_predicted=is_predicted) if _limit(model, wanted, has_bound=has_bound) else []
-    return found + ([(f"{_risk(model)}_change", {"tolerance": wanted.tolerance})] if has_bound else [])
+    found += [(f"{_risk(model)}_change", {"tolerance": wanted.tolerance})] if has_bound else []
+    found = [(name, {"delta": DELTA, **settings}) for name, settings in found]
+    return found + ([(f"{_risk(model)}_rise", {"tolerance": wanted.tolerance})] if has_bound or model.expects_labels() else [])
 
 
 def _risk(model: ModelSettings) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from daemon.decide.monitors.performance import by_labels, most_weight
-from daemon.decide.monitors.rates import DELTA, alpha_per_pane
+from daemon.decide.monitors.rates import alpha_per_pane
 from detectors.registry import build
 from detectors.sequential.segment import Segment
 
@@ -61,7 +61,7 @@ def segments(model: ModelSettings, values: Values, *, has_bound: bool) -> list[D
         return []
     within = segments_of(model, values)
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=len(within) * len(built))
-    common = {"alpha": alpha, "delta": DELTA, "most_weight": most_weight(model)}
+    common = {"alpha": alpha, "most_weight": most_weight(model)}
     return [build(name, within=one, **common, **settings) for one in within for name, settings in built]
 
 

@@ -24,6 +24,10 @@ EXCLUSIONS: dict[str, str] = {
         ("fairness_score_gap", "fairness_calibration_gap"), "fairness_gap's bets, which are judged; cases hold classes without scores"
     ),
     **dict.fromkeys(("risk_judged", "risk_judged_change", "risk_value", "risk_value_change", "score_floor", "value_ceiling"), _NO_WORLD),
+    **dict.fromkeys(
+        ("risk_rise", "risk_judged_rise", "risk_value_rise"),
+        "conformal_numeric's ranks, which are judged, on losses; cases have long references: its delays are in docs/decisions/0030",
+    ),
     **dict.fromkeys(("auc_floor", "calibration_change", "probability_ceiling"), _NO_WORLD),
 }
 """Sequential detector -> why no scenario has it."""
