@@ -80,13 +80,17 @@ class Pipeline:
         self.intake.pull(now)  # capture → sample
         self._tell_clock(now)
         for model in self.settings.models:
-            adopt_by_traffic(self.ledger, model, self.intake.versions(model.name))
+            adopt_by_traffic(self.ledger, model.name, self.intake.versions(model.name), follows=self.follows_traffic(model))
             self.learner.learn(model, now)
         for pane in self.intake.due(now, self._champions()):  # labels, by id, join here
             with self.ledger.begin() as tx:
                 self.intake.commit(tx, pane)
                 self.judge.fold(tx, pane, now)
         self.intake.release()
+
+    def follows_traffic(self, model: ModelSettings) -> bool:
+        """Whose champion is whoever answers: of a model that is retrained the ledger says it."""
+        return model.retrain is None
 
     def _tell_clock(self, now: float) -> None:
         """A clock that was set back is told: times of before lie in the future of those of after."""

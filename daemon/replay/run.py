@@ -24,7 +24,7 @@ from daemon.judge import Judge
 from daemon.learn import Learner
 from daemon.pipeline import Pipeline
 from daemon.replay.read import Recording
-from daemon.replay.world import KeptAll, ListedRuns, MemorySpool, SeenVersions, Traffic, Undelivered
+from daemon.replay.world import KeptAll, ListedRuns, MemorySpool, NoRegistry, Traffic, Undelivered
 from daemon.show.views import Health
 from daemon.show.wire import iso, to_wire
 from daemon.store import counters, incidents, tables, verdicts
@@ -57,7 +57,11 @@ def _silent(_now: float, _n: int) -> None:
 
 
 class Replay(Pipeline):
-    """The pipeline itself; only its snapshot is left out: nobody looks."""
+    """The pipeline itself; only its snapshot is left out, for nobody looks, and every model follows the traffic that was recorded."""
+
+    def follows_traffic(self, model: ModelSettings) -> bool:  # noqa: ARG002 (as the service asks)
+        """What was promoted then answers from then on."""
+        return True
 
     def show(self, now: float) -> None:
         """Nothing to show while it runs."""
@@ -93,7 +97,7 @@ class _Player:
         self._traffic = Traffic(spool, {m.monitors.pane_s for m in settings.models})
         self._runs = ListedRuns()
         self._encoders = Encoders(settings.models)
-        self._pipeline = _pipeline(settings, ledger, spool, self._traffic, self._runs, encoders=self._encoders)
+        self._pipeline = _pipeline(settings, ledger, spool, self._runs, encoders=self._encoders)
         self._confirm = max((m.retrain.confirm_ticks for m in settings.models if m.retrain), default=1)
 
     def play(self, recording: Recording) -> dict[str, Any]:
@@ -183,9 +187,7 @@ class _Player:
         return {"at": iso(data["pane_end"]), "told_at": iso(row.at), "model": row.model, "record_index": index, **said}
 
 
-def _pipeline(
-    settings: Settings, ledger: Ledger, spool: MemorySpool, traffic: Traffic, listed: ListedRuns, *, encoders: Encoders
-) -> Pipeline:
+def _pipeline(settings: Settings, ledger: Ledger, spool: MemorySpool, listed: ListedRuns, *, encoders: Encoders) -> Pipeline:
     feed = Feed(
         read=spool.read,
         release=spool.release,
@@ -200,7 +202,7 @@ def _pipeline(
         judge=Judge(settings, Windows(), References(encoders, settings.data_dir, is_patient=True)),
         runs=cast("Any", listed),  # stand-ins with the methods that the pipeline calls
         outbox=cast("Any", Undelivered(ledger)),
-        aliases=cast("Any", SeenVersions(ledger, traffic)),
+        aliases=cast("Any", NoRegistry()),
         keeper=cast("Any", KeptAll()),
         health=lambda: Health(started_at=0.0),
     )

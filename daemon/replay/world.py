@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from daemon.capture.frames import Entry, EntryKind, Mark
 from daemon.decide.run import State
 from daemon.store import champions, counters, outbox, runs
-from daemon.store.by_traffic import follower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +46,7 @@ class MemorySpool:
 
 
 class Traffic:
-    """Feeds lines into the spool, in entries of one kind and one pane, and keeps which versions answered since the last tick."""
+    """Feeds lines into the spool, in entries of one kind and one pane."""
 
     def __init__(self, spool: MemorySpool, pane_s: set[float]) -> None:
         self._spool, self._pane_s = spool, sorted(pane_s)
@@ -55,8 +54,6 @@ class Traffic:
         self.n: Counter[EntryKind] = Counter()
         self.by_pane: dict[float, Counter[int]] = {s: Counter() for s in self._pane_s}
         """pane_s -> pane index -> records in it: where in the recording a pane ends, in memory that grows with time only."""
-        self.versions: dict[str, dict[str, list[float]]] = defaultdict(dict)
-        """Model -> version -> [first at, n] since the last look."""
 
     def feed(self, line: Line) -> None:
         """One line; it is in the spool after `flush`."""
@@ -67,8 +64,6 @@ class Traffic:
         if line.kind is EntryKind.RECORDS:
             for pane_s, count in self.by_pane.items():
                 count[int(line.at // pane_s)] += 1
-            seen = self.versions[line.model].setdefault(line.version, [line.at, 0])
-            seen[1] += 1
 
     def flush(self) -> None:
         """What was fed so far can be read."""
@@ -86,34 +81,11 @@ class Traffic:
         return line.at // self._pane_s[0] != self._batch[0].at // self._pane_s[0]
 
 
-@dataclass
-class SeenVersions:
-    """In place of the registry: who answers is the champion, as of a model that is only watched (docs/decisions/0004)."""
-
-    ledger: Ledger
-    traffic: Traffic
-    before: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    """What the ticks since the champion's last record saw, that one included: a version may have begun in its last seconds."""
+class NoRegistry:
+    """In place of the registry: who answers is the champion."""
 
     def reconcile(self, now: float) -> None:
-        """Adopt what the recording shows."""
-        del now
-        seen, self.traffic.versions = self.traffic.versions, defaultdict(dict)
-        with self.ledger.begin() as tx:
-            for model, versions in seen.items():
-                held = champions.champion(tx, model)
-                if held is not None and held.version in versions:
-                    self.before[model] = {version: [at, 0] for version, (at, _) in versions.items()}
-                    continue
-                for version, (first_at, n) in self.before.pop(model, {}).items():
-                    known = versions.setdefault(version, [first_at, 0])
-                    versions[version] = [first_at, known[1] + n]
-                others = {version: (at, int(n)) for version, (at, n) in versions.items() if held is None or version != held.version}
-                first = max(others.items(), key=lambda item: item[1][1])
-                new = (first[0], first[1][0]) if held is None else follower(others)
-                if new is not None:
-                    champions.adopt(tx, model, new[0], now=new[1], because="answers in the recording")
-                self.before[model] = versions
+        """Nothing is there to differ."""
 
 
 @dataclass

@@ -11,7 +11,6 @@ from daemon.store import champions, panes, tables
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from daemon.settings import ModelSettings
     from daemon.store.champions import Champion
     from daemon.store.ledger import Ledger
 
@@ -23,22 +22,22 @@ Seen = dict[str, tuple[float, int]]
 """Version -> (when its first record came, records)."""
 
 
-def adopt_by_traffic(ledger: Ledger, model: ModelSettings, seen: Seen) -> None:
-    """The first version that answers is champion; of a model that is only watched also the one that takes over from it.
+def adopt_by_traffic(ledger: Ledger, model: str, seen: Seen, *, follows: bool) -> None:
+    """The first version that answers is champion, and where it `follows` its traffic the one that takes over from it.
 
     `seen`: records that are in no pane yet.
     """
     if not seen:
         return
     with ledger.begin() as tx:
-        held = champions.champion(tx, model.name)
+        held = champions.champion(tx, model)
         if held is None:
             version, (first_at, _) = _most(seen)
-            champions.adopt(tx, model.name, version, now=first_at, because=FROM_TRAFFIC)
-        elif model.retrain is None and held.version not in seen and is_from_traffic(tx, held):
-            new = follower(_added(panes.since_version(tx, model.name, held.version), seen))
+            champions.adopt(tx, model, version, now=first_at, because=FROM_TRAFFIC)
+        elif follows and held.version not in seen and is_from_traffic(tx, held):
+            new = _follower(_added(panes.since_version(tx, model, held.version), seen))
             if new is not None:
-                champions.adopt(tx, model.name, new[0], now=new[1], because=FROM_TRAFFIC)
+                champions.adopt(tx, model, new[0], now=new[1], because=FROM_TRAFFIC)
 
 
 def is_from_traffic(tx: Connection, held: Champion) -> bool:
@@ -47,7 +46,7 @@ def is_from_traffic(tx: Connection, held: Champion) -> bool:
     return tx.execute(first.where(tables.epoch.c.started_at == held.since)).scalar() == FROM_TRAFFIC
 
 
-def follower(since: Seen) -> tuple[str, float] | None:
+def _follower(since: Seen) -> tuple[str, float] | None:
     """Which version took over, and from when on, by the records since the champion's last one.
 
     None: too few yet. Beside a canary a quiet minute without a record of the champion is no takeover: at an even split this many in a row

@@ -145,14 +145,13 @@ def test_a_canary_beside_the_champion_takes_over_only_when_the_champion_is_gone(
     assert moves == {"adopted": 1}
 
 
-def test_the_service_follows_its_traffic_like_a_replay(tmp_path: Path) -> None:
-    model = ModelSettings.model_validate({"name": "m", "task": "tabular-regression"})
+def test_champion_is_who_answers_twenty_times_in_a_row_from_its_first_pane_on(tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     ledger.migrate()
     held = []
     for i, (version, n) in enumerate([("1", 5), ("2", 1), ("1", 4), ("2", 12), ("2", 9)]):
         start = _START + 60.0 * i
-        adopt_by_traffic(ledger, model, {version: (start, n)})
+        adopt_by_traffic(ledger, "m", {version: (start, n)}, follows=True)
         with ledger.begin() as tx:
             pane = {"model": "m", "version": version, "start": start, "end": start + 60.0, "seq": 0, "n_seen": n, "n": n, "n_pairs": 0}
             tx.execute(insert(tables.pane).values(**pane, sketches=b""))
