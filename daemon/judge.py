@@ -17,7 +17,9 @@ from daemon.decide.run import State
 from daemon.diagnosis import diagnose
 from daemon.settings_encoder import SUFFIX
 from daemon.store import champions, controls, epochs, incidents, outbox, panes, runs, tables, verdicts
+from daemon.store.embed.references import MOST_BY_HOUR_N, MOST_N
 from daemon.store.ledger import note
+from detectors.rhythm import Rhythm
 from retrain.types import Permanent
 
 if TYPE_CHECKING:
@@ -117,11 +119,12 @@ class Judge:
             if self._references is None:
                 break
             texts = watch.reference.columns[subject.removesuffix(SUFFIX)].tolist()
-            found = self._references.of(watch.model.name, subject, texts)
+            most_n = MOST_N if watch.model.reference.rhythm is Rhythm.NONE else MOST_BY_HOUR_N
+            found = self._references.of(watch.model.name, subject, texts, most_n)
             if isinstance(found, str):
                 watch.waiting[subject] = found
             else:
-                watch.begin(tx, subject, found.vectors, found.fingerprint)
+                watch.begin(tx, subject, found)
         return watch
 
     def _look(self, tx: Connection, watch: Watch, now: float) -> None:

@@ -36,7 +36,7 @@ class DriftSettings(Part):
     together: bool | None = None
     """Also watch the numeric and category columns as a table: a classifier that bets sees what no single column shows, a changed
     correlation, and names the columns. It learns for 0.1 s every 32 records (at most once a pane). None = for tabular tasks
-    without a `reference.rhythm`, of which it knows nothing."""
+    without a `reference.rhythm`: by hours it sees gross changes only."""
 
     @field_validator("statistics")
     @classmethod

@@ -16,21 +16,24 @@ from daemon.store import codec, states, verdicts
 from daemon.store.reference import files_of, load_reference
 from detectors.fairness.groups import group_figures, named_groups, named_intersections
 from detectors.fairness.intersection import AND
+from detectors.of_reference import filled
 from detectors.rhythm import Rhythm
 from detectors.rhythm_window import during
 from detectors.sequential.column_of_segment import ColumnOfSegment
+from detectors.sequential.timed_rows import times_of
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.counts import Counts
+from detectors.sketches.records import AT
 from detectors.types import Kind, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from sqlalchemy import Connection
 
     from daemon.settings import ModelSettings
+    from daemon.store.embed.references import EmbeddedReference
     from detectors.fairness.groups import GroupFigure
     from detectors.types import Detector, Increment, Reference, Verdict, Window
 
@@ -83,11 +86,12 @@ class Watch:
     embedded: dict[str, Embedding] = field(default_factory=dict)
     """Subject of an embedding that has begun."""
 
-    def begin(self, tx: Connection, subject: str, vectors: NDArray[Any], fingerprint: str) -> None:
+    def begin(self, tx: Connection, subject: str, made: EmbeddedReference) -> None:
         """The detectors of an embedding begin, or go on with the states that were made with the same encoder and vectors."""
-        self.reference = replace(self.reference, columns={**self.reference.columns, subject: vectors})
-        key = digest_of(self.key, subject, fingerprint, vectors.tobytes())
-        self.embedded[subject] = Embedding(key, f"{subject}@{fingerprint}")
+        columns = {subject: made.vectors, times_of(subject): self.reference.columns[AT][made.rows]}
+        self.reference = replace(self.reference, columns={**self.reference.columns, **columns})
+        key = digest_of(self.key, subject, made.fingerprint, made.vectors.tobytes())
+        self.embedded[subject] = Embedding(key, f"{subject}@{made.fingerprint}")
         del self.waiting[subject]
         self._enter(tx, [d for d in self.detectors if d.subject == subject], key)
 
@@ -223,7 +227,7 @@ def _embeddings(model: ModelSettings, reference: Reference) -> list[str]:
 def _kept(model: str, detector: Detector, kept: tuple[bytes, int], fresh: Any) -> Any:  # noqa: ANN401 (each detector has a state of its own)
     """A state as it was stored; one of an older release that no longer reads starts afresh, and that is told."""
     try:
-        return codec.decode(kept[0], type(fresh))
+        return filled(codec.decode(kept[0], type(fresh)), fresh)
     except ValueError as e:
         log.warning("detector.started_afresh", model=model, detector=detector.name, subject=detector.subject, because=str(e))
         return fresh

@@ -17,6 +17,7 @@ from daemon.store.joining import Joiner, Own, waited
 from daemon.store.pairing import Pairing
 from daemon.store.record_log import RecordLog, log_path
 from daemon.store.spooled import rows_of
+from detectors.sequential.timed_rows import times_of
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.fourier import Fourier
 from detectors.sketches.hits import Hits
@@ -59,7 +60,7 @@ class Closing:
         self._own: dict[bytes, Own] = {}
         self._fresh: list[Columns] = []  # columns of the champion's records, one dict a part
         self._embedded: Sequence[Embedded] = ()
-        self._vectors: dict[str, list[NDArray[Any]]] = defaultdict(list)  # of the champion's texts, subject -> (n, d) a part
+        self._vectors: dict[str, list[NDArray[Any]]] = defaultdict(list)  # of the champion's texts, subject -> (n, d) a part; their times
         self._wrong: Counter[str] = Counter()  # of the champion's records: values that do not read as their column's kind
 
     def close(
@@ -142,9 +143,10 @@ class Closing:
             if not rows:
                 continue
             found[f"{one.subject}@{one.fingerprint}"] = {"fourier": Fourier.of(np.stack([one.vectors[part.keys[i]] for i in rows]))}
-            own = [one.vectors[part.keys[i]] for i in rows if part.ats[i] >= self._since]
+            own = [i for i in rows if part.ats[i] >= self._since]
             if own and part.version == self._version:
-                self._vectors[one.subject].append(np.stack(own))
+                self._vectors[one.subject].append(np.stack([one.vectors[part.keys[i]] for i in own]))
+                self._vectors[times_of(one.subject)].append(np.array([part.ats[i] for i in own], dtype=np.float64))
         return found
 
     def _count_ids(self, repeated: Mapping[str, int]) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import numpy as np
 
+from detectors.of_reference import is_kept
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,7 +32,7 @@ _PLAIN = (type(None), bool, float, str, bytes)
 
 
 def encode(state: object) -> bytes:
-    """A state as bytes; `TypeError` names the first value that can't be stored."""
+    """A state as bytes, without what follows from the reference; `TypeError` names the first value that can't be stored."""
     return bytes([_FORMAT]) + msgspec.msgpack.encode(_pack(state))
 
 
@@ -68,7 +70,8 @@ def _pack(value: Any) -> Any:  # noqa: ANN401 (any state)
         return ["d", *([_pack(k), _pack(v)] for k, v in value.items())]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
-        return ["c", kind.__module__, kind.__qualname__, {f.name: _pack(getattr(value, f.name)) for f in dataclasses.fields(value)}]
+        kept = {f.name: _pack(getattr(value, f.name)) for f in dataclasses.fields(value) if is_kept(f)}
+        return ["c", kind.__module__, kind.__qualname__, kept]
     msg = f"a detector's state cannot hold a {type(value).__name__}; use plain values, tuple, dict, ndarray or a dataclass of those"
     raise TypeError(msg)
 

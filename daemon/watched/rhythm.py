@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daemon.decide.monitors.drift import BY_HOUR
 from detectors.column_scores import scores_of
 from detectors.periodicity import ALPHA, LEAST_DAYS, LEAST_RATIO, periodicities
 from detectors.rhythm import Rhythm
+from detectors.types import ColumnKind
 
 if TYPE_CHECKING:
     from daemon.settings import ModelSettings
@@ -26,6 +26,9 @@ _MOST_WITHIN = 5.0
 """Evidence (natural logarithm) that a third of an hour brings by what lies between its middle and its ends: an alarm takes about 14."""
 _SEED = 20_261_129
 _NAMED_N = 12
+_OF_WITNESSES = (
+    "Words and embeddings need more rows: with 50 an hour it is seen that all texts are about something else, with 700 that a third are."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +52,7 @@ def look_for_rhythm(model: ModelSettings, traffic: Recorded) -> Found:
     subjects = model.subjects()
     scores = {s: score for s, v in traffic.columns.items() if s in subjects and (score := scores_of(v, subjects[s])) is not None}
     found = periodicities(scores, traffic.ats, np.random.default_rng(_SEED))
-    helped = [f for f in found if f.is_found and subjects[f.subject] in BY_HOUR]
-    return Found(traffic=traffic, all=found, proposal=_proposal(model, traffic, helped))
+    return Found(traffic=traffic, all=found, proposal=_proposal(model, traffic, [f for f in found if f.is_found]))
 
 
 def _proposal(model: ModelSettings, traffic: Recorded, found: list[Periodicity]) -> dict[str, Any] | None:
@@ -100,12 +102,6 @@ def in_words(model: ModelSettings, found: Found) -> list[str]:
             lines.append(f"A rhythm by {_words(rhythm)} was not looked for: that takes records of {least} days.")
         elif not any(f.is_found for f in looked):
             lines.append(f"No column has a rhythm by {_words(rhythm)} beyond chance (alpha {ALPHA:g} for all {len(looked)} together).")
-    subjects = model.subjects()
-    if helpless := [f.subject for f in told if subjects[f.subject] not in BY_HOUR]:
-        names = ", ".join(dict.fromkeys(helpless))
-        lines.append(
-            f"No setting helps {names} yet: what watches it knows no hours, and may take a rhythm for drift; see it by `retuned replay`."
-        )
     return lines + _advice(model, found)
 
 
@@ -129,9 +125,11 @@ def _advice(model: ModelSettings, found: Found) -> list[str]:
     wanted = Rhythm(found.proposal["rhythm"])
     n, days = ROWS_AN_HOUR * wanted.hours_n, _CYCLES_DAYS[wanted]
     least = f"at least {days} days and {n:,} rows ({ROWS_AN_HOUR} for each {wanted.name_of_hour}, UTC)"
-    why = f"Without it numbers and categories named above alarm falsely at some hours. The reference needs {least}, each with its `at`."
+    why = f"Without it the columns named above alarm falsely at some hours. The reference needs {least}, each with its `at`."
     lines = [why, "Set this, and see by `retuned replay` whether it is quiet then:", "reference:"]
     lines += [f"  {key}: {value}" for key, value in found.proposal.items()]
+    if {*model.subjects().values()} & {ColumnKind.TEXT, ColumnKind.EMBEDDING}:
+        lines.append(_OF_WITNESSES)
     if wanted is Rhythm.HOUR_OF_WEEK and _is_steep(model, found.traffic, found.found):
         lines.append(
             "At so many records the change within one hour may alarm by itself: a smaller sample_ratio helps, or quarter_hour_of_day."

@@ -15,7 +15,6 @@ from rich.padding import Padding
 
 from daemon.act.send import is_understood, targets_of
 from daemon.decide.monitors.all import monitors
-from daemon.decide.monitors.drift import drift
 from daemon.decide.monitors.rates import promised_days
 from daemon.settings_encoder import SUFFIX
 from daemon.settings_monitors import LOSSES
@@ -214,9 +213,9 @@ def _by_subjects(detectors: list[Detector]) -> list[str]:
 
 
 def _unaware(model: ModelSettings) -> list[str]:
-    """Detectors of drift that alarm and compare with all hours alike."""
-    found = [d for d in drift(model, model.subjects()) if d.kind is Kind.ALARMS and not hasattr(d, "rhythm")]
-    return [f"{d.name} ({d.subject})" for d in found]
+    """Monitors that compare all hours alike."""
+    wanted = model.monitors
+    return [name for name in ("quality", "performance", "fairness") if getattr(wanted, name) is not None]
 
 
 def _without_bound(model: ModelSettings, fixed: float | None) -> str:
@@ -244,7 +243,8 @@ def notes(model: ModelSettings) -> list[str]:
             "no drift is told before."
         )
     if model.reference.rhythm is not Rhythm.NONE and (unaware := _unaware(model)):
-        found.append(f"Hours are UTC; {', '.join(unaware)} know no rhythm: look by `retuned replay` whether they alarm falsely.")
+        named = " and ".join(unaware).capitalize()
+        found.append(f"Hours are UTC. {named}: all hours are compared alike; look by `retuned replay` whether that alarms falsely.")
     if performance is not None and model.reference.bound is None:
         found.append(_without_bound(model, fixed))
     if performance is not None and not is_judged:

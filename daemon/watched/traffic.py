@@ -11,6 +11,7 @@ from daemon.store.reference import load_bound, load_reference
 from daemon.watched.seen.day import Day
 from daemon.watched.soon import soon_seen
 from detectors.rhythm import HOUR_S, LEAST_ROWS, Rhythm, hours_of
+from detectors.sequential.hour_witness import LEAST_ROWS_N
 from detectors.sketches.hits import Hits
 from detectors.sketches.records import AT, CONTENT
 from detectors.sketches.summary import summarise
@@ -65,12 +66,15 @@ def hours_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
     ats = standing_reference(model, recorded, recorded.per_day if recorded is not None else 0.0).columns[AT]
     hours = hours_of(ats, rhythm)
     if (hours < 0).all():
-        return [f"The rows of {model.reference.path} have no time (`at`), and reference.rhythm is set: no number or category is watched."]
+        return [f"The rows of {model.reference.path} have no time (`at`), and reference.rhythm is set: no column is watched."]
     rows = np.bincount(hours[hours >= 0], minlength=rhythm.hours_n)
-    few = int((rows < LEAST_ROWS).sum())
+    few, thin = (int((rows < least).sum()) for least in (LEAST_ROWS, LEAST_ROWS_N))
     of = f"of {rhythm.hours_n} ({rhythm.name_of_hour})"
-    says = f"{few} {of} have fewer than {LEAST_ROWS} reference rows: they are compared with their own first records"
-    return [f"{says}, and a change from before these is not seen."] if few else []
+    own = f"{few} {of} have fewer than {LEAST_ROWS} reference rows: they are compared with their own first records"
+    told = [f"{own}, and a change from before these is not seen."] if few else []
+    if thin and {*model.subjects().values()} & {ColumnKind.TEXT, ColumnKind.EMBEDDING}:
+        told.append(f"{thin} {of} have fewer than {LEAST_ROWS_N} reference rows: words and embeddings are not watched at these.")
+    return told
 
 
 def standing_reference(model: ModelSettings, recorded: Recorded | None, per_day: float) -> Reference:

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from detectors.registry import register
+from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
+from detectors.sequential.hour_witness import HourState, is_half_a, said_by_hour, spread_rows, start_by_hour, step_by_hour
 from detectors.sequential.kernel_witness import KernelWitness, learn_witness, shares_of_columns
 from detectors.sequential.purse import Purse
 from detectors.sequential.row_bets import PANE_N, bet, halves, latest_rows
 from detectors.sequential.table import CodedRows, Coding, coding_of, encode, features
-from detectors.sequential.wager import LEAST_N, Wealth, no_wealth, said, why_not_yet
+from detectors.sequential.timed_rows import TimedValues, hours_in
+from detectors.sequential.wager import LEAST_N, Named, Wealth, no_wealth, said, why_not_yet
+from detectors.sequential.witness import POOLS_N
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Reference, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
     Codes = NDArray[np.uint8]
+    ByHour = HourState[TimedValues]
 
+_MOVED = "the columns together differ from the reference"
 _BLAMED_ROWS_N = 256
 _NAMED_N, _NAMED_SHARE = 3, 0.1
 
@@ -68,13 +76,17 @@ class DomainClassifier:
     """Chance that any of the bounds from half B ever fails; then the promise is void for the epoch."""
     min_n: int = 100
     """Fewer reference rows: insufficient."""
+    rhythm: Rhythm = Rhythm.NONE
+    """Which rows are compared with each other: see `hour_witness`. An alarm then names no columns."""
 
     name: ClassVar[str]
     kind: ClassVar[Kind] = Kind.ALARMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.TABLE})
     evidence: ClassVar[type[EDetectorValue]] = EDetectorValue
     guarantee: ClassVar[str] = "mean run length between false alarms of at least (1 - delta)/alpha panes with records"
-    assumption: ClassVar[str] = "reference rows are independent draws; given the past, a record has the reference's distribution"
+    assumption: ClassVar[str] = (
+        "reference rows are independent draws; given the past, a record has the reference's distribution (with a rhythm: that of its hour)"
+    )
     cost: ClassVar[str] = (
         "0.1 s of learning every 32 records; 50 microseconds a record (first 2,000 of a pane); 2,560 rows of a byte a value"
     )
@@ -97,18 +109,23 @@ class DomainClassifier:
         """All of them."""
         return "columns"
 
-    def start(self, reference: Reference) -> TableState:
-        """The reference in two halves, coded by the first."""
+    def start(self, reference: Reference) -> TableState | ByHour:
+        """The reference in two halves, coded by the first; with a rhythm by hour."""
         known = {c: reference.columns[c] for c in self.columns if c in reference.columns}
-        kept, is_learnt = halves(min((len(values) for values in known.values()), default=0))
+        n = min((len(values) for values in known.values()), default=0)
+        if self.rhythm is not Rhythm.NONE:
+            return self._start_by_hour(known, reference, n)
+        kept, is_learnt = halves(n)
         rows = {c: values[kept] for c, values in known.items()}
         coding = coding_of({c: values[is_learnt] for c, values in rows.items()})
         codes = encode(coding, self._subjects(coding), rows, len(kept))
         none = codes[:0]
         return TableState(knots=coding.knots, names=coding.names, learn=codes[is_learnt], hold=codes[~is_learnt], pool=none, fresh=none)
 
-    def step(self, state: TableState, data: Increment) -> tuple[TableState, Verdict]:
+    def step(self, state: Any, data: Increment) -> tuple[Any, Verdict]:  # noqa: ANN401 (one of `start`)
         """One closed pane: learn from what was before it, then bet on its rows; one without rows is no step."""
+        if isinstance(state, HourState):
+            return self._step_by_hour(state, data)
         coding = Coding(state.knots, state.names)
         subjects = self._subjects(coding)
         rows = {c: data.columns[c][:PANE_N] for c in subjects if c in data.columns}
@@ -122,6 +139,27 @@ class DomainClassifier:
                 state = self._bet(state, coding, codes)
             state = replace(state, fresh=latest_rows(state.fresh, codes), n=state.n + n)
         return state, self._verdict(state, subjects)
+
+    def _start_by_hour(self, known: Mapping[str, NDArray[Any]], reference: Reference, n: int) -> ByHour:
+        rows, hours = spread_rows(n), hours_in(reference.columns, self.subject, n, self.rhythm)
+        hours = hours[rows]
+        coding = coding_of({c: values[rows][is_half_a(hours)] for c, values in known.items()})
+        codes = encode(coding, self._subjects(coding), {c: values[rows] for c, values in known.items()}, len(rows))
+        timed = TimedValues(values=codes, hours=hours)
+        return start_by_hour(timed, self.rhythm.hours_n, min_n=self.min_n, reading=(coding,))
+
+    def _step_by_hour(self, state: ByHour, data: Increment) -> tuple[ByHour, Verdict]:
+        (coding,) = state.reading
+        subjects = self._subjects(coding)
+        n = max((len(data.columns[c]) for c in subjects if c in data.columns), default=0)
+        hours = hours_in(data.columns, self.subject, n, self.rhythm, otherwise=data.start.timestamp())[:PANE_N]
+        rows = {c: data.columns[c][:PANE_N] for c in subjects if c in data.columns}
+        new = TimedValues(values=encode(coding, subjects, rows, len(hours)), hours=hours)
+        state = step_by_hour(state, new, partial(_hits_of, coding, subjects), alpha=self.alpha, delta=self.delta)
+        return state, said_by_hour(state, new, self.rhythm, "rows", moved=_MOVED, **self._named())
+
+    def _named(self) -> Named:
+        return {"detector": self.name, "subject": self.subject, "alpha": self.alpha, "delta": self.delta}
 
     def _subjects(self, coding: Coding) -> list[str]:
         """Those that the reference has, in order."""
@@ -142,19 +180,22 @@ class DomainClassifier:
         known_n = len(state.learn) + len(state.hold)
         return said(
             Wealth(state.log_m, state.recent, state.purse),
-            detector=self.name,
-            subject=self.subject,
-            alpha=self.alpha,
-            delta=self.delta,
-            moved=f"the columns together differ from the reference{_blame(subjects, state.shares)}",
+            moved=_MOVED + _blame(subjects, state.shares),
             not_yet=why_not_yet(known_n=known_n, min_n=self.min_n, seen_n=state.n, rows="rows", learner="classifier"),
+            **self._named(),
         )
 
 
-@lru_cache(maxsize=4)
-def _learnt(learn: CodedRows, pool: CodedRows) -> KernelWitness:
+def _hits_of(coding: Coding, subjects: list[str], learn: TimedValues, pool: TimedValues) -> Callable[[TimedValues], Floats]:
+    known, new = (CodedRows(coding, subjects, rows.values) for rows in (learn, pool))
+    witness = _learnt(known, new, (len(pool.hours),))
+    return lambda rows: witness.hits(features(coding, subjects, rows.values)[0])
+
+
+@lru_cache(maxsize=8)
+def _learnt(learn: CodedRows, pool: CodedRows, pools: Sequence[int] = POOLS_N) -> KernelWitness:
     """Panes with few rows ask for the same one again and again."""
-    return learn_witness(learn.features(), pool.features())
+    return learn_witness(learn.features(), pool.features(), pools)
 
 
 def _blame(subjects: list[str], shares: Floats) -> str:

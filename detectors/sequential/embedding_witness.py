@@ -9,19 +9,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from detectors.registry import register
+from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_rates
+from detectors.sequential.hour_witness import HourState, is_half_a, said_by_hour, spread_rows, start_by_hour, step_by_hour
 from detectors.sequential.kernel_witness import KernelWitness, learn_witness
 from detectors.sequential.purse import Purse, e_value_of
 from detectors.sequential.row_bets import PANE_N, bet, halves, latest_rows
-from detectors.sequential.wager import LEAST_N, Wealth, no_wealth, said, why_not_yet
+from detectors.sequential.timed_rows import TimedValues, hours_in
+from detectors.sequential.wager import LEAST_N, Named, Wealth, no_wealth, said, why_not_yet
+from detectors.sequential.witness import POOLS_N
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Reference, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
     Vectors = NDArray[np.float32]
+    ByHour = HourState[TimedValues]
 
+_MOVED = "embeddings differ from the reference"
 _DIMENSIONS_N = 96
 _SEED = 20_230_500
 
@@ -64,13 +72,18 @@ class EmbeddingWitness:
     """Chance that any of the bounds from half B ever fails; then the promise is void for the epoch."""
     min_n: int = 100
     """Fewer reference vectors: insufficient."""
+    rhythm: Rhythm = Rhythm.NONE
+    """Which vectors are compared with each other: see `hour_witness`."""
 
     name: ClassVar[str]
     kind: ClassVar[Kind] = Kind.ALARMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.EMBEDDING})
     evidence: ClassVar[type[EDetectorValue]] = EDetectorValue
     guarantee: ClassVar[str] = "mean run length between false alarms of at least (1 - delta)/alpha panes with vectors"
-    assumption: ClassVar[str] = "reference vectors are independent draws; given the past, a vector has the reference's distribution"
+    assumption: ClassVar[str] = (
+        "reference vectors are independent draws; given the past, a vector has the reference's distribution "
+        "(with a rhythm: that of its hour)"
+    )
     cost: ClassVar[str] = "0.1 s of learning every 32 vectors; 50 microseconds a vector (first 2,000 of a pane); 2,560 vectors of 384 bytes"
     source: ClassVar[str] = "Shekhar & Ramdas 2021, arXiv:2112.09162; Podkopaev & Ramdas 2023, arXiv:2305.00143"
 
@@ -89,8 +102,10 @@ class EmbeddingWitness:
         """The column."""
         return self.column
 
-    def start(self, reference: Reference) -> EmbeddingState:
-        """The reference in two halves."""
+    def start(self, reference: Reference) -> EmbeddingState | ByHour:
+        """The reference in two halves; with a rhythm by hour."""
+        if self.rhythm is not Rhythm.NONE:
+            return self._start_by_hour(reference)
         vectors = _projected(reference.columns.get(self.column, np.empty((0, 1))))
         kept, is_learnt = halves(len(vectors))
         center = vectors[kept][is_learnt].mean(axis=0) if len(kept) else np.zeros(vectors.shape[1])
@@ -98,8 +113,10 @@ class EmbeddingWitness:
         none = vectors[:0]
         return EmbeddingState(learn=vectors[is_learnt], hold=vectors[~is_learnt], pool=none, fresh=none, center=center)
 
-    def step(self, state: EmbeddingState, data: Increment) -> tuple[EmbeddingState, Verdict]:
+    def step(self, state: Any, data: Increment) -> tuple[Any, Verdict]:  # noqa: ANN401 (one of `start`)
         """One closed pane: learn from what was before it, then bet on its vectors; one without vectors is no step."""
+        if isinstance(state, HourState):
+            return self._step_by_hour(state, data)
         new = _projected(data.columns.get(self.column, np.empty((0, 1)))[:PANE_N])
         if len(new) and new.shape[1] == len(state.center) and len(state.learn) + len(state.hold) >= self.min_n:
             new = _centred(new, state.center)
@@ -116,18 +133,40 @@ class EmbeddingWitness:
             state = replace(state, fresh=latest_rows(state.fresh, new), n=state.n + len(new))
         return state, self._verdict(state)
 
+    def _start_by_hour(self, reference: Reference) -> ByHour:
+        values = reference.columns.get(self.column, np.empty((0, 1)))
+        rows, hours = spread_rows(len(values)), hours_in(reference.columns, self.column, len(values), self.rhythm)
+        read = _timed(values[rows], hours[rows])
+        is_learnt = is_half_a(read.hours)
+        center = read.values[is_learnt].mean(axis=0) if is_learnt.any() else np.zeros(read.values.shape[1])
+        centred = replace(read, values=_centred(read.values, center))
+        return start_by_hour(centred, self.rhythm.hours_n, min_n=self.min_n, reading=(center,))
+
+    def _step_by_hour(self, state: ByHour, data: Increment) -> tuple[ByHour, Verdict]:
+        values, (center,) = data.columns.get(self.column, np.empty((0, 1))), state.reading
+        hours = hours_in(data.columns, self.column, len(values), self.rhythm, otherwise=data.start.timestamp())
+        new = _timed(values[:PANE_N], hours[:PANE_N])
+        if new.values.shape[1] == len(center):
+            new = replace(new, values=_centred(new.values, center))
+            state = step_by_hour(state, new, _hits_of, alpha=self.alpha, delta=self.delta)
+        return state, said_by_hour(state, new, self.rhythm, "vectors", moved=_MOVED, e_value=e_value_of(state.purse), **self._named())
+
+    def _named(self) -> Named:
+        return {"detector": self.name, "subject": self.subject, "alpha": self.alpha, "delta": self.delta}
+
     def _verdict(self, state: EmbeddingState) -> Verdict:
         known_n = len(state.learn) + len(state.hold)
         return said(
             Wealth(state.log_m, state.recent, state.purse),
-            detector=self.name,
-            subject=self.subject,
-            alpha=self.alpha,
-            delta=self.delta,
-            moved="embeddings differ from the reference",
+            moved=_MOVED,
             not_yet=why_not_yet(known_n=known_n, min_n=self.min_n, seen_n=state.n, rows="vectors"),
             e_value=e_value_of(state.purse),
+            **self._named(),
         )
+
+
+def _timed(values: NDArray[Any], hours: NDArray[np.int16]) -> TimedValues:
+    return TimedValues(values=_projected(values), hours=hours[np.isfinite(values).all(axis=1)])
 
 
 def _projected(values: NDArray[Any]) -> Vectors:
@@ -153,8 +192,13 @@ def _projection(d: int) -> Floats:
     return np.asarray(np.random.default_rng([_SEED, d]).normal(size=(d, _DIMENSIONS_N)) / np.sqrt(_DIMENSIONS_N))
 
 
-@lru_cache(maxsize=4)
-def _learnt(learn: bytes, pool: bytes, dimensions_n: int) -> KernelWitness:
+def _hits_of(learn: TimedValues, pool: TimedValues) -> Callable[[TimedValues], Floats]:
+    witness = _learnt(learn.values.tobytes(), pool.values.tobytes(), learn.values.shape[1], (len(pool.hours),))
+    return lambda rows: witness.hits(rows.values.astype(np.float64))
+
+
+@lru_cache(maxsize=8)
+def _learnt(learn: bytes, pool: bytes, dimensions_n: int, pools: Sequence[int] = POOLS_N) -> KernelWitness:
     """Panes with few vectors ask for the same one again and again."""
-    rows = [np.frombuffer(part, np.float32).reshape(-1, dimensions_n).astype(np.float64) for part in (learn, pool)]
-    return learn_witness(*rows)
+    known, new = (np.frombuffer(part, np.float32).reshape(-1, dimensions_n).astype(np.float64) for part in (learn, pool))
+    return learn_witness(known, new, pools)

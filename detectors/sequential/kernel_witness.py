@@ -13,13 +13,15 @@ from detectors.sequential.interval import upper_share
 from detectors.sequential.witness import CUTS, POOLS_N, WITNESSES_N, Hits, ridge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
 
 class KernelWitness(NamedTuple):
-    """Two witnesses, one a pool; rows of about length 1."""
+    """One witness a pool; rows of about length 1."""
 
     known: Floats
     """The rows that it learnt from, shape (m, features)."""
@@ -38,12 +40,12 @@ class KernelWitness(NamedTuple):
         return found
 
 
-def learn_witness(learn: Floats, pool: Floats) -> KernelWitness:
-    """From half A and the pool of recent production rows, the newest last."""
+def learn_witness(learn: Floats, pool: Floats, pools: Sequence[int] = POOLS_N) -> KernelWitness:
+    """From half A and the pool of recent production rows, the newest last; one witness for the last so many of `pools`."""
     known = np.concatenate([learn, pool])
     kernel = _kernel(known @ known.T)
-    weights, cuts = np.zeros((len(known), len(POOLS_N))), []
-    for k, most in enumerate(POOLS_N):
+    weights, cuts = np.zeros((len(known), len(pools))), []
+    for k, most in enumerate(pools):
         rows = np.r_[: len(learn), len(learn) + max(0, len(pool) - most) : len(known)]
         weights[rows, k], out = ridge(kernel[np.ix_(rows, rows)], len(learn))
         cuts.append(np.quantile(out, CUTS))

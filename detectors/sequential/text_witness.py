@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from detectors.registry import register
+from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_rates
+from detectors.sequential.hour_witness import HourState, said_by_hour, spread_rows, start_by_hour, step_by_hour
 from detectors.sequential.purse import Purse, e_value_of
 from detectors.sequential.text_features import Texts, hash_texts, join, no_texts
-from detectors.sequential.wager import LEAST_N, Wealth, no_wealth, said, share_of_delta, wager, why_not_yet
-from detectors.sequential.witness import POOLS_N, witness_hits
+from detectors.sequential.timed_rows import TimedTexts, hours_in
+from detectors.sequential.wager import LEAST_N, Named, Wealth, no_wealth, said, share_of_delta, wager, why_not_yet
+from detectors.sequential.witness import POOLS_N, Witnesses, learn_texts, witness_hits
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Reference, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
+    ByHour = HourState[TimedTexts]
+
 _LEARN_N, _HOLD_N = 512, 1536
 _PANE_N = 4000
+_MOVED = "texts differ from the reference"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +68,7 @@ class TextWitness:
     score is above the 60, 85 or 95 % quantile of A's leave-one-out scores. Half B, which no witness ever sees, gives an exact upper bound m
     of how often the reference is hit, at delta_k = 6 delta / (pi^2 k^2) for the k-th learning, shared by the six. The next pane's texts are
     bet to be hit more often than m: (q/m)^hits ((1-q)/(1-m))^misses at three q; alarm when the mean of the 18 M <- (M + 1) bet reaches
-    1/alpha.
+    1/alpha. With a rhythm it learns from, and is held to, reference texts of the same hours alone: see `hour_witness`.
     """
 
     column: str
@@ -70,13 +79,17 @@ class TextWitness:
     """Chance that any of the bounds from half B ever fails; then the promise is void for the epoch."""
     min_n: int = 100
     """Fewer reference texts: insufficient."""
+    rhythm: Rhythm = Rhythm.NONE
+    """Which texts are compared with each other: see `hour_witness`."""
 
     name: ClassVar[str]
     kind: ClassVar[Kind] = Kind.ALARMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.TEXT})
     evidence: ClassVar[type[EDetectorValue]] = EDetectorValue
     guarantee: ClassVar[str] = "mean run length between false alarms of at least (1 - delta)/alpha panes with texts"
-    assumption: ClassVar[str] = "reference texts are independent draws; given the past, a text has the reference's distribution"
+    assumption: ClassVar[str] = (
+        "reference texts are independent draws; given the past, a text has the reference's distribution (with a rhythm: that of its hour)"
+    )
     cost: ClassVar[str] = "30 microseconds a text (first 4,000 of a pane), 50 ms of learning each 32 texts; at most 2,560 hashed texts"
     source: ClassVar[str] = "Shekhar & Ramdas 2021, arXiv:2112.09162; Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532"
 
@@ -95,9 +108,12 @@ class TextWitness:
         """The column."""
         return self.column
 
-    def start(self, reference: Reference) -> WitnessState:
-        """The reference in two halves, every other text (of a large one at most 512 + 1,536, evenly spread)."""
+    def start(self, reference: Reference) -> WitnessState | ByHour:
+        """The reference in two halves, every other text (of a large one at most 512 + 1,536, evenly spread); with a rhythm by hour."""
         values = reference.columns.get(self.column, np.empty(0, dtype=object))
+        if self.rhythm is not Rhythm.NONE:
+            rows, hours = spread_rows(len(values)), hours_in(reference.columns, self.column, len(values), self.rhythm)
+            return start_by_hour(TimedTexts.of(values[rows], hours[rows]), self.rhythm.hours_n, min_n=self.min_n)
         if len(values) > _LEARN_N + _HOLD_N:
             values = values[np.linspace(0, len(values) - 1, _LEARN_N + _HOLD_N).round().astype(np.int64)]
         stride = max(2, math.ceil(len(values) / _LEARN_N))
@@ -105,9 +121,11 @@ class TextWitness:
         learn, hold = hash_texts(values[is_learnt]), hash_texts(values[~is_learnt])
         return WitnessState(learn_ids=learn.ids, learn_sizes=learn.sizes, hold_ids=hold.ids, hold_sizes=hold.sizes)
 
-    def step(self, state: WitnessState, data: Increment) -> tuple[WitnessState, Verdict]:
+    def step(self, state: Any, data: Increment) -> tuple[Any, Verdict]:  # noqa: ANN401 (one of `start`)
         """One closed pane: learn from what was before it, then bet on its texts; one without texts is no step."""
         values = data.columns.get(self.column, np.empty(0, dtype=object))
+        if isinstance(state, HourState):
+            return self._step_by_hour(state, data, values)
         if len(values) and self._has_reference(state):
             state = _learn_anew(state)
             texts = hash_texts(values[:_PANE_N])
@@ -116,6 +134,12 @@ class TextWitness:
             fresh = join(Texts(state.fresh_ids, state.fresh_sizes), texts, last_n=POOLS_N[-1])
             state = replace(state, fresh_ids=fresh.ids, fresh_sizes=fresh.sizes, n=state.n + texts.n)
         return state, self._verdict(state)
+
+    def _step_by_hour(self, state: ByHour, data: Increment, values: NDArray[np.object_]) -> tuple[ByHour, Verdict]:
+        hours = hours_in(data.columns, self.column, len(values), self.rhythm, otherwise=data.start.timestamp())
+        new = TimedTexts.of(values[:_PANE_N], hours[:_PANE_N])
+        state = step_by_hour(state, new, _hits_of, alpha=self.alpha, delta=self.delta)
+        return state, said_by_hour(state, new, self.rhythm, "texts", moved=_MOVED, e_value=e_value_of(state.purse), **self._named())
 
     def _has_reference(self, state: WitnessState) -> bool:
         return len(state.learn_sizes) + len(state.hold_sizes) >= self.min_n
@@ -131,14 +155,14 @@ class TextWitness:
         known_n = len(state.learn_sizes) + len(state.hold_sizes)
         return said(
             Wealth(state.log_m, state.recent, state.purse),
-            detector=self.name,
-            subject=self.subject,
-            alpha=self.alpha,
-            delta=self.delta,
-            moved="texts differ from the reference",
+            moved=_MOVED,
             not_yet=why_not_yet(known_n=known_n, min_n=self.min_n, seen_n=state.n, rows="texts"),
             e_value=e_value_of(state.purse),
+            **self._named(),
         )
+
+    def _named(self) -> Named:
+        return {"detector": self.name, "subject": self.subject, "alpha": self.alpha, "delta": self.delta}
 
 
 def _learn_anew(state: WitnessState) -> WitnessState:
@@ -156,3 +180,16 @@ def _learn_anew(state: WitnessState) -> WitnessState:
         fresh_sizes=none.sizes,
         learnt_n=state.learnt_n + 1,
     )
+
+
+def _hits_of(learn: TimedTexts, pool: TimedTexts) -> Callable[[TimedTexts], Floats]:
+    witnesses = _learnt(*(part.tobytes() for rows in (learn, pool) for part in rows.texts))
+    return lambda rows: witnesses.hits(rows.texts)
+
+
+@lru_cache(maxsize=8)
+def _learnt(*parts: bytes) -> Witnesses:
+    """Panes with few texts ask for the same one again and again."""
+    arrays = [np.frombuffer(part, dtype) for part, dtype in zip(parts, [np.uint16, np.int32] * 2, strict=True)]
+    learn, pool = Texts(*arrays[:2]), Texts(*arrays[2:])
+    return learn_texts(learn, pool, (pool.n,))

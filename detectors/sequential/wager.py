@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 LEAST_N = 32
 """Rows that are worth a new witness."""
 _STAKES = np.array([0.1, 0.3, 0.6])
+
+
+class Named(TypedDict):
+    """What a verdict has of its detector."""
+
+    detector: str
+    subject: str
+    alpha: float
+    delta: float
 
 
 class Wealth(NamedTuple):
@@ -58,9 +67,17 @@ def log_hit_bets(found: Hits, n: int) -> Floats:
 
 def wager(wealth: Wealth, found: Hits, n: int, *, alpha: float) -> Wealth:
     """A pane's n rows: M <- (M + 1) bet for each of the 18 `log_hit_bets`."""
-    log_bets = log_hit_bets(found, n)
+    return settle(wealth, log_hit_bets(found, n), sums_of(found, n), n, alpha=alpha)
+
+
+def sums_of(found: Hits, n: int) -> Floats:
+    """What a verdict's figures are made of, shape (3 WITNESSES_N,)."""
+    return np.concatenate([found.hits, n * found.expected, n * found.bound])
+
+
+def settle(wealth: Wealth, log_bets: Floats, sums: Floats, n: int, *, alpha: float) -> Wealth:
+    """One step of all bets: their logarithms on a pane's n rows, and the sums of these."""
     log_m = restart(wealth.log_m, log_bets, alpha=alpha)
-    sums = np.concatenate([found.hits, n * found.expected, n * found.bound])
     recent = add_sums(wealth.recent, n, sums, log10_e=log10_mean(log_m), alpha=alpha)
     return Wealth(log_m, recent, spend(wealth.purse, log_bets))
 

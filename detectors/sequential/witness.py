@@ -12,6 +12,8 @@ from detectors.sequential.interval import lower_share, upper_share
 from detectors.sequential.text_features import Texts, matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -34,7 +36,7 @@ class Hits(NamedTuple):
     """Upper bound of the share of the reference's distribution that it hits."""
 
 
-class _Witnesses(NamedTuple):
+class Witnesses(NamedTuple):
     """One a pool: linear in a text's features."""
 
     weights: Floats
@@ -58,20 +60,25 @@ def witness_hits(*, learn: Texts, pool: Texts, hold: Texts, new: Texts, delta: f
 
 
 @lru_cache(maxsize=8)
-def _learnt(*parts: bytes) -> tuple[_Witnesses, Floats]:
+def _learnt(*parts: bytes) -> tuple[Witnesses, Floats]:
     """The witnesses and how many of half B each hits. Kept by content: panes with few texts ask for the same ones again and again."""
     arrays = [np.frombuffer(part, dtype) for part, dtype in zip(parts, [np.uint16, np.int32] * 3, strict=True)]
     learn, pool, hold = (Texts(*arrays[i : i + 2]) for i in (0, 2, 4))
+    witnesses = learn_texts(learn, pool)
+    return witnesses, witnesses.hits(hold)
+
+
+def learn_texts(learn: Texts, pool: Texts, pools: Sequence[int] = POOLS_N) -> Witnesses:
+    """From half A and production texts, the newest last; one witness for the last so many of `pools`."""
     known = sparse.vstack([matrix(learn), matrix(pool)]).tocsr()
     kernel = (known @ known.T).toarray() + 1.0  # + 1: the intercept
     found = []
-    for most in POOLS_N:
+    for most in pools:
         rows = np.r_[: learn.n, learn.n + max(0, pool.n - most) : learn.n + pool.n]
         weights, out = ridge(kernel[np.ix_(rows, rows)], learn.n)
         found.append((known[rows].T @ weights, weights.sum(), np.quantile(out, CUTS)))
     by_feature, intercepts, cuts = zip(*found, strict=True)
-    witnesses = _Witnesses(np.stack(by_feature, axis=1), np.array(intercepts), np.stack(cuts))
-    return witnesses, witnesses.hits(hold)
+    return Witnesses(np.stack(by_feature, axis=1), np.array(intercepts), np.stack(cuts))
 
 
 def ridge(kernel: Floats, learn_n: int) -> tuple[Floats, Floats]:

@@ -20,6 +20,7 @@ from tests.prove.limits import least_mean_run
 from tests.prove.remedies import REMEDIES, remedied, remedy_places
 from tests.prove.trials import DELTA, RUN_ALPHA, proven, stream
 from tests.prove.worlds import WORLDS
+from tests.statistical import mornings
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 BY_HOUR = "season, by hour of day"
@@ -53,6 +54,20 @@ def test_a_season_alarms_at_once_and_with_the_rhythm_the_promised_run_length_hol
     assert before.mean() < least_mean_run(n, least), f"{name}: the season is no trouble, so there is nothing to remedy: {before.mean()}"
     after = np.array([remedied(name, BY_HOUR, seed)["panes"] for seed in range(n)])
     judge.run_lengths(f"{name}, season: {before.mean():.0f} panes without a rhythm; by hour of day", after, least)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("kind", mornings.KINDS)
+def test_mornings_about_other_things_are_no_alarm_to_a_witness_that_knows_hours(judge: Any, kind: str) -> None:
+    """A day of hourly panes; a season without the rhythm, and hours that are wrong by half a day, miss the same limit."""
+    least, n = (1.0 - DELTA) / RUN_ALPHA, 24
+    limit = least_mean_run(n, least)
+    without, wrong = (np.mean([mornings.run(kind, seed, **how) for seed in range(n)]) for how in ({"rhythm": Rhythm.NONE}, {"offset": 12}))
+    assert without < limit, f"{kind}: the season is no trouble, so there is nothing to remedy: {without}"
+    assert wrong < limit, f"{kind}: hours that are wrong by half a day are not noticed: {wrong}"
+    after = np.array([mornings.run(kind, seed) for seed in range(n)])
+    name = f"{mornings.NAMES[kind]}, mornings about other things: {without:.0f} panes without a rhythm, {wrong:.0f} by wrong hours"
+    judge.run_lengths(f"{name}; by hour of day", after, least)
 
 
 def test_the_remedy_that_is_simulated_is_for_detectors_that_have_no_rhythm() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from daemon.decide.monitors.all import monitors
-from daemon.settings import ModelSettings, Settings
+from daemon.settings import ModelSettings, ReferenceSettings, Settings
 from daemon.settings_encoder import EncoderSettings
 from daemon.store.embed import encoder as of_encoder
 from daemon.store.embed.encoder import Encoder, Job, Priority, State
@@ -30,6 +30,7 @@ from daemon.store.ports import Mark
 from daemon.store.spooled import Spooled, records_of
 from daemon.watch import enter
 from daemon.watched.table import notes
+from detectors.rhythm import Rhythm
 from detectors.sketches.fourier import Fourier
 from detectors.types import Increment, Outcome, Pairs, Window
 from retrain.encoder_wire import Hello
@@ -420,6 +421,10 @@ def _watch(ledger: Ledger, folder: Path, texts: Sequence[str]) -> Any:
         return enter(tx, model(), "1", 1, path)
 
 
+def _made(texts: Sequence[str], fingerprint: str = "f") -> EmbeddedReference:
+    return EmbeddedReference(vectors=np.stack([vector_of(t) for t in texts]), fingerprint=fingerprint, rows=np.arange(len(texts)))
+
+
 def _step(watch: Any, ledger: Ledger, texts: Sequence[str]) -> Any:
     columns = {"input.x": np.arange(len(texts), dtype=float), SUBJECT: np.stack([vector_of(t) for t in texts])}
     with ledger.begin() as tx:
@@ -432,14 +437,13 @@ def test_detectors_of_an_embedding_learn_until_its_reference_is_there_and_go_on_
     ledger = Ledger(f"sqlite:///{tmp_path}/l.db")
     ledger.migrate()
     texts = [f"t{i}" for i in range(300)]
-    vectors = np.stack([vector_of(t) for t in texts])
     watch = _watch(ledger, tmp_path, texts)
     alphas = {(d.name, d.subject): getattr(d, "alpha", None) for d in watch.detectors}
     verdict = _step(watch, ledger, texts[:50])
     assert (verdict.outcome, verdict.because) == (Outcome.INSUFFICIENT, "learning: its reference has to be embedded")
     others = {name: state for name, state in watch.states.items() if name[1] != SUBJECT}
     with ledger.begin() as tx:
-        watch.begin(tx, SUBJECT, vectors, "f")
+        watch.begin(tx, SUBJECT, _made(texts))
     assert {(d.name, d.subject): getattr(d, "alpha", None) for d in watch.detectors} == alphas  # its share was kept for it
     assert all(watch.states[name] is state for name, state in others.items())
     for part in range(6):
@@ -449,12 +453,45 @@ def test_detectors_of_an_embedding_learn_until_its_reference_is_there_and_go_on_
     for fingerprint, n in (("f", 240), ("another", 0)):
         again = _watch(ledger, tmp_path, texts)
         with ledger.begin() as tx:
-            again.begin(tx, SUBJECT, vectors, fingerprint)
+            again.begin(tx, SUBJECT, _made(texts, fingerprint))
         assert again.states["embedding_witness", SUBJECT].n == n  # evidence of another encoder's vectors is never used
     assert kept.n == 240
     for part in range(4):
         verdict = _step(watch, ledger, [f"other {part} {i}" for i in range(40)])
     assert verdict.outcome is Outcome.ALARM
+    ledger.close()
+
+
+def test_with_a_rhythm_more_texts_are_embedded_each_known_by_its_time_and_their_rows_are_not_in_the_ledger(tmp_path: Path) -> None:
+    encoders, texts = Encoders([model()]), [None, *(f"t{i}" for i in range(40))]
+    made = reference_of(References(encoders, tmp_path), texts)
+    assert made.rows.tolist() == list(range(1, 41))  # not that of the missing text
+    many = References(encoders, tmp_path, is_patient=True).of("m", SUBJECT, [f"u{i}" for i in range(3000)], 2500)
+    assert isinstance(many, EmbeddedReference)
+    assert (len(many.vectors), many.rows[-1]) == (2500, 2999)
+    encoders.close()
+    ledger, timed = (
+        Ledger(f"sqlite:///{tmp_path}/l.db"),
+        model().model_copy(update={"reference": ReferenceSettings(rhythm=Rhythm.HOUR_OF_DAY)}),
+    )
+    ledger.migrate()
+    path = tmp_path / "timed.ndjson"
+    rows_n = 24 * 40
+    lines = ({"at": 3600.0 * (i % 24), "inputs": {"text": f"t{i}"}, "output": {"text": "said"}} for i in range(rows_n))
+    path.write_text("\n".join(map(json.dumps, lines)))
+    rows = np.arange(3, rows_n)
+    vectors = np.stack([vector_of(f"t{i}") for i in rows])
+    watches = []
+    for _ in range(2):
+        with ledger.begin() as tx:
+            watch = enter(tx, timed, "1", 1, path)
+            watch.begin(tx, SUBJECT, EmbeddedReference(vectors=vectors, fingerprint="f", rows=rows))
+        for part in range(3):
+            verdict = _step(watch, ledger, [f"new {part} {i}" for i in range(40)])
+        watches.append(watch)
+    before, again = (w.states["embedding_witness", SUBJECT] for w in watches)
+    assert [len(part.hours) for part in again.hold] == [len(part.hours) for part in before.hold] == [26] * 24
+    assert (again.n, verdict.outcome) == (240, Outcome.OK)
     ledger.close()
 
 
@@ -464,7 +501,7 @@ def test_sketches_of_another_encoders_vectors_are_not_looked_at(tmp_path: Path) 
     texts = [f"t{i}" for i in range(300)]
     watch = _watch(ledger, tmp_path, texts)
     with ledger.begin() as tx:
-        watch.begin(tx, SUBJECT, np.stack([vector_of(t) for t in texts]), "f")
+        watch.begin(tx, SUBJECT, _made(texts))
     panes_ = {
         f"{SUBJECT}@{name}": [Fourier.of(np.stack([vector_of(f"{kind} {i}") for i in range(64 * k, 64 * k + 64)])) for k in range(8)]
         for name, kind in (("f", "new"), ("another", "other"))

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from daemon.decide.monitors.all import monitors
+from daemon.decide.monitors.drift import drift
 from daemon.settings import Settings
 from daemon.watched.seen.day import Day, Soon, one_in
 from daemon.watched.seen.lines import folded, in_lines
@@ -22,6 +23,7 @@ from daemon.watched.table import show_watched
 from daemon.watched.traffic import Traffic, soon_of
 from detectors.examples import built
 from detectors.registry import detector_class, names
+from detectors.rhythm import Rhythm
 from detectors.sequential.growth import smallest_rise
 from detectors.types import Detector, Kind, Pairs, Reference
 
@@ -176,13 +178,15 @@ def test_it_is_shown_in_lines_and_as_data_and_not_at_all_without_traffic(tmp_pat
     assert "What is seen within a day depends on traffic: --per-day N" in shown[2].getvalue()
 
 
-def test_a_rhythm_leaves_out_the_classifier_of_columns_and_names_who_knows_no_hours(tmp_path: Path) -> None:
+def test_a_rhythm_leaves_out_the_classifier_of_columns_and_says_which_monitors_know_no_hours(tmp_path: Path) -> None:
     (model,) = settings(tmp_path, task="tabular-classification", reference={"rhythm": "hour_of_day"}).models
     names = {d.name for d in monitors(model, has_bound=False)}
     assert ("domain_classifier" in names, "conformal_numeric" in names) == (False, True)
     shown = io.StringIO()
     show_watched(settings(tmp_path, reference={"rhythm": "hour_of_day"}), tmp_path, Console(file=shown, width=200))
-    assert "text_witness (input.text) know no rhythm" in shown.getvalue()
+    assert "Hours are UTC. Quality and performance and fairness: all hours are compared alike" in shown.getvalue()
+    alarming = [d for d in drift(model, model.subjects()) if d.kind is Kind.ALARMS]
+    assert {d.rhythm for d in alarming} == {Rhythm.HOUR_OF_DAY}  # type: ignore[attr-defined]  # all of drift know them
 
 
 def shown(found: Settings, traffic: Traffic = Traffic()) -> str:  # noqa: B008 (frozen)
@@ -194,12 +198,13 @@ def shown(found: Settings, traffic: Traffic = Traffic()) -> str:  # noqa: B008 (
 def test_hours_that_the_reference_lacks_are_told_before_anything_runs(tmp_path: Path) -> None:
     file = tmp_path / "rows.parquet"
     found = settings(tmp_path, reference={"kind": "file", "path": file, "rhythm": "hour_of_day"})
-    assert "have no time (`at`), and reference.rhythm is set: no number or category is watched" in shown(found)
-    hours = np.repeat(np.arange(24), [30] * 20 + [5] * 3 + [0])
+    assert "have no time (`at`), and reference.rhythm is set: no column is watched" in shown(found)
+    hours = np.repeat(np.arange(24), [40] * 20 + [5] * 3 + [0])
     rows = [{"text": "words", "amount": 1.0, "band": "old", "at": 3600.0 * int(h)} for h in hours]
     pq.write_table(pa.Table.from_pylist(rows), file)
     told = shown(found)
     assert "4 of 24 (hour of the day) have fewer than 20 reference rows: they are compared with their own first records" in told
+    assert "4 of 24 (hour of the day) have fewer than 30 reference rows: words and embeddings are not watched at these" in told
     pq.write_table(pa.Table.from_pylist([{**row, "at": 3600.0 * (i % 24)} for i, row in enumerate(rows)]), file)
     assert "hour of the day" not in shown(found)
 

@@ -25,8 +25,6 @@ _SEQUENTIAL = {
     ColumnKind.TEXT: ("text_figures", "text_witness"),
     ColumnKind.EMBEDDING: ("embedding_witness",),
 }
-BY_HOUR = {ColumnKind.NUMERIC, ColumnKind.CATEGORY}
-"""Whose detectors all compare within the hour of a rhythm; of a text's only `text_figures` does."""
 
 
 def watched_kinds(model: ModelSettings, known: Container[str]) -> dict[str, ColumnKind]:
@@ -55,19 +53,15 @@ def drift(model: ModelSettings, known: Container[str]) -> list[Detector]:
         for name in wanted.statistics
         if Eats(kind) in detector_class(name).eats
     ]
-    common = {"alpha": alpha, "delta": DELTA}
-    alarming = [
-        _built(name, column=subject, rhythm=model.reference.rhythm, **common)
-        for subject, kind in kinds.items()
-        for name in _SEQUENTIAL[kind]
-    ]
+    common = {"alpha": alpha, "delta": DELTA, "rhythm": model.reference.rhythm}
+    alarming = [build(name, column=subject, **common) for subject, kind in kinds.items() for name in _SEQUENTIAL[kind]]
     if together:
         alarming.append(build("domain_classifier", columns=together, **common))
     return informing + alarming
 
 
 def _built(name: str, **settings: Any) -> Detector:  # noqa: ANN401 (each detector has settings of its own)
-    """With those of the settings that it has: a distance needs no alpha, and not all know hours."""
+    """With those of the settings that it has: a distance needs no alpha."""
     own = {f.name for f in fields(detector_class(name))}
     return build(name, **{key: value for key, value in settings.items() if key in own})
 
@@ -81,7 +75,7 @@ def _texts_of(subject: str) -> set[str]:
 def _together(model: ModelSettings, kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
     """Columns that are also watched as a table; none where there are not two, or nobody wants it."""
     wanted = model.monitors.drift
-    is_usual = model.task.startswith("tabular") and model.reference.rhythm is Rhythm.NONE  # it knows no hours: a rhythm is a shift to it
+    is_usual = model.task.startswith("tabular") and model.reference.rhythm is Rhythm.NONE  # of an hour alone it sees gross shifts only
     if wanted is None or not (is_usual if wanted.together is None else wanted.together):
         return ()
     found = tuple(subject for subject, kind in kinds.items() if kind in {ColumnKind.NUMERIC, ColumnKind.CATEGORY})

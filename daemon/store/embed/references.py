@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-MOST_N = 2048
-"""Texts of a reference that are embedded, evenly spread: as many as the detectors learn from and hold back."""
+MOST_N, MOST_BY_HOUR_N = 2048, 16_384
+"""Texts of a reference that are embedded, evenly spread: as many as the detectors learn from and hold back; with a rhythm they hold back as
+many for every hour."""
 _AHEAD_N = 16  # they wait behind panes, so they are in nobody's way
 _PATIENCE_S = 600.0
 
@@ -43,6 +44,8 @@ class EmbeddedReference:
     """Shape (n, d); a row of NaN = the encoder gave none."""
     fingerprint: str
     """Of the encoder."""
+    rows: NDArray[np.int64]
+    """Which of the reference's rows they are of, shape (n,)."""
 
 
 @dataclass(kw_only=True)
@@ -50,6 +53,8 @@ class _Work:
     """A reference while it is being embedded, `REQUEST_N` texts at once."""
 
     texts: list[str]
+    rows: NDArray[np.int64]
+    """Which of the reference's rows they are."""
     digest: str
     """Of the texts."""
     first: Job | None = None
@@ -70,13 +75,14 @@ class References:
         self._encoders, self._data_dir, self._is_patient = encoders, data_dir, is_patient
         self._work: dict[tuple[str, str], _Work] = {}
 
-    def of(self, model: str, subject: str, texts: Sequence[str | None]) -> EmbeddedReference | str:
-        """Vectors of a reference's texts (None = missing, left out), or a sentence on why there are none yet."""
-        kept = _spread([text for text in texts if text is not None])
+    def of(self, model: str, subject: str, texts: Sequence[str | None], most_n: int = MOST_N) -> EmbeddedReference | str:
+        """Vectors of at most `most_n` of a reference's texts (None = missing, left out), or a sentence on why there are none yet."""
+        rows = _spread(np.array([i for i, text in enumerate(texts) if text is not None], dtype=np.int64), most_n)
+        kept = [text for i in rows.tolist() if (text := texts[i]) is not None]
         digest = digest_of(*(text.encode("utf-8", "replace") for text in kept))
         work = self._work.get((model, subject))
         if work is None or work.digest != digest:
-            work = self._work[model, subject] = _Work(texts=kept, digest=digest)
+            work = self._work[model, subject] = _Work(texts=kept, rows=rows, digest=digest)
         encoder = self._encoders.of[model, subject]
         said = self._go_on(model, work, encoder)
         while self._is_patient and work.made is None:
@@ -105,7 +111,7 @@ class References:
                 return f"{n} of {len(work.texts)} reference texts are embedded; its encoder is {encoder.state}"
             vectors = np.concatenate([work.parts[i] for i in sorted(work.parts)] or [np.empty((0, encoder.hello.dimensions), np.float32)])
             _save(path, vectors)
-        work.made = EmbeddedReference(vectors=vectors, fingerprint=encoder.hello.fingerprint)
+        work.made = EmbeddedReference(vectors=vectors, fingerprint=encoder.hello.fingerprint, rows=work.rows)
         log.info("reference.embedded", model=model, n=len(vectors), fingerprint=work.made.fingerprint)
         return ""
 
@@ -136,10 +142,8 @@ class References:
         return self._data_dir / "references" / model / f"embedded-{digest_of(work.digest, fingerprint)}.npz"
 
 
-def _spread(texts: list[str]) -> list[str]:
-    if len(texts) <= MOST_N:
-        return texts
-    return [texts[i] for i in np.linspace(0, len(texts) - 1, MOST_N).round().astype(np.int64)]
+def _spread(rows: NDArray[np.int64], most_n: int) -> NDArray[np.int64]:
+    return rows if len(rows) <= most_n else rows[np.linspace(0, len(rows) - 1, most_n).round().astype(np.int64)]
 
 
 def _save(path: Path, vectors: Vectors) -> None:

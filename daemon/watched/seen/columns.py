@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daemon.watched.seen.day import Soon, nothing, one_in, seen
+from detectors.rhythm import Rhythm
 from detectors.sequential.growth import smallest_rise, smallest_share, smallest_shift
 from detectors.sequential.growth_of_witness import half_b, smallest_part
+from detectors.sequential.hour_witness import held_n
 from detectors.sequential.share import NO_LIMIT
+from detectors.sequential.timed_rows import hours_in
 from detectors.sketches.records import AT, BLOCK_N
 
 if TYPE_CHECKING:
@@ -73,9 +76,17 @@ def of_witness(d: Any, reference: Reference, day: Day, *, columns: Sequence[str]
     rows_n = min(known) if known else len(reference.columns.get(AT, ())) if day.is_supposed else 0
     if rows_n < d.min_n:
         return nothing(d, f"the reference has {rows_n} {what[1]}, {d.min_n} are needed")
+    at = hours_in(reference.columns, d.subject, rows_n, d.rhythm)
+    rows = np.bincount(at[at >= 0], minlength=1)
+
+    def hours(n: float) -> tuple[tuple[int, float], ...]:
+        if d.rhythm is Rhythm.NONE:
+            return ((half_b(rows_n), n),)
+        return tuple((held_n(k), n * k / rows.sum()) for k in rows.tolist() if held_n(k))
+
     return seen(
         d,
-        lambda times: smallest_part(alpha=d.alpha, delta=d.delta, hours=((half_b(rows_n), times * day.records_n),), panes_n=day.panes_n),
+        lambda times: smallest_part(alpha=d.alpha, delta=d.delta, hours=hours(times * day.records_n), panes_n=day.panes_n),
         lambda part: f"at best {one_in(part, *what)} of a kind that the reference does not have",
         n=day.records_n / day.share,
         unit="records",
