@@ -242,8 +242,8 @@ CHAMPION = (
         expr=f"max {_OF} (retuned_alias_lag_seconds) > 900",
         summary="{{ $labels.model }}: the registry does not say who is champion",
         says=(
-            "For {{ $value | humanizeDuration }} the alias has differed from the ledger. "
-            "Model servers that follow the alias serve another version."
+            "For {{ $value | humanizeDuration }} the registry has not answered, or its alias differs from the ledger. "
+            "Model servers that follow the alias may serve another version; what is promoted or rolled back does not reach them."
         ),
         links=_MODEL,
     ),

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import structlog
+
 from daemon.decide.run import WAITING, State
 from daemon.store import champions, controls, counters, epochs, outbox, runs
 from daemon.store.by_traffic import is_from_traffic
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from daemon.store.ledger import Ledger
     from daemon.store.outbox import Message
     from retrain.types import Versions
+
+log = structlog.get_logger()
 
 _BACK_OFF_MOST_S = 60.0
 
@@ -49,6 +53,8 @@ class Aliases:
     differs_since: dict[str, float] = field(default_factory=dict)
     """Model -> since when registry and ledger have differed."""
     _failed: int = 0
+    _silent_since: float | None = None
+    """Since when the registry has not answered; None = it does."""
     _not_before: float = 0.0
     _refused: dict[str, tuple[Reason, float]] = field(default_factory=dict)
     """Model -> why the registry does not take what the ledger says, and when it is asked again."""
@@ -58,9 +64,7 @@ class Aliases:
         if _is_ahead(self._not_before, now):
             return
         for model in self.settings.models:
-            if model.retrain is None and self.settings.registry.tracking_uri is None:
-                continue  # watched only, and no registry is named: MLflow is not even loaded
-            if _is_ahead(self._refused.get(model.name, (None, 0.0))[1], now):
+            if not self._has_registry(model) or _is_ahead(self._refused.get(model.name, (None, 0.0))[1], now):
                 continue
             try:
                 self._one(model, now)
@@ -70,19 +74,29 @@ class Aliases:
             except Transient as e:
                 self._failed += 1
                 self._not_before = now + min(_BACK_OFF_MOST_S, 2.0 ** min(self._failed, 10))
-                if self._failed == 1:
+                if self._silent_since is None:
+                    self._silent_since = now
+                    log.warning("registry.unavailable", reason=e.reason.value, because=e.detail[:500])
                     with self.ledger.begin() as tx:
                         note(tx, now, model.name, "registry.unavailable", reason=e.reason.value, detail=e.detail[:500])
                 return
-        self._failed = 0
+        self._failed, self._silent_since = 0, None
 
     def deliver(self, message: Message, _now: float) -> None:
         """The outbox row of a move: what the ledger says NOW is put, so an old row never undoes a newer move."""
         self._assert(message.model)
 
     def lag_s(self, now: float) -> dict[str, float]:
-        """For how long the registry's champion has differed from the ledger's; 0 = they agree."""
-        return {m.name: max(0.0, now - self.differs_since[m.name]) if m.name in self.differs_since else 0.0 for m in self.settings.models}
+        """For how long nothing has said that the registry's champion is the ledger's: it differs, or does not answer. 0 = they agree."""
+        return {m.name: max(0.0, now - self._unsure_since(m, now)) for m in self.settings.models}
+
+    def _unsure_since(self, model: ModelSettings, now: float) -> float:
+        silent = self._silent_since if self._silent_since is not None and self._has_registry(model) else now
+        return min(silent, self.differs_since.get(model.name, now))
+
+    def _has_registry(self, model: ModelSettings) -> bool:
+        """Where a model is watched only and no registry is named MLflow is not even loaded."""
+        return model.retrain is not None or self.settings.registry.tracking_uri is not None
 
     def _refuse(self, model: str, e: Permanent, now: float) -> None:
         """Told once: a version that was deleted, a permission that was taken away."""

@@ -199,7 +199,11 @@ METRICS: tuple[Metric, ...] = (
     _gauge("spool_lag_seconds", "Age of the oldest acknowledged entry that has not been read."),
     _gauge("outbox_queue_messages", "Decided but not yet delivered: aliases, reports, notices.", "model"),
     _gauge("outbox_lag_seconds", "Age of the oldest message that has not been delivered.", "model"),
-    _gauge("alias_lag_seconds", "For how long the registry's aliases have differed from the ledger; 0 = they agree.", "model"),
+    _gauge(
+        "alias_lag_seconds",
+        "For how long the registry has not answered, or not as the ledger has it; 0 = they agree.",
+        "model",
+    ),
     _gauge("disk_free_bytes", "Free bytes of the file system that holds the data folder."),
     _gauge("disk_low_state", "1 while the disk is too full to take in records and labels: they are answered 503."),
     _gauge("kept_bytes", "Bytes of all files kept for the model: record log, runs, references, adapters, reports.", "model"),

@@ -135,13 +135,19 @@ def test_a_registry_that_does_not_answer_is_asked_ever_less_often(world: World, 
         asked.append(world.now)
         raise Transient(Reason.TIMEOUT, "no answer")
 
-    monkeypatch.setattr(world.registry, "aliases", down)
-    for _ in range(100):
-        world.now += 1.0
-        world.aliases.reconcile(world.now)
+    assert world.aliases.lag_s(world.now) == {MODEL: 0.0}
+    with monkeypatch.context() as patch:
+        patch.setattr(world.registry, "aliases", down)
+        for _ in range(100):
+            world.now += 1.0
+            world.aliases.reconcile(world.now)
     assert 5 <= len(asked) <= 8
+    assert world.aliases.lag_s(world.now)[MODEL] == 99.0, "nobody knows what it says"
     with world.ledger.begin() as tx:
         assert len(events(tx, MODEL, "registry.unavailable")) == 1
+    world.now += 60.0
+    world.aliases.reconcile(world.now)
+    assert world.aliases.lag_s(world.now) == {MODEL: 0.0}
 
 
 def test_the_outbox_gives_up_what_never_can_be_and_goes_on_with_the_rest(world: World) -> None:
