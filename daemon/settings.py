@@ -65,7 +65,8 @@ class ReferenceSettings(Part):
     kind: Literal["file", "learn"] = "learn"
     """file: rows given by the user. learn: the first days of traffic are pinned."""
     path: Path | None = None
-    """Parquet or NDJSON of records in the shape of POST /v1/records (kind: file)."""
+    """Parquet or NDJSON (kind: file), rows in the shape of POST /v1/records, or flat: a column for each input, and `predicted`, `score` or
+    `scores` (class -> probability), `value`, `at`."""
     bound: Path | None = None
     """Labelled records ({record fields, "label"}) that no training saw: the bound on the champion's own loss. None = no risk or
     max_drop monitor until the first promotion."""

@@ -139,11 +139,10 @@ def _raw_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _normal(raw: dict[str, Any]) -> dict[str, Any]:
-    if "inputs" not in raw:  # flat: every column may be an input
-        inputs = {k: v for k, v in raw.items() if k not in _RESERVED}
-        said = {"at": _seconds(raw.get("at")), "text": None, "scores": None, "judgement": raw.get("judgement")}
-        return {"inputs": inputs, "segments": {}, **said, **{k: raw.get(k) for k in _RESERVED}}
-    output = _object(raw.get("output"))
+    if "inputs" in raw:
+        inputs, output = _object(raw["inputs"]), _object(raw.get("output"))
+    else:  # flat: every other column may be an input
+        inputs, output = {k: v for k, v in raw.items() if k not in _RESERVED}, {k: raw.get(k) for k in ("scores", "value")}
     predicted = raw.get("predicted", output.get("label"))
     score, scores = raw.get("score"), output.get("scores")
     scores = scores if isinstance(scores, dict) else None
@@ -151,7 +150,7 @@ def _normal(raw: dict[str, Any]) -> dict[str, Any]:
         score = scores.get(as_category(predicted))
     return {
         "at": _seconds(raw.get("at")),
-        "inputs": _object(raw["inputs"]),
+        "inputs": inputs,
         "segments": _object(raw.get("segments")),
         "predicted": predicted,
         "score": score,

@@ -37,6 +37,24 @@ def test_classes_of_a_table_are_those_of_records_whatever_their_type(tmp_path: P
     assert found.bound.label.tolist() == ["1", "1", "0"]
 
 
+def test_a_flat_table_brings_the_scores_of_every_class(tmp_path: Path) -> None:
+    scores = [{"0": 0.2, "1": 0.8}, {"0": 0.9, "1": 0.1}, None]
+    file = tmp_path / "reference.parquet"
+    pq.write_table(pa.table({"x": [1.0, 2.0, 3.0], "predicted": ["1", "0", "1"], "scores": scores, "label": ["1", "1", "0"]}), file)
+    found = load_reference(ModelSettings.model_validate(MODEL), file, file)
+    np.testing.assert_array_equal(found.columns["output.score"], [0.8, 0.9, np.nan])
+    assert found.bound.scores is not None
+    np.testing.assert_array_equal(found.bound.scores, [[0.2, 0.8], [0.9, 0.1], [np.nan, np.nan]])
+
+
+def test_an_input_may_be_called_scores(tmp_path: Path) -> None:
+    file = tmp_path / "reference.parquet"
+    pq.write_table(pa.table({"scores": [1.0, 2.0], "predicted": ["1", "0"]}), file)
+    found = load_reference(ModelSettings.model_validate({**MODEL, "columns": {"scores": "numeric"}}), file, None)
+    assert found.columns["input.scores"].tolist() == [1.0, 2.0]
+    assert "output.scores" not in found.columns
+
+
 CATEGORIES = {"plan": {"kind": "category"}, "band": {"kind": "category", "protected": True}}
 CATEGORICAL = {**MODEL, "columns": CATEGORIES, "monitors": {"segments": {"by": ["plan"], "least_n": 20}, "performance": {"metric": "f1"}}}
 
