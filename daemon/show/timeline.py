@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _t = tables.event
 _MOST = 500
+_TICK_MOST_S = 3600.0
+"""What a person asks for during a tick is taken up by it, at the time at which it began."""
 _DURING = frozenset({"alarm", "alert", "champion.moved", "champion.adopted", "paused", "resumed", "version.barred", "decision"})
 """Kinds that name no incident: of interest while it is open."""
 _OF_RUN = frozenset({"run.entered", "run.again", "run.waits"})
@@ -40,7 +42,8 @@ def timeline(tx: Connection, kept: StoredIncident) -> tuple[EventView, ...]:
 
 def states_of(tx: Connection, run: Run) -> tuple[EventView, ...]:
     """Each state that a run entered, and what went wrong in it for a while, oldest first."""
-    query = select(_t).where(_t.c.model == run.model, _t.c.at >= run.created_at, _t.c.kind.in_(_OF_RUN)).order_by(_t.c.id).limit(_MOST)
+    since = run.created_at - _TICK_MOST_S
+    query = select(_t).where(_t.c.model == run.model, _t.c.at >= since, _t.c.kind.in_(_OF_RUN)).order_by(_t.c.id).limit(_MOST)
     return tuple(
         EventView(id=row.id, at=row.at, kind=row.kind, data=row.data) for row in tx.execute(query) if row.data.get("run") == run.id
     )

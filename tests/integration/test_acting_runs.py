@@ -407,6 +407,13 @@ def test_what_the_jobs_of_an_ended_run_left_elsewhere_goes_an_hour_later_and_onc
     assert world.workers.forgotten == [first.id, second.id]
 
 
+def test_a_run_that_a_running_tick_takes_up_shows_each_of_its_states(world: World) -> None:
+    run = world.trigger()
+    world.tick(-7.0)
+    with world.ledger.read() as tx:
+        assert [e.data["state"] for e in states_of(tx, run)] == ["planned", "collecting"]
+
+
 def test_one_run_at_a_time(world: World) -> None:
     world.trigger()
     with pytest.raises(Permanent) as second:
