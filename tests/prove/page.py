@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from detectors import registry
-from tests.prove import sharp
+from tests.prove import sharp, whole
 from tests.prove.followed import LEARNT
 from tests.prove.limits import LOG_FLAKE
 from tests.prove.remedies import REMEDIES
-from tests.prove.results import ROOT
+from tests.prove.results import ROOT, WHOLE
 from tests.prove.run import CLIPPED
 from tests.prove.trials import DELTA, EVER_ALPHA, LOOK_ALPHA, REFERENCE_N, ROWS_N, RUN_ALPHA
 from tests.prove.verdicts import Row
@@ -49,7 +49,7 @@ def write(rows: list[Row], *, is_whole: bool) -> None:
     ]
     if broken:
         parts += ["## Claims that do not hold", _table(broken)]
-    parts += [_INSIDE, *_by_detector(inside, registry.names())]
+    parts += [_INSIDE, *_by_detector(inside, sorted([*registry.names(), WHOLE]))]
     parts += [
         _OUTSIDE_HEAD,
         "Nothing is promised here. Rows in another order keep their distribution, so every alarm is a false one.",
@@ -77,7 +77,7 @@ def renew(rows: list[Row], names: Collection[str]) -> None:
     inside, _, rest = body.partition(f"\n\n{_OUTSIDE_HEAD}\n\n")
     fresh = "\n\n".join(_by_detector([r for r in rows if r.what not in _OUTSIDE | _REMEDIES], names))
     sections = {section.partition("\n")[0]: section for part in (inside, fresh) for section in part.removeprefix("### ").split("\n\n### ")}
-    inside = "\n\n".join(f"### {sections[name]}" for name in sorted(sections) if name in registry.names())
+    inside = "\n\n".join(f"### {sections[name]}" for name in sorted(sections) if name in {*registry.names(), WHOLE})
     outside, _, remedied = rest.partition("### What remedies restore")
     outside, remedied = (_renewed(text, rows, names, of) for text, of in ((outside, _OUTSIDE), (remedied, _REMEDIES)))
     held = [line.rsplit("| ", 1)[-1] for line in inside.split("\n") if line.endswith(("| yes |", "| NO |"))]
@@ -105,6 +105,9 @@ def _worlds() -> str:
 def _by_detector(rows: list[Row], names: Iterable[str]) -> Iterable[str]:
     for name in names:
         mine = [r for r in rows if r.detector == name]
+        if name == WHOLE:
+            yield f"### {name}\n\n{whole.section(mine)}"
+            continue
         cls = registry.detector_class(name)
         yield f"### {name}\n\nGuarantee: {cls.guarantee}. Assumption: {cls.assumption}."
         yield _table(mine) if mine else "Not tried yet."

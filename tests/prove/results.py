@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".cache" / "prove"
 _OWN = ["tests/prove/trials.py", "tests/prove/worlds.py", "detectors/examples.py"]
+WHOLE = "whole_models"
+"""In the place of a detector's name: the trials of whole models."""
 _FURTHER = {"quiet": "tests/prove/followed.py", "moved": "tests/prove/followed.py", "remedied": "tests/prove/remedies.py"}
 """Sources of some kinds of trials beside these."""
 
 
 @cache
 def digest_of_sources(name: str, kind: str = "") -> str:
-    """Of the detector's file, of all files of `detectors` that it imports, and of the trials themselves."""
+    """Of the detector's file, of all files of `detectors` that it imports, and of the trials themselves; of whole models of all."""
+    if name == WHOLE:
+        every = {str(path.relative_to(ROOT)) for path in (ROOT / "detectors").rglob("*.py")}
+        return digest_of(every | imported("tests/prove/lives.py", "daemon", "tests"))
     module = registry.detector_class(name).__module__
     own = {*_OWN, _FURTHER[kind]} if kind in _FURTHER else set(_OWN)
     return digest_of(own | imported(f"{module.replace('.', '/')}.py", "detectors"))

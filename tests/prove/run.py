@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from detectors import registry
 from detectors.types import EValue
-from tests.prove import followed, remedies, results, trials
+from tests.prove import followed, lives, remedies, results, trials, whole
+from tests.prove.models import KINDS
+from tests.prove.results import WHOLE
 from tests.prove.verdicts import Row, alarms, coverage, every, is_sequential
 
 _CHUNK_S = 10.0
@@ -37,27 +39,33 @@ CLIPPED = dict.fromkeys(
     "tests/statistical/test_clipped_losses.py holds each interval against its own",
 )
 """Further detectors whose figure has no one value in a shifted world, and why."""
-_TRIALS: dict[str, Callable[[str, str, int], dict[str, float]]] = {
+_TRIALS: dict[str, Callable[[str, str, int], dict[str, Any]]] = {
     "stream": trials.stream,
     "look": trials.look,
     "shifted": trials.shifted_look,
     "quiet": followed.quiet,
     "moved": followed.moved,
     "remedied": remedies.remedied,
+    "life": lambda _, kind, seed: lives.life(kind, seed),
 }
+_TIMES = {"life": 15.0}
+"""Of a detector's CPU seconds: a life folds all detectors of a model."""
 
 
 @dataclass(frozen=True)
 class Task:
     name: str
     what: str
-    """Kind of trial and world: "stream/WORLD", "look/WORLD", …, "truth/WORLD", "remedied/REMEDY"."""
+    """Kind of trial and world: "stream/WORLD", "look/WORLD", …, "truth/WORLD", "remedied/REMEDY"; of whole models "life/KIND"."""
 
 
 def tasks(names: Iterable[str], size: Size = FULL) -> list[Task]:
     """Everything that there is to try: of every detector the independent world first, those that learn last."""
     found = []
     for name in names:
+        if name == WHOLE:
+            found += [Task(name, f"life/{kind.name}") for kind in KINDS]
+            continue
         places = trials.places(name)[: None if size.is_everywhere else 1]
         if is_sequential(name):
             found += [Task(name, f"remedied/{remedy.name}") for remedy in remedies.remedy_places(trials.proven(name), places)]
@@ -84,6 +92,7 @@ def tried(task: Task, size: Size, before: list[dict[str, Any]]) -> tuple[list[di
         return found, True
     trial = _TRIALS[kind]
     most = {"look": size.looks_n, "shifted": size.looks_n // 4}.get(kind, size.streams_n)
+    size = replace(size, most_s=size.most_s * _TIMES.get(kind, 1.0))
     begun = time.process_time()
     while not is_enough(found, size, most):
         start = time.process_time()
@@ -128,6 +137,9 @@ def rows(names: Iterable[str], size: Size = FULL) -> Iterator[Row]:
         kind, where = task.what.split("/", 1)
         found = results.load(task.name, task.what)
         if not found or kind == "truth":
+            continue
+        if kind == "life":
+            yield whole.kept(where, found)
             continue
         if kind in {"stream", "look", "remedied"}:
             yield alarms(task.name, where, found)
