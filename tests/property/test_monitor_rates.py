@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from daemon.decide.monitors.all import monitors
-from daemon.decide.monitors.rates import DELTAS, E_PROCESSES, Group, promised_days, spread
+from daemon.decide.monitors.rates import DELTA, DELTAS, E_PROCESSES, Group, promised_days, spread
 from daemon.settings import ModelSettings
 from daemon.watched.knob import knob_rows, knob_table, promise
 from detectors.registry import build
@@ -140,3 +140,18 @@ def test_check_shows_which_alphas_were_set_by_hand_and_what_became_of_the_whole(
     found = monitors(model, has_bound=True)
     assert promised_days(found, pane_s=PANE_S) < 0.7
     assert "set by hand says otherwise" in promise(found, model)
+
+
+def test_more_columns_widen_no_bound_of_labels() -> None:
+    """The rows of a reference are many, its labelled ones few: what their bounds may fail by is not shared with every column."""
+
+    def deltas(**columns: str) -> dict[str, float]:
+        model = ModelSettings.model_validate({**_model().model_dump(exclude={"columns"}), "columns": columns})
+        found = [d for d in monitors(model, has_bound=True) if hasattr(d, "delta") and d.kind is Kind.ALARMS]
+        assert 0.9 * DELTAS <= sum(d.delta for d in found) <= DELTAS * (1.0 + 1e-9)
+        return {d.name: d.delta for d in found}
+
+    few, many = deltas(x="numeric"), deltas(**{f"x{i}": "numeric" for i in range(60)})
+    assert {few[name] for name in ("f1_floor", "risk_change", "calibration_change")} == {DELTA}
+    assert many["risk_change"] == many["f1_floor"] == DELTA
+    assert many["missing_rise"] < few["missing_rise"] < DELTA

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from detectors.types import EDetectorValue, EValue, Kind
+from detectors.types import Eats, EDetectorValue, EValue, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +26,8 @@ DELTA = 0.01
 """Most of a detector: chance that a bound made from the finite reference fails."""
 DELTAS = 0.1
 """Most of all detectors of a model together; the alphas make up for it."""
+_LABELLED = frozenset({Eats.PAIRS, Eats.SCORES, Eats.VALUES, Eats.QUALITY})
+"""What detectors eat whose bounds rest on labelled rows."""
 E_PROCESSES = 0.02
 """Of all e-processes of a model together: P(ever a false alarm in an epoch) of those whose alpha nobody set."""
 _NONE: Mapping[str, float] = MappingProxyType({})
@@ -59,8 +61,7 @@ def spread(groups: Sequence[Group], *, days: float, pane_s: float, alphas: Mappi
     """
     e_processes = {g.name: _by_evidence(g, EValue) for g in groups}
     e_detectors = {g.name: _by_evidence(g, EDetectorValue) for g in groups}
-    bounded_n = sum(hasattr(d, "delta") for found in (e_processes, e_detectors) for some in found.values() for d in some)
-    delta = min(DELTA, DELTAS / max(1, bounded_n))
+    deltas = _deltas({g.name: (*e_processes[g.name], *e_detectors[g.name]) for g in groups})
     sharing = [g for g in groups if e_processes[g.name] and g.alpha is None]
     betting = {g.name: (E_PROCESSES / len(sharing) if g.alpha is None else g.alpha) for g in groups if e_processes[g.name]}
     running_n = sum(bool(found) for found in e_detectors.values())
@@ -70,9 +71,23 @@ def spread(groups: Sequence[Group], *, days: float, pane_s: float, alphas: Mappi
         own = rate / max(1, running_n) if g.days is None else pane_s / (g.days * _DAY_S)
         each = {EDetectorValue: own / max(1, len(e_detectors[g.name])), EValue: betting.get(g.name, 0.0) / max(1, len(e_processes[g.name]))}
         spreading += [
-            _with_rates(d, min(_MOST, own_alpha(d, alphas) or each[d.evidence]), delta) if _is_ours(d) else d for d in g.detectors
+            _with_rates(d, min(_MOST, own_alpha(d, alphas) or each[d.evidence]), deltas[g.name]) if _is_ours(d) else d for d in g.detectors
         ]
     return spreading
+
+
+def _deltas(groups: Mapping[str, Sequence[Detector]]) -> dict[str, float]:
+    """Of each detector of a group; of all together at most `DELTAS`.
+
+    Half is for those by labels: their bounds rest on a few hundred rows and decide how soon they alarm. Their groups share it alike, as
+    they share the rate. All others, with the reference's thousands of rows, share the rest.
+    """
+    bounded = {name: [d for d in some if hasattr(d, "delta")] for name, some in groups.items()}
+    labelled = {name: len(some) for name, some in bounded.items() if any(d.eats & _LABELLED for d in some)}
+    found = {name: min(DELTA, DELTAS / 2.0 / len(labelled) / n) for name, n in labelled.items()}
+    left = DELTAS - sum(found[name] * n for name, n in labelled.items())
+    others_n = sum(len(some) for name, some in bounded.items() if name not in labelled)
+    return {name: found.get(name, min(DELTA, left / max(1, others_n))) for name in groups}
 
 
 def own_alpha(detector: Detector, alphas: Mapping[str, float]) -> float | None:
