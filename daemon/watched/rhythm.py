@@ -126,10 +126,9 @@ def _advice(model: ModelSettings, found: Found) -> list[str]:
     n, days = ROWS_AN_HOUR * wanted.hours_n, _CYCLES_DAYS[wanted]
     least = f"at least {days} days and {n:,} rows ({ROWS_AN_HOUR} for each {wanted.name_of_hour}, UTC)"
     why = f"Without it the columns named above alarm falsely at some hours. The reference needs {least}, each with its `at`."
-    lines = [why, "Set this, and see by `retuned replay` whether it is quiet then:", "reference:"]
+    is_learnt = bool({*model.subjects().values()} & {ColumnKind.TEXT, ColumnKind.EMBEDDING})
+    lines = [why, *([_OF_WITNESSES] if is_learnt else []), "Set this, and see by `retuned replay` whether it is quiet then:", "reference:"]
     lines += [f"  {key}: {value}" for key, value in found.proposal.items()]
-    if {*model.subjects().values()} & {ColumnKind.TEXT, ColumnKind.EMBEDDING}:
-        lines.append(_OF_WITNESSES)
     if wanted is Rhythm.HOUR_OF_WEEK and _is_steep(model, found.traffic, found.found):
         lines.append(
             "At so many records the change within one hour may alarm by itself: a smaller sample_ratio helps, or quarter_hour_of_day."

@@ -87,6 +87,33 @@ def test_without_the_rhythm_every_morning_alarms_and_with_it_only_the_shift_does
     assert last[1]["total_variation"] < 0.15, "and as much as in that of the night"
 
 
+def test_mornings_about_other_things_alarm_without_the_rhythm_and_with_it_a_third_topic_does(tmp_path: Path) -> None:
+    """60 texts an hour of two topics by the hour, on the last day half of them of a third one; and check proposes the rhythm."""
+    rng, lines = np.random.default_rng(5), []
+    for i in range(DAYS * 1440):
+        at = START + 60.0 * i
+        stem = "cook" if i >= SHIFT_DAY * 1440 and rng.random() < 0.5 else "bill" if 8 <= at / HOUR_S % 24 < 20 else "film"
+        text = " ".join(f"{stem}{w}" for w in rng.integers(100, 140, rng.integers(4, 12)))
+        when = datetime.fromtimestamp(at, UTC).isoformat()
+        lines.append({"id": f"r{i}", "model": "m", "version": "1", "at": when, "inputs": {"text": text}, "output": {"value": 1.0}})
+    recording = tmp_path / "records.jsonl"
+    recording.write_text("\n".join(map(json.dumps, lines)))
+    found = {}
+    for rhythm in ("none", "hour_of_day"):
+        model = {**config({"learn_days": LEARN_DAYS, "rhythm": rhythm}), "columns": {"text": "text"}}
+        settings = Settings.model_validate({"data_dir": tmp_path / rhythm / "data", "models": [model]})
+        said = replay(settings, recording, None, tmp_path / rhythm / "out")
+        found[rhythm] = [day for _, day in alarms({"alarms": [a for a in said["alarms"] if a["detector"] == "text_witness"]})]
+    assert min(found["none"]) < SHIFT_DAY, "mornings are no trouble, so there is nothing to remedy"
+    assert SHIFT_DAY < min(found["hour_of_day"]) < SHIFT_DAY + 0.5
+    file = tmp_path / "retuned.yaml"
+    file.write_text(yaml.safe_dump({"data_dir": str(tmp_path / "data"), "models": [{**config({}), "columns": {"text": "text"}}]}))
+    told = CliRunner().invoke(app, ["check", str(file), "--records", str(recording)]).output
+    assert "input.text has a daily rhythm" in told
+    pasted = yaml.safe_load(told[told.index("    reference:\n") : told.index("  seen within a day")])
+    assert pasted == {"reference": RHYTHM}
+
+
 def checked(tmp_path: Path, *arguments: str) -> str:
     file = tmp_path / "retuned.yaml"
     file.write_text(yaml.safe_dump({"data_dir": str(tmp_path / "data"), "models": [config({})]}))
