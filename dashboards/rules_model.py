@@ -126,7 +126,7 @@ SIGHT = (
         summary="{{ $labels.model }} is not seen",
         says=(
             f"Missing for longer than blind_after_s:{each('retuned_blind_state{} > 0', 'reason')}. "
-            "Without labels nobody knows how good it is."
+            "Without verdicts nobody sees it change, without labels nobody knows how good it is."
         ),
         links=_MODEL,
     ),

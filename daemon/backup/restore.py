@@ -72,7 +72,12 @@ def _prepared(archive: Path, into: Path) -> Path:
     """An empty work folder inside an otherwise empty folder."""
     if not archive.is_file():
         raise Permanent(Reason.NOT_FOUND, f"{archive} is no file")
-    into.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        into.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as e:
+        raise Permanent(
+            Reason.CONFLICT, f"{into} cannot be made, a file is in its place: --into names an empty folder, or one to be made"
+        ) from e
     work = into / WORK
     others = sorted(entry.name for entry in into.iterdir() if entry.name != "lost+found")
     if others == [WORK]:  # a restore that was killed before anything was in its place

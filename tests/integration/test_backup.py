@@ -268,6 +268,9 @@ def test_a_backup_never_replaces_another_and_a_folder_that_is_not_empty_is_not_r
     with pytest.raises(Permanent, match=r"is not empty \(data, out, retuned.yaml\)"):
         restore(out, tmp_path)
     assert (tmp_path / "data" / "ledger.db").is_file()
+    for into in (out, out / "below"):
+        with pytest.raises(Permanent, match="cannot be made, a file is in its place: --into names an empty folder"):
+            restore(out, into)
 
 
 def test_killed_at_random_moments_nothing_stands_under_the_name_or_all_of_it(house: Path, tmp_path: Path) -> None:
