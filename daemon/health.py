@@ -39,11 +39,13 @@ class Monitor:
         self._blind: Mapping[str, frozenset[str]] = {}
         self._groups: Mapping[str, Sequence[GroupFigure]] = {}
         self._kept_bytes: Callable[[], Mapping[str, int]] = dict
+        self._troubles: Callable[[], Mapping[str, tuple[str, ...]]] = dict
 
     def watch(
         self,
         *,
         failures: tuple[Mapping[Reason, int], ...],
+        troubles: Callable[[], Mapping[str, tuple[str, ...]]],
         alias_lag_s: Callable[[float], Mapping[str, float]],
         blind: Mapping[str, frozenset[str]],
         groups: Mapping[str, Sequence[GroupFigure]],
@@ -51,7 +53,7 @@ class Monitor:
     ) -> None:
         """Where the deciding and the acting side keep what they know."""
         self._failures, self._alias_lag_s, self._blind = failures, alias_lag_s, blind
-        self._groups, self._kept_bytes = groups, kept_bytes
+        self._groups, self._kept_bytes, self._troubles = groups, kept_bytes, troubles
 
     def ticked(self, now: float, seconds: float) -> None:
         """A tick ended well."""
@@ -86,6 +88,7 @@ class Monitor:
             blind=dict(self._blind),
             groups=dict(self._groups),
             encoders=tuple(_encoder(*on, encoder) for on, encoder in self._encoders.of.items()),
+            troubles=self._troubles(),
             failures=dict(sum((Counter({str(k): n for k, n in of.items()}) for of in self._failures), Counter())),
         )
 

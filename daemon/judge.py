@@ -54,9 +54,10 @@ class Judge:
         self._classes: dict[str, Classes | None] = {}
         self._since: dict[str, float] = {}  # models without a champion: when waiting for their first record began
 
-    def forget(self) -> None:
-        """A transaction failed: what is held in memory may be ahead of the ledger; it is read again."""
-        self._watches.clear()
+    def forget(self, model: str | None = None) -> None:
+        """A transaction failed: what is held in memory (of all models, or of one) may be ahead of the ledger; it is read again."""
+        for name in [*self._watches] if model is None else [model]:
+            self._watches.pop(name, None)
 
     def fold(self, tx: Connection, pane: ClosedPane, now: float) -> None:
         """One closed pane through the sequential detectors; new alarms and the incident go into the ledger with it."""

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,12 +20,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from daemon import telling
 from daemon.decide import policy
 from daemon.show.snapshot import snapshot
+from daemon.store.apart import Apart
 from daemon.store.by_traffic import adopt_by_traffic
 from daemon.store.champions import reigns
+from daemon.store.damage import BROKEN
 from retrain.types import Permanent, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sqlalchemy import Connection
 
     from daemon.act.aliases import Aliases
     from daemon.act.keeper import Keeper
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
     from daemon.learn import Learner
     from daemon.settings import ModelSettings, Settings
     from daemon.show.views import Health, Snapshot
-    from daemon.store.closed import Reign
+    from daemon.store.closed import ClosedPane, Reign
     from daemon.store.intake import Intake
     from daemon.store.ledger import Ledger
 
@@ -57,6 +61,7 @@ class Pipeline:
     aliases: Aliases
     keeper: Keeper
     health: Callable[[], Health]
+    apart: Apart = field(default_factory=Apart)
     shown: Snapshot | None = None
     prune_at: float = 0.0
 
@@ -67,7 +72,8 @@ class Pipeline:
             self.aliases.reconcile(now)  # who is champion: adopted, re-asserted, or moved by a person
             self._take_in(now)
             for model in self.settings.models:
-                self._decide(model, now)
+                with self.apart.of(model.name, "deciding"):
+                    self._decide(model, now)
             self.outbox.deliver(now)  # registry aliases, reports, notifications
             self._prune(now)
             self.show(now)
@@ -80,13 +86,24 @@ class Pipeline:
         self.intake.pull(now)  # capture → sample
         self._tell_clock(now)
         for model in self.settings.models:
-            adopt_by_traffic(self.ledger, model.name, self.intake.versions(model.name), follows=self.follows_traffic(model))
-            self.learner.learn(model, now)
+            with self.apart.of(model.name, "learning a reference"):
+                adopt_by_traffic(self.ledger, model.name, self.intake.versions(model.name), follows=self.follows_traffic(model))
+                self.learner.learn(model, now)
         for pane in self.intake.due(now, self._champions()):  # labels, by id, join here
             with self.ledger.begin() as tx:
                 self.intake.commit(tx, pane)
-                self.judge.fold(tx, pane, now)
+                self._judge(tx, pane, now)
         self.intake.release()
+
+    def _judge(self, tx: Connection, pane: ClosedPane, now: float) -> None:
+        """A pane that cannot be judged is stored all the same: records wait for nothing."""
+        with self.apart.of(pane.model, "judging a pane"):
+            try:
+                with tx.begin_nested():
+                    self.judge.fold(tx, pane, now)
+            except BROKEN:
+                self.judge.forget(pane.model)
+                raise
 
     def follows_traffic(self, model: ModelSettings) -> bool:
         """Whose champion is whoever answers: of a model that is retrained the ledger says it."""
@@ -120,13 +137,19 @@ class Pipeline:
         """Retention, before anything else: a disk that is full stops what follows, and must not stop this."""
         try:
             self.keeper.step(now)
-        except (OSError, SQLAlchemyError, Transient, Permanent):
+        except (OSError, SQLAlchemyError, Transient, Permanent, *BROKEN):
             log.exception("retention.failed")
 
     def show(self, now: float) -> None:
         """What the exporter, the API and the pages see, until the next tick."""
+        before = self.shown
         with self.ledger.read() as tx:
             self.shown = snapshot(tx, self.settings, now, self.health())
+        for model in self.shown.models:
+            was = before.model(model.name) if before is not None else None
+            for because in model.damaged:
+                if was is None or because not in was.damaged:
+                    log.error("ledger.damaged", model=model.name, because=because)
 
     def _champions(self) -> dict[str, Reign]:
         """Model -> its champion's version, and from when on records and answers of it count."""

@@ -56,7 +56,7 @@ def believe(tx: Connection, incident: incidents_of.Incident, found: Iterable[Ver
     if kept is None or not incidents_of.alarms(found):
         return None
     earlier = incidents.evidence_of_epochs(tx, incident.model, before=incident.epoch)
-    believed = belief.believe(found, before=kept.evidence, earlier=earlier)
+    believed = belief.believe(found, before=kept.evidence or None, earlier=earlier)
     if believed is None:
         return None
     incidents.believe(tx, incident.id, believed.as_data(), now=now)

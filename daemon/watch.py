@@ -13,6 +13,7 @@ from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.segments import watched_values
 from daemon.settings_encoder import SUFFIX
 from daemon.store import codec, states, verdicts
+from daemon.store.damage import BROKEN
 from daemon.store.reference import files_of, load_reference
 from detectors.fairness.groups import group_figures, named_groups, named_intersections
 from detectors.fairness.intersection import AND
@@ -225,9 +226,9 @@ def _embeddings(model: ModelSettings, reference: Reference) -> list[str]:
 
 
 def _kept(model: str, detector: Detector, kept: tuple[bytes, int], fresh: Any) -> Any:  # noqa: ANN401 (each detector has a state of its own)
-    """A state as it was stored; one of an older release that no longer reads starts afresh, and that is told."""
+    """A state as it was stored; one that does not read (of an older release, or damaged) starts afresh, which is told."""
     try:
         return filled(codec.decode(kept[0], type(fresh)), fresh)
-    except ValueError as e:
+    except BROKEN as e:
         log.warning("detector.started_afresh", model=model, detector=detector.name, subject=detector.subject, because=str(e))
         return fresh

@@ -33,6 +33,7 @@ from daemon.learn import Learner
 from daemon.operations import ByPerson
 from daemon.pipeline import Pipeline
 from daemon.show.api import create_api
+from daemon.store.apart import Apart
 from daemon.store.disk import Disk
 from daemon.store.embed.encoders import Encoders
 from daemon.store.embed.panes import Embeddings
@@ -150,14 +151,16 @@ def _pipeline(
     versions = MlflowVersions(settings.registry.tracking_uri, data_dir=settings.data_dir)
     rows = LogRows(settings.data_dir, {m.name: m for m in settings.models})
     ports = Ports(ledger=ledger, versions=versions, executor=executor, rows=rows, data_dir=settings.data_dir)
-    aliases = Aliases(settings=settings, ledger=ledger, versions=versions)
+    apart = Apart()
+    aliases = Aliases(settings=settings, ledger=ledger, versions=versions, apart=apart)
     reporter = Reporter(settings=settings, ledger=ledger, executor=LocalExecutor())  # it needs the service's data, and no torch
     notify = Notify(ledger=ledger, targets=list(sender.targets), topics=settings.notify.on, url=settings.http.url)
     handlers = {"aliases": aliases.deliver, "notify": notify.deliver, "send": sender.deliver, "report": reporter.deliver}
     runs, outbox = Runs(ports, split_salt=split_salt), Deliverer(ledger=ledger, handlers=handlers)
     judge = Judge(settings, Windows(), References(encoders, settings.data_dir))
     monitor.watch(
-        failures=(runs.failures, outbox.failures),
+        failures=(runs.failures, outbox.failures, apart.failures),
+        troubles=lambda: apart.troubles,
         alias_lag_s=aliases.lag_s,
         blind=judge.blind,
         groups=judge.groups,
@@ -173,6 +176,7 @@ def _pipeline(
         outbox=outbox,
         aliases=aliases,
         keeper=keeper,
+        apart=apart,
         health=lambda: monitor.health(time.time()),
     )
 

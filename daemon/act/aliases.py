@@ -13,6 +13,7 @@ import structlog
 
 from daemon.decide.run import WAITING, State
 from daemon.store import champions, controls, counters, epochs, outbox, runs
+from daemon.store.apart import Apart
 from daemon.store.by_traffic import is_from_traffic
 from daemon.store.champions import Stranger
 from daemon.store.ledger import note
@@ -50,6 +51,7 @@ class Aliases:
     settings: Settings
     ledger: Ledger
     versions: Versions
+    apart: Apart = field(default_factory=Apart)
     differs_since: dict[str, float] = field(default_factory=dict)
     """Model -> since when registry and ledger have differed."""
     _failed: int = 0
@@ -67,7 +69,8 @@ class Aliases:
             if not self._has_registry(model) or _is_ahead(self._refused.get(model.name, (None, 0.0))[1], now):
                 continue
             try:
-                self._one(model, now)
+                with self.apart.of(model.name, "keeping the registry's aliases"):
+                    self._one(model, now)
                 self._refused.pop(model.name, None)
             except Permanent as e:
                 self._refuse(model.name, e, now)

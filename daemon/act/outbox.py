@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from daemon.store import outbox
+from daemon.store.damage import BROKEN, said
 from daemon.store.ledger import note
+from daemon.store.objects import Damaged
 from retrain.types import Permanent, Reason, Transient
 
 if TYPE_CHECKING:
@@ -77,10 +79,14 @@ class Deliverer:
         return True
 
     def _handled(self, message: Message, now: float) -> Unfinished | None:
+        if isinstance(message.payload, Damaged):
+            raise Permanent(Reason.BAD_DATA, "what the message was to say is no JSON object in the ledger")
         try:
             return self.handlers.get(message.kind, _nobody)(message, now)
         except OSError as e:  # a full disk under one message must not hold up the others
             raise Transient(Reason.UNAVAILABLE, str(e)) from e
+        except BROKEN as e:  # neither must one that says less than it should
+            raise Permanent(Reason.BAD_DATA, said(e)) from e
 
 
 def _nobody(message: Message, _now: float) -> Unfinished | None:

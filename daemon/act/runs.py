@@ -20,7 +20,9 @@ from daemon.act.steps.collect import Collecting
 from daemon.decide.incident import incident_id
 from daemon.decide.run import State, check, end_of, is_ended
 from daemon.store import champions, controls, counters, incidents, outbox, rows, runs
+from daemon.store.damage import BROKEN
 from daemon.store.ledger import note
+from daemon.store.objects import Damaged
 from retrain.types import Permanent, Reason, Transient
 
 if TYPE_CHECKING:
@@ -178,9 +180,11 @@ class Runs:
 
     def _step(self, state: State, task: Task) -> Move | None:
         """What the run's folder does to a step is that run's matter: the tick goes on with the other models."""
+        if isinstance(task.run.detail, Damaged):
+            raise Permanent(Reason.BAD_DATA, f"{state.value}: what the run had come to is no JSON object in the ledger")
         try:
             return self._steps[state](task)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as e:  # somebody was in the folder
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, *BROKEN) as e:  # somebody was in the folder, or in the ledger
             raise Permanent(Reason.BAD_DATA, f"{state.value}: {e}") from e
         except OSError as e:  # a full disk: it may have room later
             raise Transient(Reason.UNAVAILABLE, f"{state.value}: {e}") from e

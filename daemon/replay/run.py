@@ -133,6 +133,8 @@ class _Player:
         self._pipeline.tick(now)
         for unread in self._pipeline.judge.unread.values():
             raise Permanent(Reason.BAD_DATA, unread.because)
+        for troubles in self._pipeline.apart.troubles.values():
+            raise Permanent(Reason.BAD_DATA, troubles[0])
         if self._confirm > 1 and self._has_incident():
             step_s = min(self._settings.tick_s, (self._next_close(now) - now) / self._confirm)
             for i in range(1, self._confirm):

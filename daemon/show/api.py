@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
+from jinja2 import TemplateRuntimeError
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -29,6 +30,7 @@ from daemon.show.snapshot import incident_view
 from daemon.show.timeline import timeline
 from daemon.show.views import ModelView
 from daemon.show.wire import to_wire
+from daemon.store.damage import BROKEN, REMEDY, said
 from daemon.store.incidents import absorbed, incident
 from daemon.store.ledger import Ledger
 from retrain.types import Permanent, Reason, Transient
@@ -74,6 +76,15 @@ def create_api(
             return await _transient(request, Transient(Reason.UNAVAILABLE, _AWAY, retry_after_s=5.0))
         return sentence(request, Refused(503, f"{_AWAY[0].upper()}{_AWAY[1:]}."))
 
+    async def broken(request: Request, error: Exception) -> Response:
+        log.error("page.failed", path=request.url.path, because=said(error), exc_info=error)
+        because = f"What the ledger holds of this cannot be shown: {said(error)}; {REMEDY}."
+        if request.url.path.startswith(("/v1/", "/reports/", "/metrics")):
+            return JSONResponse({"detail": because, "reason": str(Reason.BAD_DATA)}, 500)
+        return sentence(request, Refused(500, because))
+
+    for wrong in (*BROKEN, TemplateRuntimeError):
+        app.add_exception_handler(wrong, broken)
     for kind in (OperationalError, InterfaceError, PoolTimeoutError):
         app.add_exception_handler(kind, away)
     add_ingest(app, ingest or {})
@@ -113,9 +124,11 @@ def _seen(operations: Operations, settings: Settings, ledger: Ledger) -> APIRout
 
     @router.get("/healthz", summary="200 while ticks end; 503 when none has for long")
     def healthz() -> Response:
-        health = operations.snapshot().health
+        shown = operations.snapshot()
+        health = shown.health
         stuck = health.quiet_s > 10 * settings.tick_s + STUCK_S
-        body = {"ok": not stuck, "last_tick_s_ago": round(health.quiet_s, 3), "service": to_wire(health)}
+        damaged = {m.name: list(m.damaged) for m in shown.models if m.damaged}
+        body = {"ok": not stuck, "last_tick_s_ago": round(health.quiet_s, 3), "damaged": damaged, "service": to_wire(health)}
         return json_answer(body, status=503 if stuck else 200)
 
     @router.get("/readyz", summary="200 when the service can work; 503 with what is missing")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlalchemy import func, select
 
+from daemon.decide.run import State
 from daemon.show.views import (
     LOG10_LIMIT,
     ChampionView,
@@ -25,13 +27,14 @@ from daemon.show.views import (
     WindowView,
 )
 from daemon.store import champions, controls, counters, epochs, incidents, judgements, outbox, panes, runs, tables, verdicts
+from daemon.store.damage import BROKEN, REMEDY, said, sentences
 from daemon.store.ledger import events
 from daemon.store.marks import newest_pane
 from detectors.performance.rate import binomial
 from detectors.types import EDetectorValue, EValue, Evidence, PValue, Score
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection
 
@@ -47,7 +50,7 @@ _ALPHA = 0.05  # of the interval of the alarms' precision
 
 def snapshot(tx: Connection, settings: Settings, now: float, health: Health) -> Snapshot:
     """Everything that can be seen at `now`, one transaction's view of the ledger."""
-    models = tuple(_model(tx, m, now, health) for m in settings.models)
+    models = tuple(_shown(tx, m, now, health) for m in settings.models)
     waiting = outbox.pending(tx, kind="send")
     return Snapshot(
         at=now,
@@ -84,11 +87,27 @@ def _bounded(log10_e: float) -> float:
     return max(-LOG10_LIMIT, min(LOG10_LIMIT, log10_e))
 
 
+def _shown(tx: Connection, model: ModelSettings, now: float, health: Health) -> ModelView:
+    """A model whose rows are not what they should be is shown empty, with what does not read: the others are shown."""
+    try:
+        return _model(tx, model, now, health)
+    except BROKEN as e:
+        because = f"the model's rows in the ledger cannot be shown: {said(e)}; {REMEDY}"
+        empty: dict[str, Any] = {f.name: None for f in fields(ModelView)}
+        empty |= dict.fromkeys(("verdicts", "incidents", "runs", "events"), ()) | {key: {} for key in ("counters", "runs_by_state")}
+        known = {"name": model.name, "task": model.task, "is_paused": False, "ahead_s": 0.0, "blind": frozenset(), "outbox_n": 0}
+        return ModelView(**{**empty, **known, "damaged": (because, *health.troubles.get(model.name, ()))})
+
+
 def _model(tx: Connection, model: ModelSettings, now: float, health: Health) -> ModelView:
     name = model.name
     champion = champions.champion(tx, name)
     control = controls.control(tx, name)
     waiting = outbox.pending(tx, model=name)
+    seen, past = incidents.incidents(tx, name, limit=_NEWEST_INCIDENTS), runs.runs(tx, name, limit=_NEWEST_RUNS)
+    done = events(tx, name, limit=_NEWEST_EVENTS)
+    latest, unread = verdicts.read(tx, name, epoch=champion.epoch) if champion else ([], [])
+    unread += sentences("incident", seen) + sentences("run", past) + sentences("event", done)
     return ModelView(
         name=name,
         task=model.task,
@@ -98,11 +117,11 @@ def _model(tx: Connection, model: ModelSettings, now: float, health: Health) -> 
         is_paused=control is not None and control.paused,
         paused_because=f"{control.by}: {control.because}" if control and control.paused else None,
         window=_window(tx, model, champion.version, now) if champion else None,
-        verdicts=_verdicts(tx, name, champion.epoch) if champion else (),
-        incidents=_incidents(tx, name),
+        verdicts=_verdicts(latest),
+        incidents=_incidents(tx, name, seen),
         precision=_precision(tx, name),
-        runs=_runs(tx, name),
-        events=tuple(EventView(id=e["id"], at=e["at"], kind=e["kind"], data=e["data"]) for e in events(tx, name, limit=_NEWEST_EVENTS)),
+        runs=tuple(run_view(r) for r in past),
+        events=tuple(EventView(id=e["id"], at=e["at"], kind=e["kind"], data=e["data"]) for e in done),
         served_ratio=_served(tx, model, champion, now) if champion else None,
         newest_record_at=panes.newest_record_at(tx, name, until=now),
         ahead_s=_ahead(tx, model, champion, now),
@@ -111,6 +130,7 @@ def _model(tx: Connection, model: ModelSettings, now: float, health: Health) -> 
         runs_by_state=runs.n_by_state(tx, name),
         outbox_n=len(waiting),
         outbox_oldest_at=waiting[0].created_at if waiting else None,
+        damaged=(*unread, *health.troubles.get(name, ())),
     )
 
 
@@ -169,7 +189,7 @@ def _served(tx: Connection, model: ModelSettings, champion: champions.Champion, 
     return n.get(True, 0) / sum(n.values()) if sum(n.values()) else None
 
 
-def _verdicts(tx: Connection, model: str, epoch: int) -> tuple[VerdictView, ...]:
+def _verdicts(latest: Iterable[verdicts.StoredVerdict]) -> tuple[VerdictView, ...]:
     """The latest of the present epoch: another version's verdicts say nothing about this one."""
     return tuple(
         VerdictView(
@@ -186,14 +206,14 @@ def _verdicts(tx: Connection, model: str, epoch: int) -> tuple[VerdictView, ...]
             at=stored.at,
             epoch=stored.epoch,
         )
-        for stored in verdicts.latest(tx, model, epoch=epoch)
+        for stored in latest
         for v in (stored.verdict,)
     )
 
 
-def _incidents(tx: Connection, model: str) -> tuple[IncidentView, ...]:
+def _incidents(tx: Connection, model: str, seen: Iterable[incidents.StoredIncident]) -> tuple[IncidentView, ...]:
     absorbed = incidents.absorbed(tx, model)
-    return tuple(incident_view(i, absorbed) for i in incidents.incidents(tx, model, limit=_NEWEST_INCIDENTS))
+    return tuple(incident_view(i, absorbed) for i in seen)
 
 
 def incident_view(kept: incidents.StoredIncident, absorbed: Mapping[str, float]) -> IncidentView:
@@ -201,6 +221,7 @@ def incident_view(kept: incidents.StoredIncident, absorbed: Mapping[str, float])
     own = {"is_harmful", "report", "absorbed_at"}
     same = {name: getattr(kept, name) for name in IncidentView.__dataclass_fields__ if name not in own}
     report = f"/reports/{kept.id}" if kept.report else None
+    _check_instants(kept)
     return IncidentView(**same, is_harmful=kept.harmful, report=report, absorbed_at=absorbed.get(kept.id))
 
 
@@ -210,14 +231,20 @@ def _precision(tx: Connection, model: str) -> PrecisionView | None:
     return PrecisionView(**n, value=rate.value, low=rate.low, high=rate.high) if rate.n else None
 
 
-def _runs(tx: Connection, model: str) -> tuple[RunView, ...]:
-    return tuple(run_view(r) for r in runs.runs(tx, model, limit=_NEWEST_RUNS))
-
-
 def run_view(run: runs.Run) -> RunView:
     """One run, as it is shown."""
+    State(run.state)  # pages and figures go by it: a word that is none fails here, once
+    _check_instants(run)
     shown = {name: getattr(run, name) for name in RunView.__dataclass_fields__}
     return RunView(**{**shown, "detail": {k: v for k, v in run.detail.items() if k != "salt"}})  # the split's salt is a secret
+
+
+def _check_instants(row: incidents.StoredIncident | runs.Run) -> None:
+    """SQLite takes a word in place of a time: `TypeError` names it."""
+    for name in row.__dataclass_fields__:
+        if name.endswith("_at") and not isinstance(at := getattr(row, name), int | float | None):
+            msg = f"{name} of {row.id} is {at!r}, no time"
+            raise TypeError(msg)
 
 
 def _counters(tx: Connection, model: str) -> dict[str, dict[str, int]]:

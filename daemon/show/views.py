@@ -76,6 +76,8 @@ class Health:
     """Model -> bytes of all its files, as of the last look."""
     encoders: Sequence[EncoderView] = ()
     """One for each column that the service embeds."""
+    troubles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Model -> sentences about what its last tick did not do, because a row of the ledger was not what it should be."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """`retrain.types.Reason` -> failures (Transient and Permanent) met since the start of this process."""
 
@@ -270,6 +272,8 @@ class ModelView:
     outbox_n: int
     """Things decided but not yet delivered."""
     outbox_oldest_at: float | None
+    damaged: tuple[str, ...] = ()
+    """A sentence for each row of the ledger that does not read, and for each step that could not be done because of one."""
 
     @property
     def open_incident(self) -> IncidentView | None:

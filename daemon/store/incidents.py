@@ -107,7 +107,7 @@ def absorbed(tx: Connection, model: str) -> dict[str, float]:
     """Incident -> when it was absorbed into the reference; without those of which that was undone."""
     found: dict[str, float] = {}
     for event in reversed(events(tx, model, "reference.absorbed", "reference.restored", limit=_MOST_MOVES)):
-        incident_id = str(event["data"]["incident"])
+        incident_id = str(event["data"].get("incident"))
         if event["kind"] == "reference.absorbed":
             found[incident_id] = event["at"]
         else:
@@ -169,7 +169,7 @@ def evidence_of_epochs(tx: Connection, model: str, *, before: int) -> list[float
     """Of each epoch from the first to the one before `before`: the most evidence that an incident of it had; None = it had none."""
     found: dict[int, float] = {}
     for row in tx.execute(select(_t.c.epoch, _t.c.evidence).where(_t.c.model == model, _t.c.epoch < before)):
-        if row.evidence is not None:
+        if row.evidence:
             found[row.epoch] = max(row.evidence["log10_e"], found.get(row.epoch, row.evidence["log10_e"]))
     return [found.get(number) for number in range(1, before)]
 

@@ -60,6 +60,7 @@ class Ledger:
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:  # noqa: ANN401 (DB-API objects)
+    connection.text_factory = _text
     connection.isolation_level = None  # we say BEGIN ourselves: sqlite3's own comes too late for a compare-and-set
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_WAIT_MS}")
@@ -67,6 +68,11 @@ def _sqlite_pragmas(connection: Any, _record: Any) -> None:  # noqa: ANN401 (DB-
     for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _text(data: bytes) -> str:
+    """A text with a damaged byte is a text all the same: one row is no reason to call the ledger away."""
+    return data.decode(errors="replace")
 
 
 def _write_ahead(cursor: sqlite3.Cursor) -> None:

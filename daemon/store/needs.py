@@ -43,7 +43,7 @@ def needs(tx: Connection, model: ModelSettings, data_dir: Path, now: float) -> N
 def _incidents(tx: Connection, name: str, run: Run | None) -> Iterator[StoredIncident]:
     """The open one, that of the active run, and those whose report is not written yet."""
     opened = incidents.open_of(tx, name)
-    ids = {message.payload["incident"] for message in outbox.pending(tx, model=name, kind="report")}
+    ids = {str(message.payload.get("incident")) for message in outbox.pending(tx, model=name, kind="report")}
     if run is not None and run.trigger.get("incident"):
         ids.add(run.trigger["incident"])
     if opened is not None:

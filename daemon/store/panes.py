@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from sqlalchemy import func, insert, or_, select
 
 from daemon.store import tables
 from daemon.store.blob import pane_from_bytes, pane_to_bytes
+from daemon.store.damage import BROKEN, said
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.judged import merge_judged
 from detectors.sketches.summary import merge_summaries
@@ -18,8 +20,9 @@ from detectors.types import Window
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
+log = structlog.get_logger()
 _t = tables.pane
 _DAY_S = 86_400.0
 
@@ -200,13 +203,22 @@ class Windows:
         for row in tx.execute(query.order_by(_t.c.id)):
             if tree is None or row.end - row.start < tree.pane_s * (1 - 1e-9):  # the setting was made smaller: blocks of the new size
                 tree = _grown(tree, row.end - row.start, start)
-            tree.add(row.start, _Sum(row.n_seen, row.n, *pane_from_bytes(row.sketches)))
+            tree.add(row.start, _Sum(row.n_seen, row.n, *_sketches(row)))
             tree.newest_id = row.id
         if tree is None:
             return _NOTHING
         tree.since = max(tree.since, start)
         self._trees[model, version] = tree
         return tree.sum(start, end)
+
+
+def _sketches(row: Row[Any]) -> tuple[Mapping[str, Mapping[str, Any]], Confusion, Mapping[str, Any]]:
+    """Of a pane; none where somebody damaged them, which is told: the window goes on without."""
+    try:
+        return pane_from_bytes(row.sketches)
+    except BROKEN as e:
+        log.error("pane.unreadable", model=row.model, pane=row.id, because=said(e))  # noqa: TRY400 (a sentence, no bug)
+        return {}, Confusion(), {}
 
 
 def _grown(old: _Tree | None, pane_s: float, since: float) -> _Tree:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -21,6 +20,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from daemon.store.objects import Blob, Object
+
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -31,7 +32,7 @@ event = Table(
     Column("at", Float, nullable=False),
     Column("model", String(64), nullable=False),
     Column("kind", String(64), nullable=False),  # "alarm", "incident.opened", "decision", "run.entered", "champion.moved", …
-    Column("data", JSON, nullable=False),
+    Column("data", Object, nullable=False),
     Index("event_model_kind", "model", "kind"),
 )
 
@@ -88,15 +89,15 @@ run = Table(
     Column("entered_at", Float, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("ended_at", Float),
-    Column("trigger", JSON, nullable=False),  # {subject, detector, because, at, incident}
+    Column("trigger", Object, nullable=False),  # {subject, detector, because, at, incident}
     Column("champion_version", String(64), nullable=False),
     Column("folder", Text, nullable=False),
     Column("attempt", Integer, nullable=False, default=0),  # of the current state
     Column("version", String(64)),  # what it registered
-    Column("record", JSON),  # the gate record: {passed, inconclusive, gates: [...], digest}
+    Column("record", Object),  # the gate record: {passed, inconclusive, gates: [...], digest}
     Column("approved_by", String(128)),
     Column("because", Text, nullable=False, default=""),  # of the current state
-    Column("detail", JSON, nullable=False, default=dict),  # state-specific: job handle, counts, watch fold, train seconds
+    Column("detail", Object, nullable=False, default=dict),  # state-specific: job handle, counts, watch fold, train seconds
     Index("run_model", "model", "created_at"),
 )
 
@@ -107,7 +108,7 @@ outbox = Table(
     Column("key", String(160), nullable=False, unique=True),
     Column("model", String(64), nullable=False),
     Column("kind", String(32), nullable=False),  # "aliases", "notify", "report"
-    Column("payload", JSON, nullable=False),
+    Column("payload", Object, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("done_at", Float),
     Column("attempts", Integer, nullable=False, default=0),
@@ -128,7 +129,7 @@ pane = Table(
     Column("n_seen", BigInteger, nullable=False),
     Column("n", BigInteger, nullable=False),
     Column("n_pairs", BigInteger, nullable=False),
-    Column("sketches", LargeBinary, nullable=False),
+    Column("sketches", Blob, nullable=False),
     UniqueConstraint("model", "version", "start", "seq"),
     Index("pane_start", "model", "start"),  # the oldest are removed first
 )
@@ -166,7 +167,7 @@ label = Table(
     Column("record_id", Text, nullable=False),
     Column("at", Float, nullable=False),
     Column("received_at", Float, nullable=False),
-    Column("value", JSON, nullable=False),  # {"label": …} | {"value": …} | {"text": …} | {"score": …}, perhaps "probability"
+    Column("value", Object, nullable=False),  # {"label": …} | {"value": …} | {"text": …} | {"score": …}, perhaps "probability"
     Column("source", String(64), nullable=False),
     Column("state", String(16), nullable=False),  # waiting · joined · unsampled · expired
     Column("pane_id", _Id),  # the pane of its record, once joined
@@ -184,7 +185,7 @@ detector_state = Table(
     Column("epoch_key", String(32), primary_key=True),  # digest of (model, version, epoch, reference digest, settings digest)
     Column("detector", String(64), primary_key=True),
     Column("subject", String(256), primary_key=True),
-    Column("state", LargeBinary, nullable=False),
+    Column("state", Blob, nullable=False),
     Column("n_steps", BigInteger, nullable=False),
 )
 
@@ -196,7 +197,7 @@ verdict = Table(
     Column("subject", String(256), primary_key=True),
     Column("at", Float, nullable=False),  # window or increment end
     Column("epoch", Integer, nullable=False),
-    Column("data", JSON, nullable=False),
+    Column("data", Object, nullable=False),
 )
 
 incident = Table(
@@ -208,7 +209,8 @@ incident = Table(
     Column("opened_at", Float, nullable=False),
     Column("closed_at", Float),
     Column("last_alarm_at", Float, nullable=False),
-    Column("subjects", JSON, nullable=False),  # {"detector:subject": {detector, subject, kind: drift|risk|performance|fairness, …}}
+    # {"detector:subject": {detector, subject, kind: drift|risk|performance|fairness, …}}
+    Column("subjects", Object(each=("kind",)), nullable=False),
     Column("harmful", Boolean, nullable=False),
     Column("report", Text),  # path relative to data_dir
     Column("acknowledged_by", String(128)),
@@ -219,10 +221,10 @@ incident = Table(
     Column("judged_by", String(128)),
     Column("judged_at", Float),
     Column("note", Text),  # that person's reason
-    Column("held", JSON(none_as_null=True)),  # {"detector:subject": last alarm}: closed by a person and not quiet yet; NULL = nothing
+    Column("held", Object(none_as_null=True)),  # {"detector:subject": last alarm}: closed by a person and not quiet yet; NULL = nothing
     Index("incident_model", "model", "opened_at"),
-    Column("diagnosis", JSON),  # {harm, shift, because, n, errors_n, squares}: n labelled records since it opened
-    Column("evidence", JSON(none_as_null=True)),  # {named, log10_e, needed, is_confirmed} at its newest alarm; NULL = no e-process
+    Column("diagnosis", Object(("harm", "shift", "because", "n", "errors_n"))),  # perhaps squares; n labelled records since it opened
+    Column("evidence", Object(("named", "log10_e", "needed", "is_confirmed"), none_as_null=True)),  # newest alarm's; NULL = no e-process
 )
 
 counter = Table(

@@ -46,8 +46,9 @@ def from_json(data: dict[str, Any]) -> Verdict:
         raw = dict(data["evidence"])
         kind = _EVIDENCE[raw.pop("type")]
         evidence: Evidence = kind(**{name: float(x) for name, x in raw.items()})
-        return Verdict(**{**data, "outcome": Outcome(data["outcome"]), "evidence": evidence})
-    except (KeyError, TypeError) as e:
+        figures = {name: float(data[name]) for name in ("value", "low", "high")}
+        return Verdict(**{**data, **figures, "outcome": Outcome(data["outcome"]), "evidence": evidence})
+    except (KeyError, TypeError, AttributeError) as e:
         msg = f"not a stored verdict: {e!r}"
         raise ValueError(msg) from e
 
@@ -62,11 +63,22 @@ def save(tx: Connection, model: str, verdicts: Iterable[Verdict], *, at: float, 
 
 
 def latest(tx: Connection, model: str, *, epoch: int | None = None) -> list[StoredVerdict]:
-    """The latest verdicts, by detector and subject; of one epoch only when given."""
+    """The latest verdicts, by detector and subject; of one epoch only when given. One that does not read is left out."""
+    return read(tx, model, epoch=epoch)[0]
+
+
+def read(tx: Connection, model: str, *, epoch: int | None = None) -> tuple[list[StoredVerdict], list[str]]:
+    """As `latest`, and a sentence for each that does not read."""
     query = select(_t).where(_t.c.model == model).order_by(_t.c.detector, _t.c.subject)
     if epoch is not None:
         query = query.where(_t.c.epoch == epoch)
-    return [StoredVerdict(verdict=from_json(row.data), at=row.at, epoch=row.epoch) for row in tx.execute(query)]
+    found, damaged = [], []
+    for row in tx.execute(query):
+        try:
+            found.append(StoredVerdict(verdict=from_json(row.data), at=row.at, epoch=row.epoch))
+        except ValueError as e:
+            damaged.append(f"the verdict of {row.detector} on {row.subject}: {e}; it is left out until the detector speaks again")
+    return found, damaged
 
 
 def newest_at(tx: Connection, model: str) -> float | None:

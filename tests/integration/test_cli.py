@@ -97,7 +97,9 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
             because="loss rose",
         )
         verdicts.save(tx, "one", [said], at=NOW - 10.0, epoch=1)
-        incidents.open_incident(tx, incident_id="inc-1", model="one", epoch=1, now=NOW - 10.0, subjects={"risk:risk": {}}, harmful=True)
+        incidents.open_incident(
+            tx, incident_id="inc-1", model="one", epoch=1, now=NOW - 10.0, subjects={"risk:risk": {"kind": "risk"}}, harmful=True
+        )
         trigger = {"subject": "risk", "detector": "risk", "because": "loss rose", "at": "2027-01-15T08:00:00Z", "incident": "inc-1"}
         runs.create(tx, run_id="run-1", model="one", trigger=trigger, champion_version="7", folder="f", now=NOW, because="[b]loss[/b] rose")
         controls.pause(tx, "two", by="ada", because="holidays", now=NOW)

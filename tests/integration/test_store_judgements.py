@@ -31,7 +31,7 @@ def tx(new_database: Callable[[], str]) -> Iterator[Connection]:
 
 
 def _opened(tx: Connection, incident_id: str, *, at: float = 1.0) -> None:
-    subjects = {"ks:x": {"last_at": at}}
+    subjects = {"ks:x": {"kind": "drift", "last_at": at}}
     incidents.open_incident(tx, incident_id=incident_id, model="m", epoch=1, now=at, subjects=subjects, harmful=False)
 
 

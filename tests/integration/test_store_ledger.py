@@ -272,11 +272,11 @@ def test_a_message_that_waits_is_not_held_up_by_a_clock_that_is_set_back(ledger:
 
 def test_incidents_open_extend_close_and_reopen_with_an_event_each(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        incidents.open_incident(tx, incident_id="i", model="m", epoch=1, now=1.0, subjects={"a": {}}, harmful=False)
+        incidents.open_incident(tx, incident_id="i", model="m", epoch=1, now=1.0, subjects={"a": {"kind": "drift"}}, harmful=False)
         with pytest.raises(Permanent):
             incidents.open_incident(tx, incident_id="j", model="m", epoch=1, now=1.0, subjects={}, harmful=False)
-        incidents.extend(tx, "i", now=2.0, subjects={"a": {}}, harmful=False, last_alarm_at=2.0)
-        incidents.extend(tx, "i", now=3.0, subjects={"a": {}, "b": {}}, harmful=True, last_alarm_at=3.0)
+        incidents.extend(tx, "i", now=2.0, subjects={"a": {"kind": "drift"}}, harmful=False, last_alarm_at=2.0)
+        incidents.extend(tx, "i", now=3.0, subjects={"a": {"kind": "drift"}, "b": {"kind": "risk"}}, harmful=True, last_alarm_at=3.0)
         incidents.close(tx, "i", now=4.0, because="quiet")
         incidents.close(tx, "i", now=5.0, because="quiet")
         incidents.reopen(tx, "i", now=6.0, because="rolled back")
