@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +75,7 @@ class Runs:
         """`split_salt`: the installation's secret of the splits (never the sampling's); None = a secret of its own for each run."""
         self._ports = ports
         self._split_salt = split_salt or secrets.token_bytes(32)
-        self.failures: Counter[Reason] = Counter()
+        self.failures = ports.failures
         self._forget_at: dict[str, float] = {}
         collecting = Collecting(ports)
         self._steps: dict[State, Callable[[Task], Move | None]] = {

@@ -6,6 +6,7 @@ transaction, together with `Move.within`. Killed between the two, the step is re
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,8 @@ class Ports:
     executor: Executor
     rows: Rows
     data_dir: Path
+    failures: Counter[Reason] = field(default_factory=Counter)
+    """What went wrong outside, by reason: an attempt of a job as well, whether another one follows or not."""
 
     def folder(self, run: Run) -> RunFolder:
         """The run's files."""

@@ -210,7 +210,11 @@ METRICS: tuple[Metric, ...] = (
     _counter("pruned_bytes", "Bytes of files removed because of their age or of the model's limit of bytes.", "model", "reason"),
     _counter("notifications", "Messages to people, one a target: sent, failed (tried again), given_up.", "outcome"),
     _gauge("notification_lag_seconds", "Age of the oldest message to people that no target has taken; 0 = none waits."),
-    _counter("failures", "Failures at the service's boundaries since the start, by reason.", "reason"),
+    _counter(
+        "failures",
+        "Failures at the service's boundaries since the start, each attempt of a run's job and of a delivery, by reason.",
+        "reason",
+    ),
 )
 
 BY_NAME: dict[str, Metric] = {m.name: m for m in METRICS}

@@ -253,6 +253,7 @@ def test_a_job_is_tried_again_as_often_as_its_cause_deserves(
     world.labels()
     run = world.until(state, step=lambda: world.tick(2000.0))
     assert sum(".training-" in key for key in world.workers.ran) == attempts
+    assert world.runs.failures[reason] == min(times, attempts)
     assert state == "watching" or f"{reason}: as the cluster says" in run.because
 
 

@@ -66,6 +66,7 @@ def _failed(ports: Ports, task: Task, spec: JobSpec, status: JobStatus, spent: d
     """The end of the run, told; or another attempt later, which the run says of itself meanwhile."""
     run, state = task.run, State(task.run.state)
     reason, detail, is_permanent = _failure(ports, task, spec, status)
+    ports.failures[reason] += 1
     failures = {**run.detail.get("failures", {})}
     failures[reason.value] = failures.get(reason.value, 0) + 1
     wait_s = None if is_permanent else again(reason, failures[reason.value])

@@ -197,6 +197,7 @@ def _fold(ports: Ports, task: Task, fold: dict[str, Any], d: NDArray[np.float64]
 
 def _again(ports: Ports, task: Task, fold: dict[str, Any], why: str) -> dict[str, Any] | None:
     """Another attempt later; after the last one the watch goes on blind and ends as kept, unproven, at its deadline."""
+    ports.failures[Reason.CRASHED] += 1
     attempt = task.run.attempt + 1
     new = {**fold, "broken": why, "because": f"the predecessor could not be scored: {why}"} if attempt >= MOST_ATTEMPTS else None
     detail = {"retry_at": task.now + 5.0 * 2.0**attempt, **({"watch": new} if new else {})}
