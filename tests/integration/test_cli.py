@@ -269,7 +269,7 @@ def test_check_says_what_will_be_watched_how_often_it_errs_and_what_it_sees(monk
 
 
 def test_check_prints_what_its_page_says(doc_blocks: list[Block]) -> None:
-    said = doc_blocks[0].run(cwd=ROOT)
+    said = doc_blocks[0].run(cwd=ROOT, env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"})
     page = (ROOT / "docs" / "check.md").read_text()
     (sample,) = re.findall(r"```\n(  seen within a day.*?)```", page, flags=re.DOTALL)
     assert sample in said

@@ -268,7 +268,8 @@ def test_the_image_serves_from_a_read_only_tree_and_ends_when_it_is_told(made: M
             process.wait(timeout=10)
     assert made.run(*made.moved(made.says.healthcheck, port)).returncode != 0
     assert "Traceback" not in log.read_text()
-    shutil.rmtree(made.at("/var/lib/retuned/spool"))
+    for folder in ("spool", "records"):
+        shutil.rmtree(made.at(f"/var/lib/retuned/{folder}"))
     (made.at("/var/lib/retuned/ledger.db")).unlink()
 
 

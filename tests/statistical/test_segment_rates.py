@@ -48,22 +48,39 @@ def _within(panes: float) -> list[Any]:
     return [d for d in found if getattr(d, "within", None) is not None]
 
 
-def _life(rng: np.random.Generator, detectors: list[Any]) -> Life:
-    """Every shop is as bad as is still fine, by a fresh bound."""
-    bound = _pairs(rng, 60, rng.uniform(0.05, 0.3, SHOPS_N))
+def _by_limits(panes: float) -> list[Any]:
+    """Without the ranks, to which a loss at its limit is one that rose."""
+    return [d for d in _within(panes) if d.name != "risk_rise"]
+
+
+def _life(rng: np.random.Generator, detectors: list[Any], *, is_at_limit: bool) -> Life:
+    """Every shop is as bad as is still fine, by a fresh bound; or as bad as ever."""
+    wrong = rng.uniform(0.05, 0.3, SHOPS_N)
+    bound = _pairs(rng, 60, wrong)
     states = [d.start(Reference(columns={}, kinds={}, sketches={}, bound=bound, digest="0")) for d in detectors]
-    limits = {d.within.value: state.limit for d, state in zip(detectors, states, strict=True)}
-    wrong = np.array([limits[shop] for shop in SHOPS])
+    if is_at_limit:
+        limits = {d.within.value: state.limit for d, state in zip(detectors, states, strict=True)}
+        wrong = np.array([limits[shop] for shop in SHOPS])
     panes = (Increment(start=AT, end=AT, columns={}, pairs=_pairs(rng, PER_SHOP, wrong)) for _ in range(PANES_N))
     return life(detectors, states, panes)
 
 
 @short_and_full
 def test_segments_run_as_long_together_as_their_share_of_the_knob_and_are_seldom_confirmed_falsely(judge: Any, size: int) -> None:
-    rng, detectors = np.random.default_rng(61), _within(5.0)
+    rng, detectors = np.random.default_rng(61), _by_limits(5.0)
     assert len(detectors) == 2 * SHOPS_N
-    too_often = _within(5.0 / (6 * SHOPS_N)) if size > 1 else None  # three times the group's whole rate; fewer streams cannot prove it
-    hold(judge, "4 shops by loss and accuracy, at their limits", lambda of: _life(rng, of), detectors, n=20 * size, too_often=too_often)
+    too_often = _by_limits(5.0 / (6 * SHOPS_N)) if size > 1 else None  # three times the group's whole rate; fewer streams cannot prove it
+    what = "4 shops by loss and accuracy, at their limits"
+    hold(judge, what, lambda of: _life(rng, of, is_at_limit=True), detectors, n=20 * size, too_often=too_often)
+
+
+@short_and_full
+def test_segments_that_are_as_ever_run_as_long_by_the_ranks_of_losses_too(judge: Any, size: int) -> None:
+    rng, detectors = np.random.default_rng(63), _within(5.0)
+    assert len(detectors) == 3 * SHOPS_N
+    ranks = [d for d in _within(5.0 / (6 * SHOPS_N)) if d.name == "risk_rise"] if size > 1 else None
+    what = "4 shops by loss, accuracy and ranks of losses, as ever"
+    hold(judge, what, lambda of: _life(rng, of, is_at_limit=False), detectors, n=20 * size, too_often=ranks)
 
 
 @short_and_full
