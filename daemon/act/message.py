@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from daemon.act.plain import plain
 from daemon.store.outbox import What
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def compose(model: str, payload: Mapping[str, Any], url: str) -> Text:
         runbook = "RetunedHarmfulDrift" if payload.get("harmful") else of_kind or runbook
     if what is What.INCIDENT_OPENED and (payload.get("harmful") or payload.get("diagnosis", {}).get("harm") == "harmful"):
         words, tone = "incident, harmful", "failure"
-    lines = [str(payload.get("because", "")), *_figures(payload.get("figures", ())), *_diagnosis(payload.get("diagnosis"))]
-    lines += payload.get("evidence", ())
+    lines = [payload.get("because", ""), *_figures(payload.get("figures", ())), *_diagnosis(payload.get("diagnosis"))]
+    lines = [plain(line) for line in (*lines, *payload.get("evidence", ()))]
     lines += ["", f"Look: {url}{_path(model, payload)}"]
     if what is What.INCIDENT_BENIGN:
         lines.append(f"If traffic stays like this: retuned absorb {model} --incident {payload.get('incident', '')} --because ...")
@@ -100,7 +101,8 @@ def _diagnosis(said: Mapping[str, str] | None) -> list[str]:
 
 def _figures(figures: Iterable[Mapping[str, Any]]) -> list[str]:
     found = [
-        f"{f['subject']} is {f['value']:.3g}, between {f['low']:.3g} and {f['high']:.3g}, on {f['n']} ({f['detector']})" for f in figures
+        f"{plain(f['subject'])} is {f['value']:.3g}, between {f['low']:.3g} and {f['high']:.3g}, on {f['n']} ({f['detector']})"
+        for f in figures
     ]
     more = len(found) - _MOST_FIGURES
     return found[:_MOST_FIGURES] + ([f"and {more} more"] if more > 0 else [])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from markupsafe import Markup
 
 from daemon.show.attempts import FROM_ALL, FROM_ONE, WITHIN_S, Attempts
 from daemon.show.pages import draw, words
+from daemon.show.pages.render import Pages
 from daemon.show.pages.sessions import LASTS_S, MOST, Sessions
 from daemon.show.views import EvidenceView, IncidentView
 
@@ -101,3 +103,9 @@ def test_an_interval_stays_inside_its_line(low: float, value: float, high: float
     drawn = draw.interval(low, value, high)
     assert 0.0 <= drawn.x <= drawn.x + drawn.width <= draw.WIDTH + 1.0
     assert 0.0 <= drawn.tick <= draw.WIDTH - 3.0
+
+
+def test_what_a_sender_wrote_turns_no_words_of_a_page_and_is_never_markup() -> None:
+    template = Pages("1")._jinja.from_string("version {{ version }} is champion{{ drawn }}")
+    shown = template.render(version="2\u202e\u2066<b>\u05d0", drawn=Markup("<svg>\u2069</svg>"))
+    assert shown == "version 2&lt;b&gt;\u05d0 is champion<svg></svg>"

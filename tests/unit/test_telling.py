@@ -111,3 +111,27 @@ def test_a_message_says_which_kind_of_shift_it_is(shift: str, words: str) -> Non
         "diagnosis": {"harm": "unknown", "shift": shift, "because": "two labels are missing"},
     }
     assert f"Whether it does harm is not known yet{words}: two labels are missing" in compose("m", payload, "http://r").body.splitlines()
+
+
+HOSTILE = "<!here> @channel <b>hi</b> [pay](https://evil.example) \u202eevil\x00\n# big " + "👩\u200d🔬" + "x" * 10_000_000
+
+
+def test_words_of_senders_are_shown_in_a_message_and_mean_nothing_there() -> None:
+    figure = {"detector": "d", "subject": f"score[shop={HOSTILE}]", "value": 1.0, "low": 0.0, "high": 2.0, "n": 3}
+    said = {"harm": "unknown", "shift": "unknown", "because": HOSTILE}
+    payload = {
+        "what": "incident.opened",
+        "incident": "i",
+        "because": HOSTILE,
+        "figures": [figure] * 9,
+        "diagnosis": said,
+        "evidence": [HOSTILE],
+    }
+    body = compose("m", payload, "http://r").body
+    assert len(body) < 10_000
+    for meant in ("<!", "<b", "</b", "@channel", "](", "\u202e", "\x00", "\n# big"):
+        assert meant not in body
+    assert body.startswith("\u2039!here> \uff20channel \u2039b>hi\u2039/b> [pay] (https://evil.example) evil # big 👩\u200d🔬xxx")
+    assert "\n\nLook: http://r/incidents/i" in body
+    kept = "ada@example.org: p < 0.01, a <= b, [x] is 2"
+    assert compose("m", {"what": "advice", "because": kept}, "http://r").body.startswith(kept)

@@ -25,12 +25,25 @@ HEADERS = {
 }
 
 
+_TURNS = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
+
+
+def _straight(value: object) -> object:
+    """Without what turns the direction of writing: a version or a value that holds it would turn the words beside it."""
+    return value.translate(_TURNS) if isinstance(value, str) and not value.isascii() else value
+
+
 class Pages:
     """The environment, built once."""
 
     def __init__(self, version: str) -> None:
         self._jinja = Environment(
-            loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            finalize=_straight,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
         )
         self._jinja.filters |= words.FILTERS | picks.FILTERS
         self._jinja.globals |= {"service_version": version, "drawing": draw}
