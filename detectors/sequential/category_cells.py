@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from detectors.of_reference import check_filled, of_reference
 from detectors.rhythm import CELLS_N, LEAST_ROWS, Rhythm, rows_by_hour
 from detectors.sequential.interval import lower_share, upper_share
 
@@ -30,17 +31,20 @@ _DRAWN_N = 10.0
 class CategoryCells:
     """Of one hour. Cells: categories by frequency in a third of the reference, then missing, then all others."""
 
-    shares: Floats
+    shares: Floats = of_reference()
     """Of the other two thirds, shape (categories + 2,)."""
     weights: Floats
     """Their counts with all that came since (see `urn`)."""
-    chances: Floats
+    chances: Floats = of_reference()
     """Share of each watched cell in the third that named them: what its exact hits are bet against."""
-    low: Floats
+    low: Floats = of_reference()
     """Lower bound of each watched share, from the two thirds alone."""
-    high: Floats
+    high: Floats = of_reference()
     reference_n: int
     """0 = the urn began empty: the hour is compared with its own records since the epoch began, as in `number_cells`."""
+
+    def __post_init__(self) -> None:
+        check_filled(self.shares, len(self.weights))
 
 
 _NO_CELLS = np.empty(0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
+from detectors.of_reference import of_reference
 from detectors.registry import register
 from detectors.rhythm import Rhythm, increment_by_hour, why_not_yet
 from detectors.sequential.bets import NOTHING, check_rates, is_reached, log10_mean, restart
@@ -16,6 +17,7 @@ from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
 from detectors.sequential.ranks import rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
+from detectors.sequential.ties import OF_TIES, UNKNOWN, gained_since_rest, is_of_ties, most_gain
 from detectors.sequential.urn import urn_hits, urn_ranks
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 class CategoryState:
     """What names the cells of all hours, the cells of each, and the wealth of each bet."""
 
-    categories: tuple[str, ...]
+    categories: tuple[str, ...] = of_reference()
     watched: NDArray[np.int64]
     """Cells whose share is bet on: the most frequent, missing, others."""
     hours: tuple[CategoryCells, ...]
@@ -42,6 +44,8 @@ class CategoryState:
     """Of each watched cell: hits, and how many the reference's shares, lower and upper bounds would have brought, shape (4 watched,)."""
     purse: Purse
     step_n: int = 0
+    gained: float = UNKNOWN
+    """As in `NumericState`."""
 
 
 @register("conformal_category")
@@ -53,6 +57,7 @@ class ConformalCategory:
     ranks, the others say that one of at most 16 cells is more (less) frequent. The quarter bets the same against exact bounds of each share
     from the reference, so that a change that nobody acts on stays in alarm. A step is a pane with records: M <- (M + 1) prod(bets), alarm
     when the weighted mean reaches 1/alpha. With a rhythm all of it is among records of the same hour; one without rows learns from its own.
+    Evidence that is of the random order within categories, as where all values are one, is no alarm (see `ties`).
     """
 
     column: str
@@ -103,6 +108,7 @@ class ConformalCategory:
             log_m=np.full(bets_n, NOTHING),
             recent=no_sums(4 * len(watched)),
             purse=full_purse(bets_n),
+            gained=0.0,
         )
 
     def step(self, state: CategoryState, data: Increment) -> tuple[CategoryState, Verdict]:
@@ -126,11 +132,13 @@ class ConformalCategory:
         log10_e = log10_mean(log_m, state.stakes)
         sums = np.sum([seen.sums for seen in found], axis=0)
         recent = add_sums(state.recent, len(ranks), sums, log10_e=log10_e, alpha=self.alpha)
-        return replace(state, log_m=log_m, recent=recent, purse=spend(state.purse, log_bets), step_n=state.step_n + 1)
+        gained = gained_since_rest(state.gained, sum(seen.most_gain for seen in found), recent)
+        return replace(state, log_m=log_m, recent=recent, purse=spend(state.purse, log_bets), step_n=state.step_n + 1, gained=gained)
 
     def _verdict(self, state: CategoryState) -> Verdict:
         log10_e = log10_mean(state.log_m, state.stakes) if state.step_n else 0.0
-        is_alarm = is_reached(log10_e, self.alpha)
+        is_held = is_reached(log10_e, self.alpha) and is_of_ties(state.gained, state.recent, self.alpha)
+        is_alarm = is_reached(log10_e, self.alpha) and not is_held
         n, sums = latest(state.recent, is_alarm=is_alarm)
         hits, expected, least, most = sums.reshape(4, -1)
         before = expected / max(1, n)
@@ -140,6 +148,8 @@ class ConformalCategory:
             because = why_not_yet(state.reference_n, self.rhythm)
         elif is_alarm:
             outcome, because = Outcome.ALARM, f"{self._moved(state, at, before[at], hits[at] / n)}, in the last {n} values"
+        elif is_held:
+            outcome, because = Outcome.OK, OF_TIES.format(n=n)
         else:
             outcome, because = Outcome.OK, f"the last {n} values give no evidence against the reference (distance {value:.2f})"
         evidence = EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=self.delta)
@@ -160,7 +170,8 @@ class ConformalCategory:
         """A sentence on the watched share that moved most."""
         name = [*state.categories, "missing", "others"][int(state.watched[at])]
         hours = f" {self.rhythm.words}" if self.rhythm is not Rhythm.NONE else ""
-        return f"the share of {name} moved from {before:.2f}{hours} to {now:.2f}"
+        digits = next((n for n in (2, 3, 4, 5) if f"{before:.{n}f}" != f"{now:.{n}f}"), 2)
+        return f"the share of {name} moved from {before:.{digits}f}{hours} to {now:.{digits}f}"
 
 
 class _Seen(NamedTuple):
@@ -169,6 +180,8 @@ class _Seen(NamedTuple):
     ranks: Floats
     log_shares: Floats
     sums: Floats
+    most_gain: float
+    """Most that a bet on the values themselves can gain (see `ties`)."""
 
 
 def _seen(cells: CategoryCells, watched: NDArray[np.int64], at: NDArray[np.int64], uniforms: Floats) -> tuple[CategoryCells, _Seen]:
@@ -176,11 +189,13 @@ def _seen(cells: CategoryCells, watched: NDArray[np.int64], at: NDArray[np.int64
     n = len(at)
     ranks, weights = urn_ranks(cells.weights, at, for_rank, own=1.0)
     exact = urn_hits(cells.weights, at, for_share, watched, cells.chances)
-    hits = np.bincount(at, minlength=len(cells.shares))[watched].astype(np.float64)
+    counts = np.bincount(at, minlength=len(cells.shares)).astype(np.float64)
+    hits = counts[watched]
     log_shares = np.concatenate([log_share_bets(exact, n, cells.chances, cells.chances), log_share_bets(hits, n, cells.low, cells.high)])
     before = cells.shares if cells.reference_n else (cells.weights + cells.shares) / (cells.weights.sum() + 1.0)
     sums = np.concatenate([hits, n * before[watched], n * cells.low, n * cells.high])
-    return replace(cells, weights=weights), _Seen(ranks, log_shares, sums)
+    chances = np.minimum(cells.shares, (cells.weights + 1.0) / (cells.weights.sum() + 1.0))  # by the reference or by the urn
+    return replace(cells, weights=weights), _Seen(ranks, log_shares, sums, most_gain(counts, chances))
 
 
 def _stakes(hours: tuple[CategoryCells, ...], watched_n: int) -> Floats:

@@ -10,11 +10,12 @@ import numpy as np
 from detectors.registry import register
 from detectors.rhythm import Rhythm, increment_by_hour, why_not_yet
 from detectors.sequential.bets import NOTHING, check_bets, check_rates, is_reached, log10_mean, restart
-from detectors.sequential.number_cells import NumberCells, cells_by_hour, ranked
+from detectors.sequential.number_cells import NumberCells, cells_by_hour, gain_of, ranked
 from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
 from detectors.sequential.ranks import BETS_N, BINS_N, log_rank_bets, rank_counts, rank_distance, rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
+from detectors.sequential.ties import OF_TIES, UNKNOWN, gained_since_rest, is_of_ties
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class NumericState:
     """Ranks in each bin, and radii."""
     purse: Purse = field(default_factory=lambda: full_purse(len(_WEIGHTS)))
     step_n: int = 0
+    gained: float = UNKNOWN
+    """Most that the values themselves can have brought since the evidence last rested (see `ties`)."""
 
     def __post_init__(self) -> None:
         check_bets(self.log_m, _WEIGHTS)
@@ -52,6 +55,7 @@ class ConformalNumeric:
     quarter of the stake is on ranks in the reference alone, less its radius: what is beyond that stays in alarm. A step is a pane that has
     records: M <- (M + 1) prod(bets) for each of 45 and 19 bets (location, spread, tails), alarm when their weighted mean reaches 1/alpha.
     With a rhythm ranks are among the records of the same hour; an hour with hardly a reference row is compared with its own records.
+    Evidence that is of the random order of ties, as where all values are equal, is no alarm (see `ties`).
     """
 
     column: str
@@ -91,34 +95,41 @@ class ConformalNumeric:
         """The reference's cells; without values of the column every verdict is INSUFFICIENT."""
         values = _ordered(reference.columns.get(self.column, np.empty(0)))
         hours = cells_by_hour(values, reference.columns, self.rhythm, self.delta)
-        return NumericState(hours=hours, reference_n=len(values) if any(len(cells.weights) for cells in hours) else 0)
+        return NumericState(hours=hours, reference_n=len(values) if any(len(cells.weights) for cells in hours) else 0, gained=0.0)
 
     def step(self, state: NumericState, data: Increment) -> tuple[NumericState, Verdict]:
         """One closed pane; one without records of the column is no step."""
         values = _ordered(data.columns.get(self.column, np.empty(0)))
         uniforms = rank_uniforms(data.start, state.step_n, len(values))
-        hours, exact, log_fixed, sums = list(state.hours), [], np.zeros(BETS_N), np.zeros(BINS_N + 1)
+        hours, exact, log_fixed, sums, more = list(state.hours), [], np.zeros(BETS_N), np.zeros(BINS_N + 1), 0.0
         for hour, rows in increment_by_hour(data, len(values), self.rhythm):
             cells = hours[hour]
             if not len(cells.weights) or not len(rows):
                 continue
+            more += gain_of(cells, values[rows])
             hours[hour], ranks, fixed = ranked(cells, values[rows], uniforms[:, rows])
             exact.append(ranks)
             log_fixed = log_fixed if cells.own else log_fixed + log_rank_bets(fixed, cells.radius)
             sums += np.append(rank_counts(fixed), len(rows) * cells.radius)
         if exact:
-            state = self._bet(replace(state, hours=tuple(hours)), np.concatenate(exact), log_fixed, sums)
+            state = self._bet(replace(state, hours=tuple(hours)), np.concatenate(exact), log_fixed, sums, more)
         return state, self._verdict(state)
 
-    def _bet(self, state: NumericState, exact: Floats, log_fixed: Floats, sums: Floats) -> NumericState:
+    def is_of_ties(self, state: NumericState) -> bool:
+        """Whether what evidence there is comes from the random order of equal values."""
+        return is_of_ties(state.gained, state.recent, self.alpha)
+
+    def _bet(self, state: NumericState, exact: Floats, log_fixed: Floats, sums: Floats, more: float) -> NumericState:
         log_bets = np.concatenate([log_score_bets(exact), log_fixed])
         log_m = restart(state.log_m, log_bets, alpha=self.alpha)
         recent = add_sums(state.recent, len(exact), sums, log10_e=log10_mean(log_m, _WEIGHTS), alpha=self.alpha)
-        return replace(state, log_m=log_m, recent=recent, purse=spend(state.purse, log_bets), step_n=state.step_n + 1)
+        gained = gained_since_rest(state.gained, more, recent)
+        return replace(state, log_m=log_m, recent=recent, purse=spend(state.purse, log_bets), step_n=state.step_n + 1, gained=gained)
 
     def _verdict(self, state: NumericState) -> Verdict:
         log10_e = log10_mean(state.log_m, _WEIGHTS) if state.step_n else 0.0
-        is_alarm = is_reached(log10_e, self.alpha)
+        is_held = is_reached(log10_e, self.alpha) and self.is_of_ties(state)
+        is_alarm = is_reached(log10_e, self.alpha) and not is_held
         n, sums = latest(state.recent, is_alarm=is_alarm)
         value, low, high = rank_distance(sums[:-1], n, sums[-1] / max(1, n))
         if n == 0:
@@ -127,6 +138,8 @@ class ConformalNumeric:
             rows = f"the {state.reference_n} of the reference"
             from_what = rows if self.rhythm is Rhythm.NONE else f"those of {rows} {self.rhythm.words}"
             outcome, because = Outcome.ALARM, f"the last {n} values are {value:.2f} away from {from_what}"
+        elif is_held:
+            outcome, because = Outcome.OK, OF_TIES.format(n=n)
         else:
             outcome, because = Outcome.OK, f"the last {n} values give no evidence against the reference (distance {value:.2f})"
         evidence = EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=self.delta)

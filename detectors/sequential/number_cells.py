@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from detectors.of_reference import check_filled, of_reference
 from detectors.rhythm import CELLS_N, LEAST_ROWS, Rhythm, rows_by_hour
 from detectors.sequential.ranks import reference_radius
+from detectors.sequential.ties import most_gain
 from detectors.sequential.urn import KNOTS_N, cells_of, fixed_ranks, knots_of, urn_ranks
 
 if TYPE_CHECKING:
@@ -25,12 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class NumberCells:
-    """Of one hour."""
+    """Of one hour. What the reference alone gives is not written: see `of_reference`."""
 
-    values: Floats
+    values: Floats = of_reference()
     """Distinct values of the knots."""
-    keys: Floats
-    gaps: Floats
+    keys: Floats = of_reference()
+    gaps: Floats = of_reference()
     """Weight of each cell in the reference."""
     weights: Floats
     """The same with all that came since."""
@@ -38,6 +40,9 @@ class NumberCells:
     radius: float
     own: float = 0.0
     """1 = the urn began empty: a record counts among its own (see `urn`), and there is no reference to bet against."""
+
+    def __post_init__(self) -> None:
+        check_filled(self.gaps, len(self.weights))
 
 
 _NONE = NumberCells(values=np.empty(0), keys=np.empty(0), gaps=np.empty(0), weights=np.empty(0), reference_n=0, radius=1.0)
@@ -67,3 +72,18 @@ def ranked(cells: NumberCells, values: Floats, uniforms: Floats) -> tuple[Number
     at = cells_of(cells.values, cells.keys, values, for_tie)
     exact, weights = urn_ranks(cells.weights, at, for_rank, own=cells.own)
     return replace(cells, weights=weights), exact, exact if cells.own else fixed_ranks(cells.gaps, at, for_rank)
+
+
+def gain_of(cells: NumberCells, values: Floats) -> float:
+    """Most that a bet on these values of one pane can gain, shape (n,): on where they fall, not on the order of ties (see `ties`).
+
+    A value that ties with knots has the chance of all cells that it may fall into, by the reference or by the urn, whichever is less.
+    """
+    number = np.searchsorted(cells.values, values, side="left")
+    is_tied = cells.values[np.minimum(number, len(cells.values) - 1)] == values
+    counts = np.bincount(2 * number + is_tied)
+    places = np.flatnonzero(counts)
+    first, last = (np.searchsorted(cells.keys, at, side="left") for at in (places // 2, (places + 1) // 2))
+    known, urn = (np.concatenate([[0.0], np.cumsum(weights)]) for weights in (cells.gaps, cells.weights))
+    chances = [(edges[last + 1] - edges[first] + own) / (edges[-1] + own) for edges, own in ((known, 0.0), (urn, cells.own))]
+    return most_gain(counts[places].astype(np.float64), np.minimum(*chances))

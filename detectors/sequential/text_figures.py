@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from detectors.combine import mean_e_detector, mean_e_value
+from detectors.of_reference import of_reference
 from detectors.registry import register
 from detectors.rhythm import Rhythm, why_not_yet
 from detectors.sequential.bets import check_rates, is_reached
@@ -27,13 +29,16 @@ if TYPE_CHECKING:
 
 _N = len(MEASURES)
 _LEARN_N, _KNOWN_N, _PANE_N = 2_048, 16_384, 4_000
+_APART = timedelta(microseconds=1)
+"""Between what two figures take for the pane's start, which fixes how ties are drawn."""
+_OF_TIES = "; what evidence there is comes from the random order of equal figures, and is no alarm"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FiguresState:
     """A state of `conformal_numeric` for each figure."""
 
-    known: NDArray[np.uint32]
+    known: NDArray[np.uint32] = of_reference()
     """Hashed words of every other reference text, sorted."""
     means: Floats
     """Of each figure in the reference, and the share of missing texts."""
@@ -50,8 +55,9 @@ class TextFigures:
     Length, characters a word; shares of capitals, of punctuation, of digits and of characters outside ASCII; share of words that half of
     the reference has in none of its texts. Nothing is learnt on the way, so that the first pane of a change can already alarm;
     `text_witness`, which learns what the change is, sees those that leave all seven alone. New words are ranked among the reference's other
-    half, all else among the whole of it. A mean of e-detectors is one; seven cost log10(7) = 0.85 of the evidence. `value` is the largest
-    distance of a figure from the reference's, its interval holds for all of them together.
+    half, all else among the whole of it. A mean of e-detectors is one; seven cost log10(7) = 0.85 of the evidence. Ties are drawn apart for
+    each figure, and a figure whose evidence is of ties (see `ties`) has no part in an alarm. `value` is the largest distance of a figure
+    from the reference's, its interval holds for all of them together.
     """
 
     column: str
@@ -71,7 +77,7 @@ class TextFigures:
     assumption: ClassVar[str] = (
         "reference texts are independent draws; given the past, a text has the reference's distribution (with a rhythm: that of its hour)"
     )
-    cost: ClassVar[str] = "15 microseconds a short text (first 4,000 of a pane); state of at most 7 x 512 cells and 32,768 hashed words"
+    cost: ClassVar[str] = "15 microseconds a short text (first 4,000 of a pane); state of at most 7 x 512 cells (with a rhythm 7 x 4,096)"
     source: ClassVar[str] = "Vovk et al. 2021, Retrain or not retrain; Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532"
 
     def __post_init__(self) -> None:
@@ -110,7 +116,7 @@ class TextFigures:
         figures = measured(texts[rows].tolist(), state.known)
         times = _times(data.columns, len(texts), rows)
         stepped = [
-            inner.step(own, replace(data, columns={inner.column: figures[:, i], **times}))
+            inner.step(own, replace(data, start=data.start + i * _APART, columns={inner.column: figures[:, i], **times}))
             for i, (inner, own) in enumerate(zip(self._inner(), state.figures, strict=True))
         ]
         verdicts = [verdict for _, verdict in stepped]
@@ -133,8 +139,8 @@ class TextFigures:
         return replace(mean_e_detector(found, alpha=self.alpha), delta=self.delta)
 
     def _verdict(self, state: FiguresState, verdicts: list[Verdict]) -> Verdict:
-        evidence = self._evidence(verdicts)
-        is_alarm = is_reached(evidence.log10_e, self.alpha)
+        evidence, moved = self._evidence(verdicts), self._moved(state, verdicts)
+        is_alarm = is_reached(self._evidence(moved).log10_e, self.alpha)
         n, sums = latest(state.recent, is_alarm=is_alarm)
         told = [verdict for verdict in verdicts if verdict.n]
         if n == 0 or not told:
@@ -146,7 +152,8 @@ class TextFigures:
             low = max(max(0.0, v.low - m) for v, m in zip(told, more, strict=True))
             high = max(min(1.0, v.high + m) for v, m in zip(told, more, strict=True))
             outcome = Outcome.ALARM if is_alarm else Outcome.OK
-            because = self._because(state, verdicts, n, sums) if is_alarm else f"no figure of the last {n} texts has moved"
+            because = self._because(state, moved, n, sums) if is_alarm else f"no figure of the last {n} texts has moved"
+            because += _OF_TIES if is_reached(evidence.log10_e, self.alpha) and not is_alarm else ""
         return Verdict(
             detector=self.name,
             subject=self.subject,
@@ -159,6 +166,12 @@ class TextFigures:
             because=because,
             e_value=mean_e_value([verdict.e_value for verdict in verdicts if verdict.e_value is not None]),
         )
+
+    def _moved(self, state: FiguresState, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        """The same, without the evidence of figures whose evidence is of ties."""
+        nothing = EDetectorValue(log10_e=-300.0, alpha=self.alpha, delta=self.delta / _N)
+        each = zip(self._inner(), state.figures, verdicts, strict=True)
+        return [replace(verdict, evidence=nothing) if inner.is_of_ties(own) else verdict for inner, own, verdict in each]
 
     def _because(self, state: FiguresState, verdicts: list[Verdict], n: int, sums: Floats) -> str:
         """By the figure that brought the most evidence."""

@@ -21,6 +21,7 @@ from daemon.watch import Watch
 from daemon.watched.seen.day import Day
 from daemon.watched.soon import soon_seen
 from detectors.checks import copes_without_a_reference, is_documented, is_pure, says_insufficient_on_nothing, takes_an_empty_pane_as_no_step
+from detectors.of_reference import filled
 from detectors.registry import build
 from detectors.rhythm import Rhythm
 from detectors.sequential.column_of_segment import CategoryOfSegment, NumericOfSegment
@@ -57,9 +58,10 @@ def pane(i: int, found: Columns) -> Increment:
 
 
 def folded(detector: Any, known: Columns, news: list[Columns]) -> list[Verdict]:
-    state, found = detector.start(reference(known)), []
+    state = fresh = detector.start(reference(known))
+    found = []
     for i, one in enumerate(news):
-        state, verdict = detector.step(codec.decode(codec.encode(state), type(state)), pane(i, one))  # as a restart reads it
+        state, verdict = detector.step(filled(codec.decode(codec.encode(state), type(state)), fresh), pane(i, one))  # as a restart reads it
         found.append(verdict)
     return found
 

@@ -25,6 +25,7 @@ from daemon.watch import Watch
 from daemon.watched.table import show_watched
 from daemon.watched.traffic import Traffic
 from detectors.checks import copes_without_a_reference, is_documented, is_pure, says_insufficient_on_nothing, takes_an_empty_pane_as_no_step
+from detectors.of_reference import filled
 from detectors.registry import build
 from detectors.rhythm import Rhythm
 from detectors.sequential.column_of_segment import CategoryOfSegment
@@ -65,13 +66,14 @@ def reference(found: Columns) -> Reference:
 
 
 def folded(detector: Any, known: Columns, news: list[Columns], *, state: Any = None, wrong_n: int = 7) -> list[Verdict]:
-    state, found = detector.start(reference(known)) if state is None else state, []
+    state = fresh = detector.start(reference(known)) if state is None else state
+    found = []
     for i, one in enumerate(news):
         at = datetime.fromtimestamp(START + 3600.0 * i, UTC)
         pane = Increment(
             start=at, end=at, columns=one, pairs=Pairs.empty(), n=len(next(iter(one.values()), ())), wrong={"input.age": wrong_n}
         )
-        state, verdict = detector.step(codec.decode(codec.encode(state), type(state)), pane)  # as a restart reads it
+        state, verdict = detector.step(filled(codec.decode(codec.encode(state), type(state)), fresh), pane)  # as a restart reads it
         found.append(verdict)
     return found
 

@@ -15,6 +15,7 @@ import pytest
 from daemon.decide.monitors.all import monitors
 from daemon.settings import Settings
 from daemon.store.codec import decode, encode
+from detectors.of_reference import filled
 from detectors.registry import build
 from detectors.rhythm import Rhythm
 from detectors.sequential.text_figures import FiguresState
@@ -117,7 +118,7 @@ def test_a_missing_text_has_no_figures_and_broken_characters_harm_nothing() -> N
     ids=["shorter", "longer", "capitals", "no capitals", "no marks", "foreign", "new words", "digits", "missing"],
 )
 def test_the_first_pane_of_a_changed_figure_alarms_and_names_it(change: Callable[[str], str | None], says: str) -> None:
-    verdict = after_quiet(change)
+    verdict = after_quiet(change, alpha=1.25e-3)
     assert verdict.outcome is Outcome.ALARM
     assert verdict.because.startswith(says)
     assert 0.1 < verdict.low < verdict.value < verdict.high <= 1.0
@@ -142,17 +143,31 @@ def test_a_third_of_the_texts_is_enough_within_six_panes_and_none_is_quiet_for_l
     assert after_quiet(lambda t: t, panes_n=60).outcome is Outcome.OK
 
 
-def test_an_empty_pane_is_no_step_and_the_state_is_stored_and_small() -> None:
+def test_an_empty_pane_is_no_step() -> None:
     detector = build("text_figures", column="input.x", alpha=0.01)
     state = detector.start(reference(drawn(5000, 3)))
     state, before = detector.step(state, pane(0, drawn(50, 4)))
     again, after = detector.step(state, pane(1, []))
     assert again is state
     assert (after.outcome, after.evidence, after.n) == (before.outcome, before.evidence, before.n)
+
+
+@pytest.mark.parametrize("rhythm", [Rhythm.NONE, Rhythm.HOUR_OF_DAY])
+def test_the_ledger_keeps_nothing_of_the_reference_and_a_state_goes_on_as_if_it_had_not_been_read(rhythm: Rhythm) -> None:
+    detector = build("text_figures", column="input.x", alpha=0.01, rhythm=rhythm)
+    known = reference(drawn(5000, 3), **{AT: START.timestamp() + 3600.0 * np.arange(5000)})
+    state, _ = detector.step(detector.start(known), pane(0, drawn(50, 4)))
     data = encode(state)
-    assert len(data) < 400_000
-    (first, one), (second, two) = (detector.step(s, pane(2, drawn(50, 5))) for s in (state, decode(data, FiguresState)))
-    assert (encode(first), one) == (encode(second), two)
+    assert len(data) < (60_000 if rhythm is Rhythm.NONE else 300_000)
+    read = decode(data, FiguresState)
+    assert len(read.known) == len(read.figures[0].hours[0].keys) == 0
+    again = filled(read, detector.start(known))
+    for i in range(1, 9):
+        texts = [text if i < 5 else text.upper() for text in drawn(50, 5 + i)]
+        (state, one), (again, two) = (detector.step(s, pane(i, texts)) for s in (state, again))
+        assert one == two
+    assert one.outcome is Outcome.ALARM
+    assert encode(state) == encode(again)
 
 
 def test_a_reference_without_the_column_is_insufficient_and_says_so() -> None:
