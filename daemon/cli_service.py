@@ -72,6 +72,20 @@ def approve(
 
 
 @asking.command()
+def cancel(
+    *,
+    model: Model,
+    run: Annotated[str | None, typer.Option("--run", help="Which run. Default: the active one.", show_default=False)] = None,
+    by: By = None,
+    because: Because = "",
+    config: Config = DEFAULT,
+    url: Where = None,
+) -> None:
+    """End a run that is planned, collects labels or waits for approval; its incident starts no other one by itself."""
+    typer.echo(_client(config, url).ask(model, "cancel", by=by, because=because, run=run))
+
+
+@asking.command()
 def promote(
     *, model: Model, version: Version = None, by: By = None, because: Because = "", config: Config = DEFAULT, url: Where = None
 ) -> None:

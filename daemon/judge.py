@@ -241,4 +241,5 @@ def _past(run: runs.Run) -> policy.PastRun:
         state=State(run.state),
         ended_at=run.ended_at,
         incident=run.trigger.get("incident"),
+        is_unwanted="cancelled_by" in run.detail,
     )

@@ -60,6 +60,15 @@ class ByPerson:
 
         return self._done(ask)
 
+    def cancel(self, model: str, *, run: str | None, by: str, because: str) -> Done:
+        """End a run that waits."""
+
+        def ask(tx: Connection, now: float) -> Done:
+            found = operate.cancel(tx, self._model(model).name, run=run, by=by, because=because, now=now)
+            return Done(model=model, what=f"run {found.id} is cancelled by {by}", run=found.id, version=found.version)
+
+        return self._done(ask)
+
     def promote(self, model: str, *, version: str | None, by: str, because: str) -> Done:
         """Promote a version that may be promoted."""
 

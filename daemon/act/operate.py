@@ -1,4 +1,4 @@
-"""What a named person asks for: retrain, approve, promote, roll back. Each is one ledger transaction; `Runs.advance` does the rest."""
+"""What a named person asks for: retrain, approve, cancel, promote, roll back. Each is one transaction; `Runs.advance` does the rest."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from sqlalchemy import update
 
 from daemon.act.steps.watch import reopen_incident
 from daemon.decide.policy import Retrain, TriggerKind
-from daemon.decide.run import WAITING, State, judged, may_promote
-from daemon.store import champions, epochs, incidents, runs, tables
+from daemon.decide.run import WAITING, WITHOUT_JOB, State, judged, may_promote
+from daemon.store import champions, epochs, incidents, outbox, runs, tables
 from daemon.store.ledger import events, note
 from retrain.gates.record import is_sound
 from retrain.types import Permanent, Reason
@@ -59,6 +59,22 @@ def approve(tx: Connection, model: str, *, run: str | None, by: str, because: st
         raise Permanent(Reason.REFUSED, f"run {found.id} has no gate record that can be approved")
     note(tx, now, model, "operate.approve", run=found.id, by=by, because=because)
     return _approved(tx, found, by)
+
+
+def cancel(tx: Connection, model: str, *, run: str | None, by: str, because: str, now: float) -> Run:
+    """End the run before anything of it is at work, or while it waits for approval; its incident starts no other one by itself."""
+    _named(by)
+    found = runs.run(tx, run) if run is not None else runs.active(tx, model)
+    if found is None or found.model != model:
+        raise Permanent(Reason.NOT_FOUND, f"no run {run} of {model}" if run else f"{model} has no run")
+    if State(found.state) not in WITHOUT_JOB:
+        raise Permanent(Reason.CONFLICT, f"run {found.id} is {found.state}: one that collects or waits for approval can be cancelled")
+    if found.approved_by is not None:
+        raise Permanent(Reason.CONFLICT, f"run {found.id} is approved already, by {found.approved_by}")
+    said, ended = f"cancelled by {by}: {because}", State.CANCELLED.value
+    note(tx, now, model, "operate.cancel", run=found.id, by=by, because=because)
+    outbox.tell(tx, outbox.What.RUN_CANCELLED, model=model, key=f"run:{found.id}:{ended}", because=said, now=now, run=found.id)
+    return runs.enter(tx, found.id, ended, expected=found.state, now=now, because=said, ended=True, detail={"cancelled_by": by})
 
 
 def promote(tx: Connection, model: str, *, version: str | None, by: str, because: str, now: float) -> Run | Epoch:

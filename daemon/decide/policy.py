@@ -107,6 +107,8 @@ class PastRun:
     state: State
     ended_at: float | None
     incident: str | None
+    is_unwanted: bool = False
+    """A person cancelled it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +216,8 @@ def _obstacle(trigger: Retrain, history: History, now: float, settings: RetrainS
         return Hold(because=f"run {active.id} is {active.state.value}: one at a time")
     if settings.autonomy is Autonomy.SUGGEST:
         return Alert(key=f"suggest:{name}", because=f"retraining is suggested ({trigger.kind.value}): {trigger.because}")
-    same = next((r for r in history.runs if trigger.incident and r.incident == trigger.incident and r.state in UNCHANGED_WORLD), None)
+    of_it = [r for r in history.runs if trigger.incident and r.incident == trigger.incident]
+    same = next((r for r in of_it if r.state in UNCHANGED_WORLD or r.is_unwanted), None)
     if same is not None:
         return Hold(because=f"run {same.id} for the same incident ended {same.state.value}: not repeated until a person asks")
     if last is not None and last.state is State.ROLLED_BACK:

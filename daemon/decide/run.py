@@ -60,6 +60,9 @@ ENDED = frozenset(state for state, following in _EDGES.items() if not following)
 WAITING = frozenset({_S.REGISTERED, _S.AWAITING_APPROVAL})
 """States in which a registered version may wait for a person: it is the challenger."""
 
+WITHOUT_JOB = frozenset({_S.PLANNED, _S.COLLECTING, _S.AWAITING_APPROVAL})
+"""States in which nothing of the run is at work outside: a person may cancel it there."""
+
 UNCHANGED_WORLD = frozenset({_S.REJECTED, _S.INCONCLUSIVE, _S.INVALID, _S.FAILED})
 """Ends after which the same incident starts no other run by itself: told, not repeated until it passes."""
 

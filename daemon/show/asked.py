@@ -36,10 +36,10 @@ class Asked(Named):
 
 
 class Approval(Named):
-    """Approve a run that waits."""
+    """Approve a run that waits, or cancel it."""
 
     run: _Id | None = None
-    """None = the one that waits."""
+    """None = the active one."""
 
 
 class Move(Named):
@@ -80,8 +80,18 @@ class Judgement(Named):
     """The judgement that is corrected; None = it has none yet."""
 
 
+def _of_runs(router: APIRouter, operations: Operations) -> None:
+    @router.post("/approve", summary="Let a run that waits for approval go on")
+    def approve(name: str, ask: Approval) -> Response:
+        return _done(operations.approve(name, run=ask.run, by=ask.by, because=ask.because))
+
+    @router.post("/cancel", summary="End a run that is planned, collects labels or waits for approval")
+    def cancel(name: str, ask: Approval) -> Response:
+        return _done(operations.cancel(name, run=ask.run, by=ask.by, because=ask.because))
+
+
 def of_models(operations: Operations, guard: Guard) -> APIRouter:
-    """Operations on models."""
+    """Operations on models and their runs."""
 
     def known(name: str) -> None:
         model_of(operations, name)
@@ -92,9 +102,7 @@ def of_models(operations: Operations, guard: Guard) -> APIRouter:
     def retrain(name: str, ask: Asked) -> Response:
         return _done(operations.retrain(name, by=ask.by, because=ask.because))
 
-    @router.post("/approve", summary="Let a run that waits for approval go on")
-    def approve(name: str, ask: Approval) -> Response:
-        return _done(operations.approve(name, run=ask.run, by=ask.by, because=ask.because))
+    _of_runs(router, operations)
 
     @router.post("/promote", summary="Promote a registered version")
     def promote(name: str, ask: Move) -> Response:

@@ -44,6 +44,10 @@ class Operations(Protocol):
         """Let a run that waits for approval go on (None = the one that waits); REFUSED for a rejected one, always."""
         ...
 
+    def cancel(self, model: str, *, run: str | None, by: str, because: str) -> Done:
+        """End a run that is planned, collects or waits for approval (None = the active one); CONFLICT in every other state."""
+        ...
+
     def promote(self, model: str, *, version: str | None, by: str, because: str) -> Done:
         """Promote a registered version (None = the challenger) whose gates passed or whose run a person has approved."""
         ...

@@ -8,12 +8,14 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from sqlalchemy import select
 
 from daemon.act import operate
 from daemon.act.executors.port import JobState, JobStatus
 from daemon.act.steps.collect import Collecting
+from daemon.judge import _past
 from daemon.show.timeline import states_of
-from daemon.store import champions, controls, counters, epochs, outbox, runs
+from daemon.store import champions, controls, counters, epochs, outbox, runs, tables
 from daemon.store.ledger import events
 from retrain.dataset.rows import read_rows, write_rows
 from retrain.plan import read_plan
@@ -110,6 +112,38 @@ def test_an_inconclusive_candidate_waits_for_a_person_whatever_the_autonomy_and_
     world.until("watching")
     assert world.champion() == "2"
     assert world.newest().approved_by == "ada"
+
+
+@pytest.mark.parametrize("state", ["planned", "collecting", "awaiting_approval"])
+def test_a_person_cancels_a_run_that_is_not_at_work_and_its_incident_starts_no_other(world: World, state: str) -> None:
+    world.workers.quality = "few"
+    run = world.trigger()
+    if state != "planned":
+        world.until("collecting")
+    if state == "awaiting_approval":
+        world.labels()
+        run = world.until(state)
+    with world.ledger.begin() as tx:
+        ended = operate.cancel(tx, MODEL, run=run.id, by="ada", because="not now", now=world.now)
+    assert (ended.state, ended.because, ended.ended_at) == ("cancelled", "cancelled by ada: not now", world.now)
+    for _ in range(3):
+        world.tick()
+    assert (world.newest().id, world.newest().state, world.champion()) == (run.id, "cancelled", "1")
+    with world.ledger.read() as tx:
+        assert [m.payload["because"] for m in tx.execute(select(tables.outbox)) if m.payload.get("what") == "run.cancelled"] == [
+            ended.because
+        ]
+    assert _past(ended).is_unwanted
+
+
+def test_a_run_at_work_or_approved_is_not_cancelled(world: World) -> None:
+    world.trigger()
+    world.labels()
+    run = world.until("training")
+    for asked, why in (({"run": run.id}, "is training"), ({"run": "none"}, "no run none of m")):
+        with world.ledger.begin() as tx, pytest.raises(Permanent, match=why):
+            operate.cancel(tx, MODEL, by="ada", because="not now", now=world.now, **asked)
+    assert world.until("watching").state == "watching"
 
 
 def test_autonomy_stage_registers_as_challenger_and_asks_before_promoting(tmp_path: Path) -> None:

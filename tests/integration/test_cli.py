@@ -53,7 +53,7 @@ COMMANDS = {
     "resume",
     "runs",
 }
-COMMANDS |= {"incidents", "acknowledge", "mute", "close", "backup", "restore", "detectors", "absorb"}
+COMMANDS |= {"cancel", "incidents", "acknowledge", "mute", "close", "backup", "restore", "detectors", "absorb"}
 
 
 class Served:
@@ -191,10 +191,12 @@ def test_operations_carry_name_reason_and_target_and_the_token(served: Served) -
     assert "one: rollback done" in run("rollback", "one", "--by", "ada", "--because", "too slow").output
     assert run("approve", "one", "--run", "run-1", "--by", "ada").exit_code == 0
     assert run("retrain", "one", "--by", "ada").exit_code == 0
+    assert run("cancel", "one", "--by", "ada").exit_code == 0
     assert served.calls == [
         ("rollback", "one", {"version": None, "by": "ada", "because": "too slow"}),
         ("approve", "one", {"run": "run-1", "by": "ada", "because": ""}),
         ("retrain", "one", {"by": "ada", "because": ""}),
+        ("cancel", "one", {"run": None, "by": "ada", "because": ""}),
     ]
 
 

@@ -198,7 +198,7 @@ def test_operations_carry_the_persons_name_and_reason(told: Recorded) -> None:
     ]
 
 
-@pytest.mark.parametrize("what", ["approve", "promote", "rollback", "absorb", "absorb/undo"])
+@pytest.mark.parametrize("what", ["approve", "cancel", "promote", "rollback", "absorb", "absorb/undo"])
 def test_decisions_for_which_somebody_answers_need_a_name(told: Recorded, what: str) -> None:
     answer = client(told).post(f"/v1/models/{MODEL}/{what}", json={"because": "it is time"})
     assert answer.status_code == 422

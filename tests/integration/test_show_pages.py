@@ -185,6 +185,15 @@ def test_alerts_link_to_the_open_incident_else_to_the_newest_else_to_the_model(w
     assert http.get(f"/models/{MODEL}/incident").headers["location"] == f"/models/{MODEL}"
 
 
+def test_a_person_cancels_a_run_that_waits(http: TestClient) -> None:
+    assert "Cancel this run" in http.get("/runs/run-1").text
+    done = http.post("/runs/run-1/cancel", data=_form(http, "/runs/run-1"))
+    page = http.get(done.headers["location"]).text
+    assert "run run-1 is cancelled by ada" in page
+    assert "Cancel this run" not in page
+    assert http.post("/runs/run-1/approve", data=_form(http, f"/models/{MODEL}")).status_code == 409
+
+
 def test_a_person_approves_a_run_once_and_a_second_click_gets_a_sentence(wired: Wired, http: TestClient) -> None:
     form = _form(http, "/runs/run-1")
     done = http.post("/runs/run-1/approve", data=form)

@@ -99,6 +99,10 @@ class RunMachine(RuleBasedStateMachine):
         self.ticks(4, None, 10.0)
 
     @rule()
+    def cancel(self) -> None:
+        self.people(lambda tx: operate.cancel(tx, MODEL, run=None, by="ada", because="x", now=self.world.now))
+
+    @rule()
     def rollback(self) -> None:
         with self.world.ledger.engine.begin() as tx:
             held = champions.champion(tx, MODEL)

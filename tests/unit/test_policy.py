@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -127,6 +128,13 @@ def test_a_run_that_led_nowhere_is_not_repeated_for_the_same_incident(state: Sta
     decision = decide([FLOOR], history(FLOOR, runs=runs), NOW, rules())
     assert isinstance(decision, Hold)
     assert "not repeated" in decision.because
+
+
+@pytest.mark.parametrize("is_unwanted", [True, False])
+def test_a_run_that_a_person_cancelled_is_not_repeated_for_its_incident_and_one_that_was_overtaken_is(*, is_unwanted: bool) -> None:
+    runs = (replace(past(State.CANCELLED, incident_id=incident(FLOOR).id), is_unwanted=is_unwanted),)
+    decision = decide([FLOOR], history(FLOOR, runs=runs), NOW, rules())
+    assert isinstance(decision, Hold if is_unwanted else Retrain)
 
 
 def test_a_model_without_retrain_settings_is_only_watched() -> None:

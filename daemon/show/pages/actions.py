@@ -25,15 +25,18 @@ def actions(desk: Desk) -> APIRouter:
     router.include_router(_on_models(desk))
     router.include_router(_on_incidents(desk))
 
-    @router.post("/runs/{run_id}/approve")
-    def approve(request: Request, run_id: str, fields: _Fields) -> Response:
-        by, because, root = _who(desk, request, fields)
-        with desk.ledger.read() as tx:
-            run = runs.run(tx, run_id[:64])
-        if run is None:
-            raise Refused(404, f"Nothing was done: there is no run {run_id[:64]!r}.")
-        return desk.do(lambda: desk.operations.approve(run.model, run=run.id, by=by, because=because), f"{root}/runs/{run.id}")
+    def of_run(what: str, act: Callable[..., Done]) -> None:
+        @router.post(f"/runs/{{run_id}}/{what}", name=what)
+        def route(request: Request, run_id: str, fields: _Fields) -> Response:
+            by, because, root = _who(desk, request, fields)
+            with desk.ledger.read() as tx:
+                run = runs.run(tx, run_id[:64])
+            if run is None:
+                raise Refused(404, f"Nothing was done: there is no run {run_id[:64]!r}.")
+            return desk.do(lambda: act(run.model, run=run.id, by=by, because=because), f"{root}/runs/{run.id}")
 
+    of_run("approve", desk.operations.approve)
+    of_run("cancel", desk.operations.cancel)
     return router
 
 
