@@ -224,9 +224,9 @@ def _without_bound(model: ModelSettings, fixed: float | None) -> str:
     watched = f"only {model.metric()} {side} {fixed:g}" if fixed else "no performance"
     if not model.expects_labels():
         return f"Without reference.bound {watched} alarms before the first promotion, and no drift can be harmful."
-    beside = f"{model.metric()} {side} {fixed:g} and " if fixed else ""
-    rise = "a loss that rises above that of the labelled records before"
-    return f"Without reference.bound only {beside}{rise} alarm before the first promotion: a model that was bad from the start is not told."
+    rise = "a loss that rises above that of earlier labelled records"
+    what = f"what alarms by labels is {model.metric()} {side} {fixed:g} and {rise}" if fixed else f"by labels only {rise} alarms"
+    return f"Without reference.bound, before the first promotion, {what}: a model that is bad from the start is not told."
 
 
 def notes(model: ModelSettings) -> list[str]:

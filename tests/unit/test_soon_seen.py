@@ -110,7 +110,7 @@ def test_every_kind_of_a_model_says_what_it_sees(tmp_path: Path) -> None:
     assert accuracy.says.startswith("it falls to 0.")
     assert 0.15 < (found["risk_change"].smallest or 0.0) < 0.35
     assert 0.1 < (found["risk_rise"].smallest or 0.0) < (found["risk_change"].smallest or 0.0)
-    assert found["risk_rise"].says.endswith("(known: 2,000 bound rows and a quiet day)")
+    assert found["risk_rise"].says.endswith("(known: 2,000 bound rows and a quiet day's labels)")
     assert 0.15 < (found["fairness_gap"].smallest or 0.0) < 0.5
     assert 0.01 < (found["missing_rise"].smallest or 0.0) < 0.05
     assert found["risk_change"].says.startswith("it rises to 0.")

@@ -45,7 +45,11 @@ def of_rise(d: Any, state: RiseState, reference: Reference, day: Day) -> Soon:  
         )
         return rise if math.isinf(rise) else now + rise if is_bounded else now * (1.0 + rise)
 
-    known = f"known: {state.bound_n:,} bound rows and a quiet day" if state.bound_n else "supposed; known: a quiet day"
+    known = (
+        f"known: {state.bound_n:,} bound rows and a quiet day's labels"
+        if state.bound_n
+        else f"{now:.3g} is supposed; known: a quiet day's labels"
+    )
     return seen(
         d, smallest, lambda to: f"it rises from {now:.3g} to {to:.3g} ({known})", n=day.labels_n, unit="labels", never="no rise of it"
     )
