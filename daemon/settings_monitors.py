@@ -186,7 +186,7 @@ class InputsOfSegments(Part):
     columns: Literal["all"] | list[str] = "all"
     """Which columns, inputs and segments; not the column of the segment itself."""
     most_n: int = Field(default=200, ge=1, le=2000)
-    """Pairs of a column and a value that are watched at most: each takes about .6 ms and 8 to 12 KB of state a pane. A text
+    """Pairs of a column and a value that are watched at most: each takes about .6 ms and 4 to 9 KB of state a pane. A text
     counts as 8; with `reference.rhythm: hour_of_day` a column counts four times, with the finer rhythms ten times. Columns have their
     turn in the order of `columns` of the model; one that does not fit is left out within all values, and `retuned check` says which."""
     mean_days_between_false_alarms: Positive | None = None
