@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What is raised over a row that reads and is not what it should be; never of a ledger that is away, nor of a full disk."""
+_MOST_IDS = 3
 REMEDY = "put the row back, or restore a backup (docs/backup.md)"
 
 
@@ -24,10 +25,15 @@ def said(error: BaseException) -> str:
 
 
 def sentences(what: str, rows: Iterable[Any]) -> list[str]:
-    """Of rows (dicts, or dataclasses of the ledger's, with an id) those with an object that is none."""
-    found = []
+    """Of rows (dicts, or dataclasses of the ledger's, with an id) those with an object that is none, a sentence for each column."""
+    ids: dict[str, list[str]] = {}
     for row in rows:
         values = row if isinstance(row, dict) else {f.name: getattr(row, f.name) for f in fields(row)}
         if columns := [name for name, value in values.items() if isinstance(value, Damaged)]:
-            found.append(f"{', '.join(columns)} of {what} {values['id']}: no JSON object in the ledger, taken as empty; {REMEDY}")
-    return found
+            ids.setdefault(", ".join(columns), []).append(str(values["id"]))
+    return [f"{of} of {what} {_some(which)}: no JSON object in the ledger, taken as empty; {REMEDY}" for of, which in ids.items()]
+
+
+def _some(ids: list[str]) -> str:
+    more = len(ids) - _MOST_IDS
+    return ", ".join(ids[:_MOST_IDS]) + (f" and {more} more" if more > 0 else "")
