@@ -56,6 +56,15 @@ ALERTS = (
         links={"health_url": "/healthz"},
     ),
     Alert(
+        name="RetunedModelInTrouble",
+        severity=Severity.TICKET,
+        lasts="5m",
+        expr="max by (namespace, job, model) (retuned_model_troubles) > 0",
+        summary="{{ $labels.model }}: something of it in retuned's ledger does not read, or does not work",
+        says="/healthz says what (`damaged`), the log has the cause. The other models go on; of this one, records are stored.",
+        links={"health_url": "/healthz"},
+    ),
+    Alert(
         name="RetunedClockSetBack",
         severity=Severity.TICKET,
         expr=f"max {_OF} (retuned_clock_ahead_seconds) > 60",

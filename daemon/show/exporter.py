@@ -168,6 +168,7 @@ def _champion(model: ModelView) -> Iterator[Sample]:
     if model.newest_record_at is not None:
         yield "newest_record_timestamp_seconds", (name,), model.newest_record_at
     yield "clock_ahead_seconds", (name,), model.ahead_s
+    yield "model_troubles", (name,), float(len(model.damaged))
     if model.served_ratio is not None:
         yield "served_ratio", (name,), model.served_ratio
     if model.champion is not None:

@@ -113,6 +113,11 @@ METRICS: tuple[Metric, ...] = (
         "How far the model's newest pane lies after the service's own clock, which was ahead and was set back; 0 = it does not.",
         "model",
     ),
+    _gauge(
+        "model_troubles",
+        "What of the model does not read in the ledger, or does not work because of it, now; /healthz says it in sentences (`damaged`).",
+        "model",
+    ),
     # texts that the service embeds itself
     _counter(
         "texts",

@@ -84,6 +84,9 @@ def test_objects_and_blobs_that_are_none_stop_nothing_and_are_told(tmp_path: Pat
         pages = asks(found, f"/incidents/{incident.id}", f"/v1/incidents/{incident.id}", "/runs/r")
         assert set(pages.values()) == {200}, pages
         damaged = found.http.get("/healthz").json()["damaged"]
+        metrics = found.http.get("/metrics").text
+    assert f'retuned_model_troubles{{model="{MODEL}"}} {len(damaged[MODEL])}.0' in metrics
+    assert f'retuned_model_troubles{{model="{OTHER}"}} 0.0' in metrics
     assert list(damaged) == [MODEL]
     said = "\n".join(damaged[MODEL])
     assert len(damaged[MODEL]) < 10

@@ -40,6 +40,7 @@ RIGHTLY_EMPTY = {
     "service: Kept and removed: removed: {{reason}}": "nothing is old or large enough to go",
     "rules: RetunedTickLate": "it ticks",
     "rules: RetunedDiskLow": "the disk has room",
+    "rules: RetunedModelInTrouble": "nobody damages the ledger",
     "rules: RetunedClockSetBack": "nobody sets the clock",
     "rules: RetunedDiskFilling": "nothing is said before three hours of disk space are known",
     "rules: RetunedNotificationFailing": "no target is set",
