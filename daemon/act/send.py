@@ -85,9 +85,9 @@ class _Line:
             return message_id == self.flying or message_id in self.took or any(m.id == message_id for m in self.waiting)
 
     def put(self, message: Message) -> None:
-        """At the end; a line that is long enough for one tick takes no more."""
+        """At the end; a line that is long enough for one tick takes no more. What flies counts, too: or a later message took its place."""
         with self.lock:
-            if len(self.waiting) + len(self.took) >= _LINE_N:
+            if len(self.waiting) + len(self.took) + (self.flying is not None) >= _LINE_N:
                 return
             self.waiting.append(message)
             if self.thread is None:

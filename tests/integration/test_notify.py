@@ -167,6 +167,22 @@ def test_fifty_incidents_at_once_are_told_within_a_few_ticks(ledger: Ledger) -> 
     assert telling.counted() == {"sent": 50}
 
 
+def test_a_message_that_flies_keeps_its_place_in_the_line_or_a_later_one_would_go_first(ledger: Ledger) -> None:
+    with webhook() as hook:
+        hook.is_open.clear()
+        telling = Telling(ledger, [f"json://127.0.0.1:{hook.port}/"])
+        for i in range(30):
+            telling.say({**OPENED, "because": f"number {i}"}, key=f"inc-{i}:opened")
+        telling.tick()
+        assert hook.asked.wait(60)
+        telling.tick(0.1)
+        (line,) = telling.sender._lines.values()
+        assert line.flying is not None
+        assert len(line.waiting) == 19
+        hook.is_open.set()
+        telling.until_told()
+
+
 def test_what_is_on_its_way_when_the_service_is_stopped_is_written_down_and_not_sent_again(ledger: Ledger) -> None:
     with webhook() as hook:
         telling = Telling(ledger, [f"json://127.0.0.1:{hook.port}/"])
