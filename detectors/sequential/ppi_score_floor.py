@@ -32,7 +32,7 @@ _CUT = 0.1
 """Of the bound rows' scores are cut off at either end: a bet may only be as large as the widest score allows."""
 _PART = 0.75
 """Of the slope is used as c, for the same reason."""
-_STAKES = np.append(STAKES[1:], 0.95)
+BESIDE_STAKES = np.append(STAKES[1:], 0.95)
 """On g, which reaches further than y, so that its stakes are larger parts of the most."""
 
 
@@ -97,7 +97,7 @@ class PpiScoreFloor(ScoreFloor):
                 low, high = float(score[known].min()), float(score[known].max())
             ones = np.ones(int(known.sum()))
             fit = _sums(ones, loss[known], np.clip(score[known], low, high)) * (_PRIOR_N / len(ones))
-        log_m, purse = np.full(len(STAKES) + len(_STAKES), NOTHING), full_purse(len(STAKES) + len(_STAKES))
+        log_m, purse = np.full(len(STAKES) + len(BESIDE_STAKES), NOTHING), full_purse(len(STAKES) + len(BESIDE_STAKES))
         return PpiScoreFloorState(low=low, high=high, groups=no_groups(), fit=fit, share=replace(share, log_m=log_m, purse=purse))
 
     def step(self, state: PpiScoreFloorState, data: Increment) -> tuple[PpiScoreFloorState, Verdict]:  # type: ignore[override]  # as above
@@ -117,7 +117,7 @@ class PpiScoreFloor(ScoreFloor):
         weight, limit = relative_weight(pairs, self.most_weight), state.share.limit
         w = np.ones(pairs.n) if weight is None else weight
         alone = np.log1p(np.outer(STAKES, w * (y - limit) / limit)).sum(axis=1)
-        log_bets = np.append(alone, np.log1p(np.outer(_STAKES, w * (g - limit) / (limit + reach))).sum(axis=1))
+        log_bets = np.append(alone, np.log1p(np.outer(BESIDE_STAKES, w * (g - limit) / (limit + reach))).sum(axis=1))
         log_m = np.maximum(restart(state.share.log_m, log_bets, alpha=self.alpha), NOTHING)
         n, k = float(w.sum()), float(w @ y)
         share = replace(

@@ -90,7 +90,7 @@ def of_judged(d: PpiScoreFloor, state: PpiScoreFloorState, reference: Reference,
     _, g, reach = payoffs_of_judge(state, y, f, np.arange(len(rows), dtype=np.float64))
     stakes_n, n = len(state.share.log_m), day.even_n(d.most_weight)
     alone = Stake(np.zeros(len(rows)), 0.0, STAKES)
-    beside = Stake(g - y, reach, ppi_score_floor._STAKES)  # noqa: SLF001 (what it bets is its own)
+    beside = Stake(g - y, reach, ppi_score_floor.BESIDE_STAKES)
 
     def smallest(times: float) -> float:
         grown = smallest_growth(y, alpha=d.alpha, limit=limit, n=times * n, stakes=(alone, beside), bets_n=stakes_n)
