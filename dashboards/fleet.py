@@ -136,7 +136,7 @@ def _scores() -> Any:  # noqa: ANN401 (the SDK's panels have no common type)
     of = 'model=~"$models"'
     limit = Query(expr=score_limit(of), name="held to")
     value = Query(expr=score("value", of), name="score")
-    return band(says, value=value, low=score("low", of), high=score("high", of), limit=limit).repeat("models")
+    return band(says, value=value, low=score("low", of), high=score("high", of), limits=[limit]).repeat("models")
 
 
 def _lately() -> list[Any]:

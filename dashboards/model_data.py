@@ -57,7 +57,7 @@ def drift() -> list[Any]:
             value=Query(expr=f"max({figure('value', at)})", name="distance"),
             low=f"max({figure('low', at)})",
             high=f"max({figure('high', at)})",
-            limit=Query(expr=f"max(retuned_figure_limit{{{at}}})", name="limit"),
+            limits=[Query(expr=f"max(retuned_figure_limit{{{at}}})", name="limit")],
             top=None,
         ),
         rows(

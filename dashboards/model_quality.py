@@ -30,10 +30,11 @@ _ERROR = Says(
     width=24,
 )
 _LOSS = Says(
-    title="Loss against its bound",
-    shows="Share of wrong answers on the latest labelled records with its interval; dashed: the source's loss bound plus tolerance.",
-    do="The band above the dashed line with drift at the same time is a harmful drift: retraining is due.",
-    empty="no bound: give `reference.bound`, or promote a version once",
+    title="Loss against its bound and what was usual",
+    shows="Share of wrong answers (judged answers: 1 less the score) on the latest labelled records with its interval; dashed: the "
+    "source's loss bound plus tolerance, and what was usual before plus tolerance.",
+    do="The band above a dashed line with drift at the same time is a harmful drift: retraining is due.",
+    empty="no labelled record yet, or neither `performance` nor a bound to hold it to: see `retuned check`",
     unit="percentunit",
 )
 _PROOF = Says(
@@ -45,11 +46,15 @@ _PROOF = Says(
 )
 
 
+def _either(what: str, first: str, second: str) -> str:
+    return f"max({figure(what, first)}) or max({figure(what, second)})"
+
+
 def performance() -> list[Any]:
     """Every metric and error inside its interval and against its limit; the loss against its bound; the evidence of both."""
     window, floor = f'{_MODEL}, {PERFORMANCE}, subject=~"$metric"', f'{_MODEL}, subject=~"$metric"'
     off = f'{_MODEL}, {OWN_UNIT}, subject=~"$error"'
-    risk = f'{_MODEL}, detector=~"risk_change|risk_judged_change"'
+    bound, usual = (f'{_MODEL}, subject="risk", detector=~"risk(_judged)?_{kind}"' for kind in ("change", "rise"))
     gathered = evidence("subject, detector", f'{_MODEL}, detector=~".+_floor|.+_ceiling|risk.*|calibration_change|fairness_.+"')
     return [
         band(
@@ -57,22 +62,25 @@ def performance() -> list[Any]:
             value=Query(expr=f"max({figure('value', window)})", name="metric"),
             low=f"max({figure('low', window)})",
             high=f"max({figure('high', window)})",
-            limit=Query(expr=f"max(retuned_figure_limit{{{floor}}})", name="floor"),
+            limits=[Query(expr=f"max(retuned_figure_limit{{{floor}}})", name="floor")],
         ).repeat("metric"),
         band(
             _ERROR,
             value=Query(expr=f"max({figure('value', off)})", name="error"),
             low=f"max({figure('low', off)})",
             high=f"max({figure('high', off)})",
-            limit=Query(expr=f'max(retuned_figure_limit{{{_MODEL}, subject=~"$error"}})', name="ceiling"),
+            limits=[Query(expr=f'max(retuned_figure_limit{{{_MODEL}, subject=~"$error"}})', name="ceiling")],
             top=None,
         ).repeat("error"),
         band(
             _LOSS,
-            value=Query(expr=f"max({figure('value', risk)})", name="loss"),
-            low=f"max({figure('low', risk)})",
-            high=f"max({figure('high', risk)})",
-            limit=Query(expr=f"max(retuned_figure_limit{{{risk}}})", name="bound"),
+            value=Query(expr=_either("value", bound, usual), name="loss"),
+            low=_either("low", bound, usual),
+            high=_either("high", bound, usual),
+            limits=[
+                Query(expr=f"max(retuned_figure_limit{{{bound}}})", name="bound"),
+                Query(expr=f"max(retuned_figure_limit{{{usual}}})", name="usual"),
+            ],
         ),
         series(
             _PROOF,
@@ -121,7 +129,7 @@ def fairness() -> list[Any]:
             value=Query(expr=f"max({figure('value', on)})", name="gap"),
             low=f"max({figure('low', on)})",
             high=f"max({figure('high', on)})",
-            limit=Query(expr=f"max(retuned_figure_limit{{{on}}})", name="limit"),
+            limits=[Query(expr=f"max(retuned_figure_limit{{{on}}})", name="limit")],
             top=None,
         ).repeat("gap"),
         series(_LINES, Query(expr=rate.format(of + ', rate!="positive"', "value"), name="{{group}} {{rate}}"), top=1.0, bottom=0.0),

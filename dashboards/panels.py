@@ -105,10 +105,10 @@ def series(
     return panel
 
 
-def band(says: Says, *, value: Query, low: str, high: str, limit: Query | None = None, top: float | None = 1.0) -> timeseries.Panel:
-    """A figure as a line inside its interval, and the limit that it must keep."""
-    queries = (value, Query(expr=low, name="low"), Query(expr=high, name="high"), *((limit,) if limit else ()))
-    panel = series(says, *queries, colours={value.name: BLUE}, limits=(limit.name,) if limit else (), top=top, bottom=0.0)
+def band(says: Says, *, value: Query, low: str, high: str, limits: Sequence[Query] = (), top: float | None = 1.0) -> timeseries.Panel:
+    """A figure as a line inside its interval, and the limits that it must keep."""
+    queries = (value, Query(expr=low, name="low"), Query(expr=high, name="high"), *limits)
+    panel = series(says, *queries, colours={value.name: BLUE}, limits=[limit.name for limit in limits], top=top, bottom=0.0)
     edge = [_fixed(BLUE), DynamicConfigValue(id_val="custom.lineWidth", value=0), DynamicConfigValue(id_val="custom.fillOpacity", value=0)]
     panel = panel.override_by_name("low", edge)
     shade = [DynamicConfigValue(id_val="custom.fillBelowTo", value="low"), DynamicConfigValue(id_val="custom.fillOpacity", value=18)]
