@@ -114,7 +114,8 @@ def _forget_jobs(ledger: Path) -> None:
     run = tables.run
     with held.begin() as tx:
         for row in tx.execute(select(run.c.id, run.c.detail).where(run.c.ended_at.is_(None))).all():
-            if Path(str(row.detail.get("job", {}).get("handle", ""))).is_absolute():
+            job = row.detail.get("job", {})
+            if not isinstance(job, dict) or Path(str(job.get("handle", ""))).is_absolute():
                 detail: dict[str, Any] = {name: value for name, value in row.detail.items() if name != "job"}
                 tx.execute(update(run).where(run.c.id == row.id).values(detail=detail))
     held.close()

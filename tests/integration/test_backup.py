@@ -312,6 +312,24 @@ def test_a_bad_archive_leaves_the_folder_empty(house: Path, tmp_path: Path) -> N
     assert list((tmp_path / "into").iterdir()) == []
 
 
+def test_a_run_forgets_its_local_job_or_what_is_no_job_and_keeps_one_of_the_cluster(house: Path, tmp_path: Path) -> None:
+    jobs = {"local": {"key": "k", "handle": "/old/runs/1"}, "damaged": "k", "cluster": {"key": "k", "handle": "retuned-1"}}
+    ledger = Ledger(f"sqlite:///{house.parent / 'data' / 'ledger.db'}")
+    ledger.migrate()
+    with ledger.begin() as tx:
+        for name, job in jobs.items():
+            at = {"entered_at": 1.0, "created_at": 1.0, "trigger": {}, "champion_version": "1", "folder": "f"}
+            tx.execute(sa.insert(tables.run).values(id=name, model="m", state="training", detail={"job": job, "rows": 3}, **at))
+    ledger.close()
+    restore(made(house, tmp_path / "out"), tmp_path / "into")
+    found = dict(rows(tmp_path / "into", "select id, detail from run"))
+    assert {name: json.loads(detail) for name, detail in found.items()} == {
+        "local": {"rows": 3},
+        "damaged": {"rows": 3},
+        "cluster": {"job": jobs["cluster"], "rows": 3},
+    }
+
+
 def test_the_spool_lets_nothing_go_while_a_backup_reads(tmp_path: Path) -> None:
     async def fill(spool: Spool) -> None:
         for i in range(5):
