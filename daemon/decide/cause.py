@@ -30,7 +30,7 @@ class Harm(StrEnum):
     HARMFUL = "harmful"
     """An alarm about loss or performance is part of the incident."""
     BENIGN = "benign"
-    """Traffic drifted, and labels since then prove that the loss is still within its bound."""
+    """Traffic drifted and nothing else alarms, and labels since then prove that the loss is still within its bound."""
     LIKELY = "likely"
     """Neither is proven; records of the kind that the model is wrong about came more often, so that it likely does harm."""
     UNKNOWN = "unknown"
@@ -80,13 +80,14 @@ def diagnose(
     """
     kinds = {s["kind"] for s in subjects.values()}
     harm, why = _harm(kinds, labelled, within)
-    if harm is Harm.UNKNOWN and likely is not None:
+    is_fine = _is_within_bound(kinds, labelled)
+    if harm is Harm.UNKNOWN and likely is not None and not is_fine:
         harm, why = Harm.LIKELY, f"{likely} (no proof: labels have yet to say so; {why})"
     shares = _by_shares(classes, priors_moved=priors_moved and bool(moved_inputs(subjects)) and explained.concept is None)
     if shares and AlarmKind.QUALITY not in kinds:
         shift, what = Shift.LABEL, shares
     else:
-        shift, what = _shift(kinds, subjects, harm, quiet_n, explained)
+        shift, what = _shift(kinds, subjects, harm, quiet_n, explained, is_fine=is_fine and not within)
     return Diagnosis(harm=harm, shift=shift, because=f"{why}; {what}")
 
 
@@ -98,10 +99,18 @@ def _harm(kinds: set[str], labelled: Labelled, within: Sequence[str]) -> tuple[H
         what = "share of wrong classes" if labelled.squares is None else "loss"
         return Harm.UNKNOWN, f"no bound on the {what} is known (reference.bound), so labels cannot prove or disprove harm"
     allowed = labelled.allowed()
-    if AlarmKind.DRIFT in kinds and labelled.bounds[1] < labelled.limit:
-        why = f"{seen}: below the {allowed} that the bound and its tolerance allow"
-        return (Harm.UNKNOWN, f"{why}, over all records; not proven for {', '.join(within)}") if within else (Harm.BENIGN, why)
-    return Harm.UNKNOWN, f"{seen}; the bound and its tolerance allow {allowed}: {_missing(labelled)}"
+    if not _is_within_bound(kinds, labelled):
+        return Harm.UNKNOWN, f"{seen}; the bound and its tolerance allow {allowed}: {_missing(labelled)}"
+    why = f"{seen}: below the {allowed} that the bound and its tolerance allow"
+    others = sorted(kinds - {AlarmKind.DRIFT})
+    if others:
+        return Harm.UNKNOWN, f"{why}, but {' and '.join(others)} alarms too, of which the loss says nothing"
+    return (Harm.UNKNOWN, f"{why}, over all records; not proven for {', '.join(within)}") if within else (Harm.BENIGN, why)
+
+
+def _is_within_bound(kinds: set[str], labelled: Labelled) -> bool:
+    """Traffic drifted and the loss is proven to be what it may be."""
+    return AlarmKind.DRIFT in kinds and labelled.limit is not None and labelled.bounds[1] < labelled.limit
 
 
 def _worse(labelled: Labelled) -> str:
@@ -137,13 +146,15 @@ def is_input(subject: str) -> bool:
     return not subject.startswith("output.")
 
 
-def _shift(kinds: set[str], subjects: Mapping[str, Mapping[str, Any]], harm: Harm, quiet_n: int, explained: Explained) -> tuple[Shift, str]:
+def _shift(
+    kinds: set[str], subjects: Mapping[str, Mapping[str, Any]], harm: Harm, quiet_n: int, explained: Explained, *, is_fine: bool
+) -> tuple[Shift, str]:
     inputs, has_drift = moved_inputs(subjects), AlarmKind.DRIFT in kinds
     if AlarmKind.QUALITY in kinds:
         return Shift.DAMAGE, "data come damaged, which comes before any other cause"
     if explained.concept is not None:
         return Shift.CONCEPT, explained.concept
-    if inputs and harm is Harm.BENIGN:
+    if inputs and is_fine:
         return Shift.COVARIATE, f"inputs moved ({', '.join(inputs)}) and what is right for them did not"
     if harm is Harm.HARMFUL and not has_drift and quiet_n:
         return Shift.CONCEPT, f"nothing moved that the {quiet_n} drift monitors of inputs watch, so what is right for the same inputs did"

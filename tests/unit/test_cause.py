@@ -42,6 +42,17 @@ def test_drift_with_a_loss_proven_to_be_within_its_bound_is_benign_and_a_covaria
     assert "0.150" in found.because
 
 
+@pytest.mark.parametrize(
+    ("kind", "shift"), [("fairness", Shift.COVARIATE), ("calibration", Shift.COVARIATE), ("quality", Shift.DAMAGE)], ids=str
+)
+def test_a_loss_within_its_bound_does_not_acquit_what_else_alarms(kind: str, shift: Shift) -> None:
+    held = {**DRIFT, **subjects(equalized_odds_difference=kind)}
+    for likely in (None, "records that it is wrong about came more often"):
+        found = diagnose(held, Labelled(n=400, errors_n=20, **BOUND), likely=likely)
+        assert (found.harm, found.shift) == (Harm.UNKNOWN, shift)
+        assert f"0.150 that the bound and its tolerance allow, but {kind} alarms too" in found.because
+
+
 @pytest.mark.parametrize(("kind", "word"), [("risk", "loss"), ("performance", "performance")])
 def test_an_alarm_about_loss_or_performance_is_harm_whatever_the_labels_since_say(kind: str, word: str) -> None:
     found = diagnose(subjects(risk=kind), Labelled(n=400, errors_n=20, **BOUND), quiet_n=3)
