@@ -128,7 +128,7 @@ class FairnessSettings(Part):
     intersections: bool = False
     """Also by every two of these columns at once, "age_band & sex"."""
     positive: str | None = None
-    """The label that is the favourable answer. None = the last of the model's labels."""
+    """The label that is the favourable answer (accuracy is of all labels alike). None = the last of the model's labels."""
     maximum: Ratio = 0.10
     """Of a difference: alarm when the lower end of its confidence sequence is above this. Of numbers it is a share of their range: the
     middle 98 % of the reference's answers."""

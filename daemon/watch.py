@@ -172,7 +172,7 @@ class Watch:
         named = {by: named_groups(counts) for by, counts in known.items()}
         named |= {by: named_intersections(*(known[part] for part in by.split(AND))) for by in wanted.crossed()}
         for by, groups in named.items():
-            found += group_figures(window.confusion, by=by, positive=self.model.favourable(), named=groups)
+            found += group_figures(window.confusion, by=by, positive=self.model.favourable(), named=groups, min_n=wanted.min_n)
         return found
 
     def _step(self, detector: Detector, data: Increment | Window) -> Verdict | None:

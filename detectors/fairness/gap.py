@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from detectors.fairness.metric import COUNTED
+import numpy as np
+
+from detectors.fairness.metric import counted
 from detectors.performance.rate import weighted
 from detectors.sketches.confusion import Confusion, Tally
 from detectors.types import Outcome, Score, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
 
     from detectors.fairness.metric import GroupRate
     from detectors.performance.rate import Rate
-    from detectors.sketches.confusion import Tallies
     from detectors.types import Window
 
     Fraction = tuple[Tally, Tally]
+    """Hits, and all that count: what a rate is the quotient of."""
 
 MOST_JUDGED = 50
 """Groups of a column (or of an intersection) that are compared: the largest."""
@@ -27,27 +31,34 @@ MOST_JUDGED = 50
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Groups:
-    """What a window says of the groups of one column, one label against the rest."""
+    """What a window says of the groups of one column."""
 
-    judged: dict[str, Tallies] = field(default_factory=dict)
+    judged: dict[str, dict[GroupRate, Fraction]]
     """Groups with enough labelled pairs."""
-    left_out: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str]
     """Other groups, and why."""
-
-    @property
-    def n(self) -> int:
-        """Labelled pairs of the judged groups."""
-        return sum(part.n for tallies in self.judged.values() for part in tallies)
+    n: int
+    """Labelled pairs of the judged groups."""
 
     def fractions(self, rate: GroupRate) -> list[Fraction]:
-        """(hits, of) of each judged group, in their order."""
-        return [fraction(tallies, rate) for tallies in self.judged.values()]
+        """Of each judged group, in their order."""
+        return [of[rate] for of in self.judged.values()]
 
 
-def fraction(tallies: Tallies, rate: GroupRate) -> Fraction:
-    """What a rate is the quotient of."""
-    hits, of = (Tally().plus(*(getattr(tallies, place) for place in sorted(places))) for places in COUNTED[rate])
-    return hits, of
+def fractions_of(confusion: Confusion, rates: Iterable[GroupRate], *, by: str, positive: str) -> dict[str, dict[GroupRate, Fraction]]:
+    """Of each group of a column."""
+    cells = [cell for cell in confusion.cells if cell.column == by]
+    names, group = np.unique(np.array([cell.group for cell in cells], dtype=object), return_inverse=True)
+    label, predicted = (np.array([getattr(cell, part) for cell in cells], dtype=object) for part in ("label", "predicted"))
+    tallies = np.array([confusion.tally(cell) for cell in cells]).reshape(-1, 3)  # (cells, 3): n, w, w2
+
+    def tally(rows: NDArray[np.bool_]) -> list[Tally]:
+        sums = np.zeros((len(names), 3))
+        np.add.at(sums, group[rows], tallies[rows])
+        return [Tally(int(n), w, w2) for n, w, w2 in sums.tolist()]
+
+    found = {rate: [tally(rows) for rows in counted(rate, label, predicted, positive)] for rate in rates}
+    return {name: {rate: (hits[i], of[i]) for rate, (hits, of) in found.items()} for i, name in enumerate(names.tolist())}
 
 
 def check_settings(
@@ -66,18 +77,19 @@ def groups_of(window: Window, *, by: str, positive: str, min_n: int, rates: tupl
     confusion = window.confusion if isinstance(window.confusion, Confusion) else Confusion()
     sizes = confusion.sizes(by)
     largest = sorted(sizes, key=lambda group: (-sizes[group], group))[:MOST_JUDGED]
-    found = Groups(left_out=dict.fromkeys(sorted(set(sizes) - set(largest))[:MOST_JUDGED], f"only the {MOST_JUDGED} largest are judged"))
+    found = fractions_of(confusion, rates, by=by, positive=positive)
+    judged: dict[str, dict[GroupRate, Fraction]] = {}
+    left_out = dict.fromkeys(sorted(set(sizes) - set(largest))[:MOST_JUDGED], f"only the {MOST_JUDGED} largest are judged")
     for group in sorted(largest):
-        tallies = confusion.tallies(positive, by, group)
-        least = min(rates, key=lambda rate: fraction(tallies, rate)[1].n)
-        n = fraction(tallies, least)[1].n
+        least = min(rates, key=lambda rate: found[group][rate][1].n)
+        n = found[group][least][1].n
         if sizes[group] < min_n:
-            found.left_out[group] = f"{sizes[group]} labelled pairs, {min_n} are needed"
+            left_out[group] = f"{sizes[group]} labelled pairs, {min_n} are needed"
         elif n < min_n:
-            found.left_out[group] = f"{n} labelled pairs count for its {least.replace('_', ' ')} rate, {min_n} are needed"
+            left_out[group] = f"{n} labelled pairs count for its {least.replace('_', ' ')} rate, {min_n} are needed"
         else:
-            found.judged[group] = tallies
-    return found
+            judged[group] = found[group]
+    return Groups(judged=judged, left_out=left_out, n=sum(sizes[group] for group in judged))
 
 
 def rates_together(families: list[list[Fraction]], alpha: float) -> list[list[Rate]]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from detectors.fairness.gap import fractions_of
 from detectors.fairness.intersection import AND
-from detectors.fairness.metric import COUNTED, GroupRate
-from detectors.performance.rate import binomial
-from detectors.sketches.confusion import Rates
+from detectors.fairness.metric import GroupRate
+from detectors.performance.rate import weighted
+from detectors.sketches.confusion import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from detectors.fairness.gap import Fraction
     from detectors.sketches.confusion import Confusion
 
 OTHER = "(other)"
@@ -46,16 +47,20 @@ def named_intersections(a: Mapping[str, int], b: Mapping[str, int]) -> frozenset
     return named_groups({f"{x}{AND}{y}": a[x] * b[y] for x in named_groups(a) for y in named_groups(b)})
 
 
-def group_figures(confusion: Confusion, *, by: str, positive: str, named: Collection[str], alpha: float = 0.05) -> Iterator[GroupFigure]:
-    """Every rate that has a labelled pair, of the named groups and of all others together; each interval holds with 1 - alpha (exact)."""
-    counts: Counter[tuple[str, int]] = Counter()
-    for group in confusion.groups(by):
-        for place, n in enumerate(confusion.rates(positive, by, group)):
-            counts[group if group in named else OTHER, place] += n
-    for group in sorted({group for group, _ in counts}):
-        rates = Rates(*(counts[group, place] for place in range(4)))
-        for name in GroupRate:
-            hits, n = (sum(getattr(rates, place) for place in places) for places in COUNTED[name])
-            if n:
-                rate = binomial(hits, n, alpha)
-                yield GroupFigure(column=by, group=group, rate=name, value=rate.value, low=rate.low, high=rate.high, n=n)
+def group_figures(
+    confusion: Confusion, *, by: str, positive: str, named: Collection[str], min_n: int, alpha: float = 0.05
+) -> Iterator[GroupFigure]:
+    """Every rate for which `min_n` labelled pairs count, of the named groups and of all others together; weights respected.
+
+    Each interval holds with 1 - alpha (exact; with unequal weights about).
+    """
+    together: dict[str, dict[GroupRate, Fraction]] = {}
+    for group, own in fractions_of(confusion, GroupRate, by=by, positive=positive).items():
+        sums = together.setdefault(group if group in named else OTHER, dict.fromkeys(GroupRate, (Tally(), Tally())))
+        for rate, (hits, of) in own.items():
+            sums[rate] = sums[rate][0].plus(hits), sums[rate][1].plus(of)
+    for group, rates in sorted(together.items()):
+        for rate, (hits, of) in rates.items():
+            if of.n >= min_n:
+                found = weighted(hits, of, alpha)
+                yield GroupFigure(column=by, group=group, rate=rate, value=found.value, low=found.low, high=found.high, n=of.n)

@@ -1,17 +1,23 @@
-"""The rates that groups are compared by, and the metrics that are made of them: fairlearn's definitions over four counts a group."""
+"""The rates that groups are compared by, and the metrics that are made of them: fairlearn's definitions over pairs of label and answer."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
+    Bools = NDArray[np.bool_]
+
 
 class GroupRate(StrEnum):
-    """Which rate; of one label, the favourable one, against the rest."""
+    """Which rate; but for accuracy of one label, the favourable one, against the rest."""
 
     POSITIVE = "positive"
     """Given the label, of all: what demographic parity compares."""
@@ -24,27 +30,23 @@ class GroupRate(StrEnum):
     PRECISION = "precision"
     """Rightly given it, of those who were given it: what predictive parity compares."""
     ACCURACY = "accuracy"
-    """Answered rightly, of all."""
+    """Answered rightly, of all: one class taken for another is wrong, also where neither is the favourable one."""
 
 
-class Counted(NamedTuple):
-    """Which of the four counts (tp, fp, fn, tn) are hits, and which are counted at all."""
+def counted(rate: GroupRate, label: NDArray[np.object_], predicted: NDArray[np.object_], positive: str) -> tuple[Bools, Bools]:
+    """Of pairs, each (n,): which are hits of a rate, and which count for it at all."""
+    is_label, is_given = np.asarray(label == positive, dtype=bool), np.asarray(predicted == positive, dtype=bool)
+    every = np.ones(len(label), dtype=bool)
+    hits, of = {
+        GroupRate.POSITIVE: (is_given, every),
+        GroupRate.TRUE_POSITIVE: (is_given, is_label),
+        GroupRate.FALSE_POSITIVE: (is_given, ~is_label),
+        GroupRate.FALSE_NEGATIVE: (~is_given, is_label),
+        GroupRate.PRECISION: (is_label, is_given),
+        GroupRate.ACCURACY: (np.asarray(predicted == label, dtype=bool), every),
+    }[rate]
+    return hits & of, of
 
-    hits: frozenset[str]
-    of: frozenset[str]
-
-
-_ALL = frozenset({"tp", "fp", "fn", "tn"})
-COUNTED: Mapping[GroupRate, Counted] = MappingProxyType(
-    {
-        GroupRate.POSITIVE: Counted(frozenset({"tp", "fp"}), _ALL),
-        GroupRate.TRUE_POSITIVE: Counted(frozenset({"tp"}), frozenset({"tp", "fn"})),
-        GroupRate.FALSE_POSITIVE: Counted(frozenset({"fp"}), frozenset({"fp", "tn"})),
-        GroupRate.FALSE_NEGATIVE: Counted(frozenset({"fn"}), frozenset({"tp", "fn"})),
-        GroupRate.PRECISION: Counted(frozenset({"tp"}), frozenset({"tp", "fp"})),
-        GroupRate.ACCURACY: Counted(frozenset({"tp", "tn"}), _ALL),
-    }
-)
 
 GAPS: Mapping[str, tuple[GroupRate, ...]] = MappingProxyType(
     {

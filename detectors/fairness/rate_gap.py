@@ -39,7 +39,7 @@ class RateGap:
     by: str
     """Protected column, bare name: "age_band"; or two at once: "age_band & sex"."""
     positive: str
-    """The label that counts as the favourable answer; all others are the rest."""
+    """The label that counts as the favourable answer; all others are the rest, but for accuracy, which is of all labels."""
     maximum: float = 0.1
     """Alarm when the interval's lower end is above this."""
     alpha: float = 0.05

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from detectors.fairness.metric import COUNTED, GAPS
+from detectors.fairness.metric import GAPS, counted
 from detectors.registry import register
 from detectors.sequential.between import Between
 from detectors.sequential.gap import no_sums
@@ -33,7 +33,7 @@ class FairnessGap(Between):
     metric: str = "equalized_odds_difference"
     """fairlearn's definition: the largest difference between two groups, of the larger rate."""
     positive: str
-    """The label that counts as the favourable answer."""
+    """The label that counts as the favourable answer; accuracy is of all labels."""
 
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.GROUPS})
 
@@ -63,7 +63,5 @@ class FairnessGap(Between):
 
     def values(self, pairs: Pairs) -> Floats:
         """1 where a pair is a hit of the rate, 0 where not."""
-        is_given, is_label = pairs.predicted == self.positive, pairs.label == self.positive
-        place = np.array(["tn", "fp", "fn", "tp"])[2 * is_label + is_given]  # (n,), which of the four counts each pair adds to
-        rates = [COUNTED[rate] for rate in GAPS[self.metric]]
-        return np.stack([np.where(np.isin(place, list(r.of)), np.isin(place, list(r.hits)), np.nan) for r in rates], axis=1)
+        rates = [counted(rate, pairs.label, pairs.predicted, self.positive) for rate in GAPS[self.metric]]
+        return np.stack([np.where(of, hits, np.nan) for hits, of in rates], axis=1)

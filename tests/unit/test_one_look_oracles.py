@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -30,10 +30,15 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from detectors.drift.ks import chance_of
 from detectors.fairness.groups import OTHER, GroupRate, group_figures, named_groups
 from detectors.fairness.intersection import intersections, joint_groups
+from detectors.fairness.metric import GAPS
 from detectors.registry import build
+from detectors.sequential.fairness_gap import FairnessGap
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.summary import summarise
-from detectors.types import ColumnKind, Outcome, Pairs, PValue, Reference, Verdict, Window
+from detectors.types import ColumnKind, Increment, Outcome, Pairs, PValue, Reference, Verdict, Window
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _KINDS = {"input.age": ColumnKind.NUMERIC, "input.channel": ColumnKind.CATEGORY}
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -287,6 +292,16 @@ _ORACLES = {
 }
 
 
+def _swapped(rng: np.random.Generator, groups: dict[str, NDArray[np.object_]]) -> Pairs:
+    """Three classes; for the old the two that are not the favourable one are often taken for each other."""
+    n = len(groups["age_band"])
+    label, predicted = (rng.choice(np.array(["negative", "neutral", "positive"], dtype=object), n) for _ in range(2))
+    predicted = np.where(rng.random(n) < 0.5, label, predicted)
+    is_swapped = (groups["age_band"] == "old") & (label != "positive") & (predicted != "positive") & (rng.random(n) < 0.8)
+    predicted[is_swapped] = np.where(label[is_swapped] == "neutral", "negative", "neutral")
+    return Pairs(predicted=predicted, label=label, groups=groups)
+
+
 @pytest.mark.parametrize("name", _ORACLES)
 @pytest.mark.parametrize("by", ["age_band", "age_band & sex"])
 def test_every_fairness_metric_is_fairlearns_also_by_intersections_and_with_weights(name: str, by: str) -> None:
@@ -294,18 +309,43 @@ def test_every_fairness_metric_is_fairlearns_also_by_intersections_and_with_weig
     columns = {"age_band": ["young", "old", "older"], "sex": ["f", "m"]}
     groups = {column: rng.choice(np.array(names, dtype=object), n) for column, names in columns.items()}
     groups = joint_groups(groups, intersections(list(columns)))
-    label, predicted = (rng.choice(np.array(["negative", "positive"], dtype=object), n) for _ in range(2))
-    pairs = Pairs(predicted=predicted, label=label, groups=groups)
+    pairs = _swapped(rng, groups)
     weight = rng.choice([1.0, 3.0], pairs.n)
     weighed = Pairs(predicted=pairs.predicted, label=pairs.label, groups=groups, weight=weight)
     features = {"age_band": groups["age_band"], "age_band & sex": np.stack([groups["age_band"], groups["sex"]], axis=1)}[by]
-    truth, answer = pairs.label == "positive", pairs.predicted == "positive"
+    truth, answer = (x if "accuracy" in name else (x == "positive").astype(int) for x in (pairs.label, pairs.predicted))
     detector, *metric = name.split()
     verdict = _verdict(detector, _window(weighed), by=by, positive="positive", min_n=1, **({"metric": metric[0]} if metric else {}))
-    expected = _ORACLES[name](truth.astype(int), answer.astype(int), sensitive_features=features, sample_weight=weight)
+    expected = _ORACLES[name](truth, answer, sensitive_features=features, sample_weight=weight)
     assert verdict.value == pytest.approx(expected)
     assert verdict.low <= verdict.value <= verdict.high
     assert verdict.n > 0
+
+
+@pytest.mark.parametrize("metric", GAPS)
+def test_the_alarms_rates_are_fairlearns_of_three_classes(metric: str) -> None:
+    rng, n = np.random.default_rng(2), 900
+    pairs = _swapped(rng, {"age_band": rng.choice(np.array(["young", "old", "older"], dtype=object), n)})
+    detector = build("fairness_gap", metric=metric, by="age_band", positive="positive")
+    assert isinstance(detector, FairnessGap)
+    x = detector.values(pairs)
+    means = np.array([np.nanmean(x[pairs.groups["age_band"] == group], axis=0) for group in ("young", "old", "older")])
+    truth, answer = (x if "accuracy" in metric else (x == "positive").astype(int) for x in (pairs.label, pairs.predicted))
+    named = {"equalized_odds_difference": "equalized_odds", "demographic_parity_difference": "demographic_parity"}
+    oracle = _ORACLES[named.get(metric, f"rate_gap {metric}")]
+    assert (means.max(axis=0) - means.min(axis=0)).max() == pytest.approx(
+        oracle(truth, answer, sensitive_features=pairs.groups["age_band"])
+    )
+
+
+def test_a_gap_between_the_classes_that_are_not_the_favourable_one_is_seen() -> None:
+    rng = np.random.default_rng(3)
+    pairs = _swapped(rng, {"age_band": rng.choice(np.array(["young", "old"], dtype=object), 2000)})
+    settings = {"metric": "accuracy_difference", "by": "age_band", "positive": "positive"}
+    assert _verdict("rate_gap", _window(pairs), **settings).outcome is Outcome.ALARM
+    detector = build("fairness_gap", **settings)
+    found = detector.step(detector.start(_reference()), Increment(start=_AT, end=_AT, columns={}, pairs=pairs))[1]
+    assert found.outcome is Outcome.ALARM
 
 
 def test_an_intersection_is_unknown_where_a_part_is_and_its_small_groups_are_named() -> None:
@@ -321,30 +361,54 @@ def test_an_intersection_is_unknown_where_a_part_is_and_its_small_groups_are_nam
 
 
 @pytest.mark.parametrize("seed", _RNG_SEEDS)
-def test_rates_of_groups_are_fairlearns_and_unnamed_groups_are_one(seed: int) -> None:
-    pairs = _pairs(seed)
-    truth, answer, group = pairs.label == "positive", pairs.predicted == "positive", pairs.groups["age_band"]
-    merged = np.where(group == "older", OTHER, group)
-    oracle = MetricFrame(
-        metrics={
-            "positive": selection_rate,
-            "true_positive": true_positive_rate,
-            "false_positive": false_positive_rate,
-            "false_negative": false_negative_rate,
-            "precision": precision_score,
-            "accuracy": accuracy_score,
-        },
-        y_true=truth,
-        y_pred=answer,
+def test_rates_of_groups_are_fairlearns_with_weights_and_unnamed_groups_are_one(seed: int) -> None:
+    plain, rng = _pairs(seed), np.random.default_rng(seed)
+    chance = np.where(plain.label == plain.predicted, 0.1, 0.9)  # what is labelled on purpose is what the model errs on
+    pairs = Pairs(
+        predicted=plain.predicted, label=plain.label, groups=plain.groups, weight=np.where(rng.random(300) < 0.9, 1.0 / chance, 2.0)
+    )
+    merged = np.where(pairs.groups["age_band"] == "older", OTHER, pairs.groups["age_band"])
+    rates = {
+        "positive": selection_rate,
+        "true_positive": true_positive_rate,
+        "false_positive": false_positive_rate,
+        "false_negative": false_negative_rate,
+        "precision": precision_score,
+    }
+    weight = {"sample_weight": pairs.weight}
+    one = MetricFrame(
+        metrics=rates,
+        y_true=pairs.label == "positive",
+        y_pred=pairs.predicted == "positive",
         sensitive_features=merged,
-    ).by_group
-    found = list(group_figures(Confusion().add(pairs), by="age_band", positive="positive", named={"young", "old", "unseen"}))
+        sample_params=dict.fromkeys(rates, weight),
+    )
+    of_all = MetricFrame(
+        metrics={"accuracy": accuracy_score},
+        y_true=pairs.label,
+        y_pred=pairs.predicted,
+        sensitive_features=merged,
+        sample_params={"accuracy": weight},
+    )
+    named = {"young", "old", "unseen"}
+    found = list(group_figures(Confusion().add(pairs), by="age_band", positive="positive", named=named, min_n=1))
     assert {(f.group, str(f.rate)) for f in found} == {(g, r) for g in ("young", "old", OTHER) for r in GroupRate}
     for figure in found:
-        assert figure.value == pytest.approx(oracle.loc[figure.group, str(figure.rate)])
+        oracle = of_all if figure.rate is GroupRate.ACCURACY else one
+        assert figure.value == pytest.approx(oracle.by_group.loc[figure.group, str(figure.rate)])
         assert 0.0 <= figure.low <= figure.value <= figure.high <= 1.0
         assert figure.low < figure.high
     assert sum(f.n for f in found if f.rate is GroupRate.POSITIVE) == pairs.n
+
+
+def test_a_rate_of_a_group_for_which_fewer_pairs_count_than_are_needed_is_no_figure() -> None:
+    pairs = _pairs(0)
+    least = min(int((pairs.label[pairs.groups["age_band"] == group] == "positive").sum()) for group in ("young", "old", "older"))
+    named = {"young", "old", "older"}
+    found = list(group_figures(Confusion().add(pairs), by="age_band", positive="positive", named=named, min_n=least + 1))
+    assert {f.group for f in found if f.rate is GroupRate.ACCURACY} == named
+    assert {f.group for f in found if f.rate is GroupRate.TRUE_POSITIVE} < named
+    assert min(f.n for f in found) > least
 
 
 def test_named_groups_are_the_references_largest_and_bounded() -> None:
