@@ -128,7 +128,7 @@ def _recorded(settings: Settings, records: Path | None, labels: Path | None, *, 
 def detectors(
     *, as_json: AsJson = False, markdown: Annotated[bool, typer.Option("--markdown", help="As docs/detectors.md is written.")] = False
 ) -> None:
-    """Every detector that can be used, plug-ins too: what it reads, promises, assumes and costs."""
+    """Every detector that can be used, plug-ins too: what it reads and promises; --json adds what it assumes, costs and can be set."""
     from daemon.detector_list import show_detectors  # noqa: PLC0415 (start-up time of every other command)
 
     show_detectors(as_json=as_json, is_markdown=markdown)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _DAY_S = 86_400.0
 _NO_VALUES: Values = {}
+_EPOCH = " An epoch lasts from one reference to the next: a promotion, a rollback, an absorbed shift."
 
 
 Row = tuple[str, str, str, str, str]
@@ -59,10 +60,10 @@ def promise(detectors: list[Detector], model: ModelSettings) -> str:
     wanted, held = model.monitors.mean_days_between_false_alarms, promised_days(detectors, pane_s=model.monitors.pane_s)
     once = sum(alpha_of(d) for d in detectors if d.evidence is EValue)
     if math.isinf(held):
-        return f"Nothing alarms by a mean run length; P(ever a false alarm in an epoch): at most {once:.3g}."
+        return f"Nothing alarms by a mean run length; P(ever a false alarm in an epoch): at most {once:.3g}.{_EPOCH}"
     short = ", not the model's own figure: what is set by hand says otherwise" if held < wanted * (1 - 1e-9) else ""
-    counted = f", counting what can alarm but once an epoch (falsely with probability {once:.3g})" if once else ""
-    return f"All that alarms together: one false alarm in at least {held:.3g} days on average{short}{counted}."
+    counted = f", counting what can alarm but once an epoch (falsely with probability {once:.3g}).{_EPOCH}" if once else "."
+    return f"All that alarms together: one false alarm in at least {held:.3g} days on average{short}{counted}"
 
 
 def alarm_rate(detector: Detector, pane_s: float) -> str:

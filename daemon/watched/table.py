@@ -42,7 +42,7 @@ _HEIGHT = 50
 """Where the output is no terminal."""
 _INFORMING = {Kind.INFORMS, Kind.ESTIMATES}
 _INDENT = 4
-_ASK = "What is seen within a day depends on traffic: --per-day N and --labels-per-day N say how much, or --records FILE, or --ledger."
+_ASK = "depends on traffic: say how much with --per-day N and --labels-per-day N, or give --records FILE or --ledger"
 _MOST_FIGURES = 14
 _MOST_NAMES = 20
 """Of models of which the same is true: more are counted; `--json` has all."""
@@ -140,10 +140,12 @@ def _told(model: ModelSettings, traffic: Traffic) -> _Told:
     explaining = [d for d in found if d.kind is Kind.EXPLAINS]
     soon, recorded = soon_of(model, alarming, traffic), traffic.recorded.get(model.name)
     sections = {"recorded": in_words(model, look_for_rhythm(model, recorded))} if recorded is not None else {}
-    sections |= {heading(soon[0]): in_lines(soon[1], alarming, soon[0])} if soon is not None else {}
+    if soon is not None:
+        sections |= {heading(soon[0]): in_lines(soon[1], alarming, soon[0])}
+    else:
+        sections |= {"seen within a day": [_ASK], "alarms": [f"{n}: {', '.join(on)}" for n, on in _subjects(alarming).items()]}
     sections |= {
-        **({} if soon is not None else {"alarms": [f"{name}: {', '.join(on)}" for name, on in _subjects(alarming).items()]}),
-        "mind": [*hours_in_words(model, traffic), *segments_in_words(model, traffic), *notes(model), *([] if soon is not None else [_ASK])],
+        "mind": [*hours_in_words(model, traffic), *segments_in_words(model, traffic), *notes(model)],
         "informs, and wakes nobody": _by_subjects(informing),
         "explains an incident": _by_subjects(explaining) or ["nothing: that takes labelled bound rows"],
     }
@@ -224,9 +226,9 @@ def _without_bound(model: ModelSettings, fixed: float | None) -> str:
     watched = f"only {model.metric()} {side} {fixed:g}" if fixed else "no performance"
     if not model.expects_labels():
         return f"Without reference.bound {watched} alarms before the first promotion, and no drift can be harmful."
-    rise = "a loss that rises above that of earlier labelled records"
-    what = f"what alarms by labels is {model.metric()} {side} {fixed:g} and {rise}" if fixed else f"by labels only {rise} alarms"
-    return f"Without reference.bound, before the first promotion, {what}: a model that is bad from the start is not told."
+    rise = "a loss that rises above what earlier labels showed"
+    what = f"labels raise an alarm at {model.metric()} {side} {fixed:g} and at {rise}" if fixed else f"labels raise an alarm only at {rise}"
+    return f"Without reference.bound, before the first promotion, {what}. A model that was bad from the start raises none."
 
 
 def notes(model: ModelSettings) -> list[str]:

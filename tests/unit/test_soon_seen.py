@@ -175,7 +175,7 @@ def test_it_is_shown_in_lines_and_as_data_and_not_at_all_without_traffic(tmp_pat
     assert {"detector", "subject", "says", "smallest", "takes", "unit"} == set(model["seen_within_a_day"][0])
     show_watched(found, tmp_path, Console(file=shown[2], width=200))
     assert "seen within a day of" not in shown[2].getvalue()
-    assert "What is seen within a day depends on traffic: --per-day N" in shown[2].getvalue()
+    assert "depends on traffic: say how much with --per-day N" in shown[2].getvalue()
 
 
 def test_a_rhythm_leaves_out_the_classifier_of_columns_and_says_which_monitors_know_no_hours(tmp_path: Path) -> None:
