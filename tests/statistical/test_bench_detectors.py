@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,9 @@ import pytest
 
 from detectors.registry import detector_class, names
 from detectors.types import Kind
-from tests.bench.detectors import matched, page
+from tests.bench.detectors import matched, page, score
 from tests.bench.detectors.case import made
+from tests.bench.detectors.errors import FLOORS, OURS, answered
 from tests.bench.detectors.scenarios import EXCLUSIONS, judged, scenarios
 from tests.bench.detectors.score import scored
 
@@ -71,3 +74,30 @@ def test_a_small_scenario_runs_through_the_protocol(tmp_path: Path) -> None:
     assert page.best(table, is_ours=True) is not None
     again = scored(scenario, runners=("retuned", "rules"), kept=tmp_path)
     assert again.seconds == scores.seconds, "kept scores are not computed again"
+
+
+def test_equal_streams_share_no_luck(tmp_path: Path) -> None:
+    """Where all records are equal, ranks are drawn by the pane's start: were it the same, one unlucky pane would alarm in all of them."""
+    scenario = dataclasses.replace(
+        scenarios()["errors-large"],
+        draw=lambda _rng, much: answered(np.zeros(len(much), dtype=np.bool_), np.ones(len(much), dtype=np.int64)),
+        null=(4, 5),
+        drift=(3, 2, 3),
+        reference_n=50,
+    )
+    scores = scored(scenario, runners=("retuned",), kept=tmp_path)
+    ends = np.concatenate([scores.null["retuned risk_rise"][:, 4], scores.drift["retuned risk_rise"][:, 4]])
+    assert len(np.unique(ends)) == 7
+    assert np.ptp(scores.null["retuned risk_change"][:, 4]) == 0.0, "nothing is drawn here"
+
+
+@pytest.mark.parametrize("row", [*OURS, *FLOORS])
+def test_a_score_of_ours_depends_on_no_later_pane(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(score.__file__).parent / "runners"))
+    runner, protocol = importlib.import_module("run_retuned"), importlib.import_module("protocol")
+    arrays = made(dataclasses.replace(scenarios()["errors-large"], null=(1, 2), drift=(1, 4, 8)))
+    about = json.loads(str(arrays["about"]))
+    reference, panes = next(protocol.streams(arrays, about, "drift"))
+    whole, part = (runner.Folded({**OURS, **FLOORS}[row])(reference, panes[:n], about["kinds"]) for n in (12, 7))
+    assert part == whole[:7]
+    assert whole[11] > whole[3]

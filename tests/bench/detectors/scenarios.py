@@ -25,8 +25,8 @@ EXCLUSIONS: dict[str, str] = {
     ),
     **dict.fromkeys(("risk_judged", "risk_judged_change", "risk_value", "risk_value_change", "score_floor", "value_ceiling"), _NO_WORLD),
     **dict.fromkeys(
-        ("risk_rise", "risk_judged_rise", "risk_value_rise"),
-        "conformal_numeric's ranks, which are judged, on losses; cases have long references: its delays are in docs/decisions/0030",
+        ("risk_judged_rise", "risk_value_rise"),
+        "risk_rise's ranks, which are judged; cases hold no judgements, no numbers: tests/unit/test_risk_rise.py",
     ),
     **dict.fromkeys(("auc_floor", "calibration_change", "probability_ceiling"), _NO_WORLD),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from detectors.sketches.summary import summarise
 from detectors.types import ColumnKind, Detector, Eats, Increment, Outcome, Pairs, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     Columns = Mapping[str, np.ndarray]
 
@@ -32,14 +33,16 @@ class Folded:
 
     settings: Mapping[str, Mapping[str, Any]]
     """Detector -> settings beside column and alpha."""
+    weeks: Iterator[int] = dataclasses.field(default_factory=itertools.count)
+    """One of its own for each stream: where a record ranks among equal ones is drawn by its pane's start, and streams share no luck."""
 
     def __call__(self, reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
         """One score a pane."""
         detectors = [one for name, settings in self.settings.items() for one in self._built(name, settings, kinds)]
         if not detectors:
             return None
-        known = _reference(reference, kinds)
-        found = np.array([_folded(one, known, panes) for one in detectors])  # (detectors, panes)
+        known, start = _reference(reference, kinds), _START + timedelta(weeks=next(self.weeks))
+        found = np.array([_folded(one, known, panes, start) for one in detectors])  # (detectors, panes)
         with np.errstate(divide="ignore"):
             mean: np.ndarray = np.log10(np.mean(10.0 ** np.minimum(found, 300.0), axis=0))
         return mean.tolist()
@@ -72,10 +75,10 @@ def _pairs(rows: Columns) -> Pairs:
     return Pairs(predicted=rows["pairs.predicted"][has_label], label=rows["pairs.label"][has_label], groups=groups)
 
 
-def _folded(detector: Detector, reference: Reference, panes: Sequence[Columns]) -> list[float]:
+def _folded(detector: Detector, reference: Reference, panes: Sequence[Columns], first: datetime) -> list[float]:
     state, scores = detector.start(reference), []
     for at, pane in enumerate(panes):
-        start = _START + timedelta(hours=at)
+        start = first + timedelta(hours=at)
         columns = {name: pane[name] for name in reference.columns}
         n = len(next(iter(pane.values())))
         increment = Increment(start=start, end=start + timedelta(hours=1), columns=columns, pairs=_pairs(pane), n=n)
