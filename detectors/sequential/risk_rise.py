@@ -92,8 +92,8 @@ class RiskRise(OfSegment):
         quiet, _ = usual_mean(values, state.before, is_bounded=is_bounded)
         limit = quiet + self.tolerance * (1.0 if is_bounded else quiet)
         low, high = (most * x for x in share_sequence(value / most * n, n, 0.05)) if most > 0.0 else (0.0, 1.0)
-        known = f"the {quiet:.3g} of {state.before.sum():.0f} before ({state.bound_n} bound rows among them)"
-        outcome, because = self._says(state, f"loss {value:.3g} on the last {n} labelled records", known, value, limit)
+        known = f"{quiet:.3g} on the {state.before.sum():.0f} before ({state.bound_n} bound rows among them)"
+        outcome, because = self._says(state, f"loss {value:.3g} on the last {n} labelled records, {known}", value, limit)
         return Verdict(
             detector=self.name,
             subject=self.subject,
@@ -108,7 +108,7 @@ class RiskRise(OfSegment):
             e_value=e_value_of(state.purse, RISE_WEIGHTS) if n else None,
         )
 
-    def _says(self, state: RiseState, figures: str, known: str, value: float, limit: float) -> tuple[Outcome, str]:
+    def _says(self, state: RiseState, figures: str, value: float, limit: float) -> tuple[Outcome, str]:
         """(outcome, because)."""
         least = 0 if self.within is None else self.within.least_n
         if state.n == 0:
@@ -116,10 +116,10 @@ class RiskRise(OfSegment):
         if state.n < least:
             return Outcome.INSUFFICIENT, f"only {state.n} labelled records so far: it is judged from {least} on"
         if not is_reached(state.log10_e, self.alpha):
-            return Outcome.OK, f"{figures}: no evidence that it rose above {known}"
+            return Outcome.OK, f"{figures}: no evidence that it rose"
         if value < limit:
-            return Outcome.OK, f"{figures}: it rose above {known}, but not to {limit:.3g}, from where on it matters"
-        return Outcome.ALARM, f"{figures}: it rose above {known}; {limit:.3g} would still be fine"
+            return Outcome.OK, f"{figures}: it rose, but up to {limit:.3g} is fine"
+        return Outcome.ALARM, f"{figures}: it rose; up to {limit:.3g} would be fine"
 
 
 @register("risk_value_rise")

@@ -181,7 +181,7 @@ class TextFigures:
         first = int(np.argmax([v.evidence.log10_e if isinstance(v.evidence, EDetectorValue) else -np.inf for v in verdicts]))
         measure, verdict = MEASURES[first], verdicts[first]
         said = measure.more if now[first] > state.means[first] else measure.less
-        now_is, was = (f"{100.0 * x:.2g}%" if measure.is_share else f"{x:.3g}" for x in (now[first], state.means[first]))
+        now_is, was = (f"{100.0 * x:.3g}%" if measure.is_share else f"{x:.3g}" for x in (now[first], state.means[first]))
         timed = "" if self.rhythm is Rhythm.NONE else f", compared {self.rhythm.words}"
         means = f"on average {now_is} {measure.unit} in the last {n} texts, {was} in the reference"
         return f"{said}: {means} ({verdict.value:.2f} apart{timed})"
