@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboards.frame import by_label, framed, with_rows
 from dashboards.panels import BLUE, GREEN, ORANGE, RED, Query, Says, band, bars, rows, series
-from dashboards.queries import GAP_POINTS, HEALTH, RATE, evidence, figure, health, score, score_limit
+from dashboards.queries import HEALTH, RATE, evidence, gap_of_allowed, health, score, score_limit
 
 if TYPE_CHECKING:
     from typing import Any
@@ -33,7 +33,7 @@ def _table() -> Any:  # noqa: ANN401 (the SDK's panels have no common type)
     says = Says(
         title="Models",
         shows="A row a model. Score: the watched metric that stands worst (accuracy where none has a limit), with its interval. "
-        "Evidence: the detector nearest to its alarm, 1 = alarm. Gap: the largest between protected groups in the window.",
+        "Evidence: the detector nearest to its alarm, 1 = alarm. Gap: the widest between protected groups, 100 % = all that is allowed.",
         do="Red or orange: open the model by its name; harmful incident first (drift and loss together), then incident, then blind.",
         empty=_NO_MODEL,
         unit="none",
@@ -55,7 +55,7 @@ def _columns() -> list[Query]:
         Query(expr=score("low"), name="low", unit="percentunit", decimals=1, width=70),
         Query(expr=score("high"), name="high", unit="percentunit", decimals=1, width=70),
         Query(expr=evidence("model"), name="Evidence", unit="percentunit", decimals=0, colours=_TO_ALARM, is_bar=True, width=170),
-        Query(expr=f"max by (model) ({figure('value', GAP_POINTS)})", name="Gap", unit="percentunit", decimals=1, width=70),
+        Query(expr=gap_of_allowed(), name="Gap", unit="percentunit", decimals=0, width=70),
         Query(
             expr=f"max by (model) ({incident})", name="Incident", texts=incidents, colours=((None, GREEN), (1, RED), (2, ORANGE)), width=115
         ),

@@ -15,9 +15,8 @@ OF_COLUMNS = (
     'conformal_.+|text_.+|embedding_.+"'
 )
 """Every detector of a column's drift."""
-GAP_POINTS = 'detector=~"equalized_odds|demographic_parity|rate_gap|calibration_gap"'
-"""Gaps in points, which may be compared with each other."""
-GAP = 'detector=~"equalized_odds|demographic_parity|rate_gap|calibration_gap|score_gap|disparate_impact"'
+_DIFFERENCE, _RATIO = "equalized_odds|demographic_parity|rate_gap|calibration_gap|score_gap", "disparate_impact"
+GAP = f'detector=~"{_DIFFERENCE}|{_RATIO}"'
 """Every figure of fairness; a score may be in any unit, and of the ratio (disparate impact) 1 is best."""
 OWN_UNIT = 'detector=~"mae|rmse|log_loss"'
 """Figures of the window that are no shares; less is better."""
@@ -45,6 +44,20 @@ def score_limit(where: str) -> str:
     of = f"{WATCHED}, {where}"
     worst = f"bottomk by (model) (1, {figure('value', of)})"
     return f"max by (model) (retuned_figure_limit{{{of}}} and on (model, detector, subject) {worst})"
+
+
+def gap_of_allowed() -> str:
+    """Of each model the gap between groups that uses most of what is allowed, 1 = all of it: in this unit all may be compared.
+
+    A difference over its maximum; of the ratio what lacks to 1 over what may lack.
+    """
+
+    def each(of: str, less: str = "") -> str:
+        value, limit = (f"max by (model, detector, subject) ({x})" for x in (figure("value", of), f"retuned_figure_limit{{{of}}}"))
+        return f"({less}{value}) / ({less}{limit})"
+
+    difference, ratio = each(f'detector=~"{_DIFFERENCE}"'), each(f'detector="{_RATIO}"', "1 - ")
+    return f"max by (model) ({difference} or {ratio})"
 
 
 def evidence(by: str, where: str = "") -> str:
