@@ -35,7 +35,8 @@ def label_plan(score: Floats, n: int, *, seed: int, is_even: bool = False, alpha
 
     The chance of a record is half even, half proportional to sqrt(s (1 - s)), the standard error of "the answer is right" at score s: that
     makes the variance of mean f + (y - f) / pi least for a given number of labels. Exactly n are drawn (systematic sampling). `reach`
-    supposes that scores are calibrated; the labels' own interval does not. Cost: O(N log N).
+    supposes that scores are calibrated; the labels' own interval does not, so the z^2 rows that it adds (see `powered`) are in it.
+    Cost: O(N log N).
     [Zrnic & Candès 2024, Active Statistical Inference, arXiv:2403.03208; systematic sampling: Madow 1949]
     """
     s = np.where(np.isfinite(score), np.clip(score, 0.0, 1.0), 0.5)
@@ -48,7 +49,9 @@ def label_plan(score: Floats, n: int, *, seed: int, is_even: bool = False, alpha
     steps = np.floor(np.cumsum(chance[order]) + rng.random() + 1e-9)
     rows = np.sort(order[np.diff(steps, prepend=0.0) > 0.0])
     variance = float((doubt**2 * (1.0 / chance - 1.0)).sum()) / len(s) ** 2
-    return LabelPlan(rows=rows, probability=chance[rows], reach=-float(ndtri(alpha / 2.0)) * math.sqrt(variance))
+    z2, right = float(ndtri(alpha / 2.0)) ** 2, float(s.mean())
+    added = 0.5 * z2 * (right**2 + (1.0 - right) ** 2) / (len(rows) + z2) ** 2
+    return LabelPlan(rows=rows, probability=chance[rows], reach=math.sqrt(z2 * (variance + added)))
 
 
 def inclusion(doubt: Floats, n: int) -> Floats:

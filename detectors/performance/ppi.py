@@ -37,10 +37,12 @@ class Ppi:
     kind: ClassVar[Kind] = Kind.INFORMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.SCORES})
     evidence: ClassVar[type[Score]] = Score
-    guarantee: ClassVar[str] = "interval with about 1 - alpha, however wrong the scores are; asymptotic in the labels"
+    guarantee: ClassVar[str] = (
+        "interval with about 1 - alpha, however wrong the scores are; as wide as so few labels leave it, also when all are right"
+    )
     assumption: ClassVar[str] = "the labelled records are drawn from records like the window's, with known probabilities (their weights)"
     cost: ClassVar[str] = "O(classes x 200) a look, flat in records"
-    source: ClassVar[str] = "Angelopoulos, Duchi & Zrnic 2023, PPI++: Efficient Prediction-Powered Inference, arXiv:2311.01453"
+    source: ClassVar[str] = "Angelopoulos, Duchi & Zrnic 2023, PPI++, arXiv:2311.01453; Agresti & Coull 1998 for the rows that are added"
 
     labels: tuple[str, ...]
     """The model's classes, in the order of the scores."""
