@@ -37,6 +37,7 @@ class Monitor:
         self._failures: tuple[Mapping[Reason, int], ...] = ()
         self._alias_lag_s: Callable[[float], Mapping[str, float]] = lambda _now: {}
         self._blind: Mapping[str, frozenset[str]] = {}
+        self._reference_notes: Callable[[], Mapping[str, tuple[str, ...]]] = dict
         self._groups: Mapping[str, Sequence[GroupFigure]] = {}
         self._kept_bytes: Callable[[], Mapping[str, int]] = dict
         self._troubles: Callable[[], Mapping[str, tuple[str, ...]]] = dict
@@ -48,11 +49,12 @@ class Monitor:
         troubles: Callable[[], Mapping[str, tuple[str, ...]]],
         alias_lag_s: Callable[[float], Mapping[str, float]],
         blind: Mapping[str, frozenset[str]],
+        reference_notes: Callable[[], Mapping[str, tuple[str, ...]]],
         groups: Mapping[str, Sequence[GroupFigure]],
         kept_bytes: Callable[[], Mapping[str, int]],
     ) -> None:
         """Where the deciding and the acting side keep what they know."""
-        self._failures, self._alias_lag_s, self._blind = failures, alias_lag_s, blind
+        self._failures, self._alias_lag_s, self._blind, self._reference_notes = failures, alias_lag_s, blind, reference_notes
         self._groups, self._kept_bytes, self._troubles = groups, kept_bytes, troubles
 
     def ticked(self, now: float, seconds: float) -> None:
@@ -86,6 +88,7 @@ class Monitor:
             rejected_labels=self._refused(EntryKind.LABELS),
             alias_lag_s=self._alias_lag_s(now),
             blind=dict(self._blind),
+            reference_notes=self._reference_notes(),
             groups=dict(self._groups),
             encoders=tuple(_encoder(*on, encoder) for on, encoder in self._encoders.of.items()),
             troubles=self._troubles(),

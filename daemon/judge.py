@@ -59,6 +59,11 @@ class Judge:
         for name in [*self._watches] if model is None else [model]:
             self._watches.pop(name, None)
 
+    def notes(self) -> dict[str, tuple[str, ...]]:
+        """Model -> what is to be known of its reference: that it cannot be read, or what its bound rows lack."""
+        read = {name: watch.notes for name, watch in self._watches.items() if watch.notes}
+        return read | {name: (f"cannot be read: {unread.because}",) for name, unread in self.unread.items()}
+
     def fold(self, tx: Connection, pane: ClosedPane, now: float) -> None:
         """One closed pane through the sequential detectors; new alarms and the incident go into the ledger with it."""
         watch = self._watch(tx, pane.model, now)

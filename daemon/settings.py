@@ -68,8 +68,8 @@ class ReferenceSettings(Part):
     """Parquet or NDJSON (kind: file), rows in the shape of POST /v1/records, or flat: a column for each input, and `predicted`, `score` or
     `scores` (class -> probability), `value`, `at`."""
     bound: Path | None = None
-    """Labelled records ({record fields, "label"}) that no training saw: the bound on the champion's own loss. None = no risk or
-    max_drop monitor until the first promotion."""
+    """Labelled records ({record fields, "label"}) that no training saw: the bound on the champion's own loss. Refused when no row can be
+    used, or most labels are none of `labels`. None = until the first promotion no max_drop monitor, and of risk only a rise."""
     learn_days: Positive = 7.0
     """How long to learn (kind: learn). A week covers the weekly rhythm."""
     learn_n: int = Field(default=1000, ge=100)

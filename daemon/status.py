@@ -82,6 +82,7 @@ def _head(model: Body) -> list[str]:
     learning = f", learning: {epoch['learned_ratio']:.0%}" if epoch["is_learning"] else ""
     absorbed = ", reference absorbed" if epoch["absorbed_from"] else ""
     lines.append(f"epoch {epoch['epoch']} since {epoch['started_at']}{learning}{absorbed}")
+    lines += [f"[yellow]reference: {_cell(because)}[/yellow]" for because in model["reference_notes"]]
     lines.append(
         f"window {window['start']} to {window['end']}: {window['n_seen']} seen, {window['n']} kept, {window['n_labelled']} labelled"
     )

@@ -14,7 +14,7 @@ from daemon.decide.monitors.segments import watched_values
 from daemon.settings_encoder import SUFFIX
 from daemon.store import codec, states, verdicts
 from daemon.store.damage import BROKEN
-from daemon.store.reference import files_of, load_reference
+from daemon.store.reference import files_of, load_bound, reference_of
 from detectors.fairness.groups import group_figures, named_groups, named_intersections
 from detectors.fairness.intersection import AND
 from detectors.of_reference import filled
@@ -86,6 +86,8 @@ class Watch:
     """Subject of an embedding whose reference is not embedded yet -> why; its detectors say that, and begin with `begin`."""
     embedded: dict[str, Embedding] = field(default_factory=dict)
     """Subject of an embedding that has begun."""
+    notes: tuple[str, ...] = ()
+    """What the bound rows lack, a sentence each."""
 
     def begin(self, tx: Connection, subject: str, made: EmbeddedReference) -> None:
         """The detectors of an embedding begin, or go on with the states that were made with the same encoder and vectors."""
@@ -193,13 +195,17 @@ class Watch:
 
 def enter(tx: Connection, model: ModelSettings, version: str, epoch: int, reference_path: Path) -> Watch:
     """The watch of an epoch, with its states where they were left. `Permanent(BAD_DATA)` when the reference can't be read."""
-    reference = load_reference(model, *files_of(model, reference_path))
+    records, labelled = files_of(model, reference_path)
+    bound = load_bound(model, labelled)
+    reference = reference_of(model, records, bound.pairs)
     key = key_of(model, version, epoch, reference)
     values = watched_values(model, reference.columns)
     found = monitors(model, has_bound=reference.bound.n > 0, seen=reference.columns, values=values)
-    watch = Watch(model=model, version=version, epoch=epoch, reference=reference, key=key, detectors=found)
+    watch = Watch(model=model, version=version, epoch=epoch, reference=reference, key=key, detectors=found, notes=bound.notes)
     watch.waiting = dict.fromkeys(_embeddings(model, reference), "its reference has to be embedded")
     watch._enter(tx, found, key)  # noqa: SLF001 (this function is the class's constructor)
+    for because in bound.notes:
+        log.warning("reference.bound", model=model.name, epoch=epoch, because=because)
     if gone := verdicts.keep_only(tx, model.name, watch.states.keys(), epoch=epoch):  # the settings changed: what they said acts no more
         log.info("monitors.gone", model=model.name, monitors=[f"{detector}:{subject}" for detector, subject in gone])
     return watch

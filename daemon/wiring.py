@@ -163,6 +163,7 @@ def _pipeline(
         troubles=lambda: apart.troubles,
         alias_lag_s=aliases.lag_s,
         blind=judge.blind,
+        reference_notes=judge.notes,
         groups=judge.groups,
         kept_bytes=lambda: keeper.kept,
     )

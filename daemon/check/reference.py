@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from daemon.settings import ModelSettings, Settings
 
-_REMEDY = "give Parquet or NDJSON of records as posted to /v1/records; of bound rows also what was right, as `label`"
+_REMEDY = "give Parquet or NDJSON of records as posted to /v1/records; of bound rows also what was right: "
+_REMEDY += "`label` (a class of `labels`, a number, the wanted text) or, of a judged text, `judgement`"
 
 
 def findings(settings: Settings) -> list[Finding]:
@@ -29,7 +30,6 @@ def _files(model: ModelSettings) -> Iterator[Finding]:
     except Permanent as e:
         yield Finding(("reference", "path"), str(wanted.path), f"must hold records: {e.detail}", _REMEDY)
     try:
-        if wanted.bound is not None and load_bound(model, wanted.bound).n == 0:
-            yield Finding(("reference", "bound"), str(wanted.bound), "must hold rows with an answer and a label", _REMEDY)
+        load_bound(model, wanted.bound)
     except Permanent as e:
         yield Finding(("reference", "bound"), str(wanted.bound), f"must hold labelled records: {e.detail}", _REMEDY)

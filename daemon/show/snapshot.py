@@ -94,7 +94,8 @@ def _shown(tx: Connection, model: ModelSettings, now: float, health: Health) -> 
     except BROKEN as e:
         because = f"the model's rows in the ledger cannot be shown: {said(e)}; {REMEDY}"
         empty: dict[str, Any] = {f.name: None for f in fields(ModelView)}
-        empty |= dict.fromkeys(("verdicts", "incidents", "runs", "events"), ()) | {key: {} for key in ("counters", "runs_by_state")}
+        empty |= dict.fromkeys(("verdicts", "incidents", "runs", "events", "reference_notes"), ())
+        empty |= {key: {} for key in ("counters", "runs_by_state")}
         known = {"name": model.name, "task": model.task, "is_paused": False, "ahead_s": 0.0, "blind": frozenset(), "outbox_n": 0}
         return ModelView(**{**empty, **known, "damaged": (because, *health.troubles.get(model.name, ()))})
 
@@ -126,6 +127,7 @@ def _model(tx: Connection, model: ModelSettings, now: float, health: Health) -> 
         newest_record_at=panes.newest_record_at(tx, name, until=now),
         ahead_s=_ahead(tx, model, champion, now),
         blind=health.blind.get(name, frozenset()),
+        reference_notes=health.reference_notes.get(name, ()),
         counters=_counters(tx, name),
         runs_by_state=runs.n_by_state(tx, name),
         outbox_n=len(waiting),

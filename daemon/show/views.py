@@ -68,6 +68,8 @@ class Health:
     """Model -> rates of its protected groups in the window."""
     blind: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Model -> `daemon.decide.policy.Sense` that have been silent for too long."""
+    reference_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Model -> why its reference cannot be read, or what its bound rows lack, a sentence each."""
     disk_free_bytes: int = 0
     """Of the file system that holds the data folder."""
     disk_is_low: bool = False
@@ -272,6 +274,8 @@ class ModelView:
     outbox_n: int
     """Things decided but not yet delivered."""
     outbox_oldest_at: float | None
+    reference_notes: tuple[str, ...] = ()
+    """Why the reference cannot be read, or what its bound rows lack."""
     damaged: tuple[str, ...] = ()
     """A sentence for each row of the ledger that does not read, and for each step that could not be done because of one."""
 

@@ -2,14 +2,15 @@
 
 Three shapes are understood, told apart by their columns: records as posted to /v1/records (`inputs`, `output`, `segments`; nested or JSON
 text), the log's own rows (`retrain.dataset.rows.SCHEMA`), and flat tables whose columns are named as in the settings plus `predicted`,
-`score` and `label`. What is right stands in `label` (a class, a number, or the wanted text, by the task), a judgement in `judgement`.
+`score` and `label`. What is right stands in `label` (a class, a number, or the wanted text, by the task), a judgement in `judgement`; where
+these are not there, in the name that a posted label has for it: `value` of a number beside `inputs`, `score` of a judged text.
 """
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -41,17 +42,32 @@ _MAX_LINE_BYTES = 1 << 20
 _MALFORMED = (ValueError, TypeError, OverflowError)
 """What a row raises that cannot be what it should."""
 _RESERVED = ("label", "predicted", "score", "value")
+_MOST_STRANGE = 0.5
+"""With a larger share of labels that are none of the model's, the file is of another spelling or another model."""
+
+
+class Bound(NamedTuple):
+    """Labelled rows for the source bound."""
+
+    pairs: Pairs
+    notes: tuple[str, ...] = ()
+    """What a person should know of rows that say less than they could, a sentence each."""
 
 
 def files_of(model: ModelSettings, path: Path) -> tuple[Path, Path | None]:
-    """Records and bound rows of a reference: of an epoch's folder, or the user's own files."""
+    """Records and bound rows of a reference: of an epoch's folder (one that was learnt has no bound rows), else the user's own files."""
     if not path.is_dir():
         return path, model.reference.bound
-    return path / "records.parquet", next((path / name for name in BOUNDS if (path / name).exists()), None)
+    return path / "records.parquet", next((path / name for name in BOUNDS if (path / name).exists()), model.reference.bound)
 
 
 def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> Reference:
-    """Reference of a model; `Permanent(BAD_DATA)` names file and row of what can't be read."""
+    """Reference of a model; `Permanent(BAD_DATA)` names file and row of what can't be read, and says why bound rows are of no use."""
+    return reference_of(model, records, load_bound(model, bound).pairs)
+
+
+def reference_of(model: ModelSettings, records: Path, pairs: Pairs) -> Reference:
+    """The same with bound rows that are read already."""
     rows = _sample(_rows(records), model.reference.max_n)
     if not rows:
         raise Permanent(Reason.BAD_DATA, f"{records}: no rows; give the reference at least some hundred records")
@@ -61,7 +77,6 @@ def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> R
     scores = score_matrix([r["scores"] for r in rows], model.labels)
     if scores is not None:
         columns["output.scores"] = scores
-    pairs = load_bound(model, bound) if bound is not None else Pairs.empty()
     kinds = {s: kinds[s] for s in columns if s in kinds}
     sketches = summarise(columns, kinds)
     for subject, kind in kinds.items():
@@ -75,17 +90,31 @@ def load_reference(model: ModelSettings, records: Path, bound: Path | None) -> R
     return Reference(columns={**columns, CONTENT: contents, AT: ats}, kinds=kinds, sketches=sketches, bound=pairs, digest=digest)
 
 
-def load_bound(model: ModelSettings, bound: Path) -> Pairs:
-    """The labelled rows for the source bound alone; `Permanent(BAD_DATA)` likewise."""
+def load_bound(model: ModelSettings, bound: Path | None) -> Bound:
+    """The labelled rows alone, none where there is no file; `Permanent(BAD_DATA)` likewise: a file that is given is of use."""
+    if bound is None:
+        return Bound(Pairs.empty())
     rows = _sample(_rows(bound), model.reference.max_n)
     try:
-        return labelled_pairs(rows, model)
+        pairs = _pairs(rows, model)
     except _MALFORMED as e:  # a label that is no number
         raise Permanent(Reason.BAD_DATA, f"{bound}: {e}") from e
+    if not pairs.n:
+        raise Permanent(Reason.BAD_DATA, f"{bound}: none of its {len(rows)} rows has both an answer and a label that can be used")
+    notes = []
+    is_classes = bool(model.labels) and model.task.endswith("classification")
+    if strange := [label for label in pairs.label if label not in model.labels] if is_classes else []:
+        others = f"{len(strange)} of {pairs.n} bound rows have a label that is none of `labels`, say {strange[0]!r}"
+        if len(strange) > _MOST_STRANGE * pairs.n:
+            raise Permanent(Reason.BAD_DATA, f"{bound}: {others}")
+        notes.append(f"{others}: what the model answers there counts as wrong.")
+    if left_n := len(rows) - pairs.n:
+        notes.append(f"{left_n} of {len(rows)} bound rows have no answer or no label that can be used, and are left out.")
+    return Bound(pairs, tuple(notes))
 
 
-def labelled_pairs(rows: Iterable[dict[str, Any]], model: ModelSettings) -> Pairs:
-    """Pairs of the rows that have both an answer and a label, of the kind of the model's task."""
+def _pairs(rows: Iterable[dict[str, Any]], model: ModelSettings) -> Pairs:
+    """Of the rows that have both an answer and a label, of the kind of the model's task."""
     pairing = Pairing(model)
     said = [(row, _output(row, model.task), _truth(row, model.task)) for row in rows]
     kept = [item for item in said if pairing.fits(item[1], item[2])]
@@ -104,16 +133,17 @@ def _output(row: dict[str, Any], task: str) -> Output:
 
 
 def _truth(row: dict[str, Any], task: str) -> Truth:
-    label, score = row["label"], row["judgement"]
+    label, judgement = row["label"], row["judgement"]
     if task == "tabular-regression":
-        return Truth(value=_number_or_none(label))
+        return Truth(value=_number_or_none(row["true_value"] if label is None else label))
     if task == "text-generation":
+        score = row["score"] if label is None and judgement is None else judgement
         return Truth(score=_number_or_none(score), text=_text_or_none(label))
     return Truth(label=as_category(label))
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a Parquet or NDJSON file, brought to {at, inputs, segments, predicted, score, scores, value, text, label, judgement}."""
+    """Rows of a Parquet or NDJSON file, brought to {at, inputs, segments, what was answered, what was right}."""
     number = 1  # of the row being read, for the message
     try:
         for raw in _raw_rows(path):
@@ -158,6 +188,7 @@ def _normal(raw: dict[str, Any]) -> dict[str, Any]:
         "value": output.get("value"),
         "text": output.get("text"),
         "label": raw.get("label"),
+        "true_value": raw.get("value") if "inputs" in raw else None,  # of a flat row it is the answer
         "judgement": raw.get("judgement"),
     }
 

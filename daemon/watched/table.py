@@ -24,7 +24,7 @@ from daemon.watched.rhythm import as_data as rhythm_data
 from daemon.watched.rhythm import in_words, look_for_rhythm
 from daemon.watched.seen.lines import folded, heading, in_lines
 from daemon.watched.segments import known_values, segments_in_words
-from daemon.watched.traffic import Traffic, hours_in_words, soon_of
+from daemon.watched.traffic import Traffic, bound_in_words, hours_in_words, soon_of
 from detectors.rhythm import Rhythm
 from detectors.sequential.column_of_segment import ColumnOfSegment
 from detectors.types import Kind
@@ -97,7 +97,7 @@ def as_data(model: ModelSettings, traffic: Traffic) -> dict[str, Any]:
         "alarms": [_alarm(d) for d in alarming],
         "informs": [{"detector": d.name, "subject": d.subject} for d in detectors if d.kind in _INFORMING],
         "seen_within_a_day": None if soon is None else [asdict(one) for one in soon[1]],
-        "mind": [*hours_in_words(model, traffic), *segments_in_words(model, traffic), *notes(model)],
+        "mind": _mind(model, traffic),
         **(rhythm_data(look_for_rhythm(model, recorded)) if recorded is not None else {}),
     }
 
@@ -145,7 +145,7 @@ def _told(model: ModelSettings, traffic: Traffic) -> _Told:
     else:
         sections |= {"seen within a day": [_ASK], "alarms": [f"{n}: {', '.join(on)}" for n, on in _subjects(alarming).items()]}
     sections |= {
-        "mind": [*hours_in_words(model, traffic), *segments_in_words(model, traffic), *notes(model)],
+        "mind": _mind(model, traffic),
         "informs, and wakes nobody": _by_subjects(informing),
         "explains an incident": _by_subjects(explaining) or ["nothing: that takes labelled bound rows"],
     }
@@ -229,6 +229,11 @@ def _without_bound(model: ModelSettings, fixed: float | None) -> str:
     rise = "a loss that rises above what earlier labels showed"
     what = f"labels raise an alarm at {model.metric()} {side} {fixed:g} and at {rise}" if fixed else f"labels raise an alarm only at {rise}"
     return f"Without reference.bound, before the first promotion, {what}. A model that was bad from the start raises none."
+
+
+def _mind(model: ModelSettings, traffic: Traffic) -> list[str]:
+    """What a person should know, by files, traffic and settings."""
+    return [*bound_in_words(model), *hours_in_words(model, traffic), *segments_in_words(model, traffic), *notes(model)]
 
 
 def notes(model: ModelSettings) -> list[str]:

@@ -15,7 +15,7 @@ from detectors.sequential.hour_witness import LEAST_ROWS_N
 from detectors.sketches.hits import Hits
 from detectors.sketches.records import AT, CONTENT
 from detectors.sketches.summary import summarise
-from detectors.types import ColumnKind, Pairs, Reference
+from detectors.types import ColumnKind, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -58,6 +58,11 @@ def soon_of(model: ModelSettings, alarming: Iterable[Detector], traffic: Traffic
     return day, soon_seen(alarming, standing_reference(model, recorded, per_day), day)
 
 
+def bound_in_words(model: ModelSettings) -> list[str]:
+    """What the labelled bound rows lack. `Permanent(BAD_DATA)` when they can't be read, or are of no use."""
+    return [f"reference.bound: {said}" for said in load_bound(model, model.reference.bound).notes]
+
+
 def hours_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
     """With a rhythm: how many hours have hardly a reference row, where that is known beforehand. `Permanent(BAD_DATA)` likewise."""
     rhythm, recorded = model.reference.rhythm, traffic.recorded.get(model.name)
@@ -82,7 +87,7 @@ def standing_reference(model: ModelSettings, recorded: Recorded | None, per_day:
     wanted = model.reference
     if wanted.kind == "file" and wanted.path is not None:
         return load_reference(model, wanted.path, wanted.bound)
-    bound = load_bound(model, wanted.bound) if wanted.bound is not None else Pairs.empty()
+    bound = load_bound(model, wanted.bound).pairs
     n = min(wanted.max_n, max(wanted.learn_n, int(per_day * model.sample_ratio * wanted.learn_days)))
     kinds = model.subjects()
     if recorded is not None:

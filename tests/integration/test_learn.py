@@ -48,6 +48,28 @@ def test_the_first_traffic_becomes_the_reference_and_a_later_shift_alarms(tmp_pa
     assert {verdict["subject"] for verdict in summary["verdicts"]} >= {"input.x"}
 
 
+def test_labels_are_held_to_the_users_bound_rows_once_a_reference_is_learnt(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    found = [(json.loads(_record(i, float(rng.normal()))), float(rng.normal(scale=1.0 if i < 900 else 5.0))) for i in range(1500)]
+    (tmp_path / "records.jsonl").write_text("\n".join(json.dumps(record) for record, _ in found))
+    labels = [{"id": r["id"], "model": "m", "at": r["at"], "value": 1.0 + error, "source": "human"} for r, error in found]
+    (tmp_path / "labels.jsonl").write_text("\n".join(map(json.dumps, labels)))
+    bound = [{"inputs": {"x": 0.0}, "output": {"value": 1.0}, "label": 1.0 + float(rng.normal())} for _ in range(300)]
+    (tmp_path / "bound.jsonl").write_text("\n".join(map(json.dumps, bound)))
+    model = {
+        "name": "m",
+        "task": "tabular-regression",
+        "columns": {"x": "numeric"},
+        "reference": {"kind": "learn", "learn_days": 0.05, "learn_n": 400, "bound": tmp_path / "bound.jsonl"},
+        "monitors": {"pane_s": 300, "drift": None, "quality": None},
+    }
+    settings = Settings.model_validate({"data_dir": tmp_path / "data", "models": [model]})
+    summary = replay(settings, tmp_path / "records.jsonl", tmp_path / "labels.jsonl", tmp_path / "out")
+    alarmed = {a["detector"]: a["record_index"] for a in summary["alarms"]}
+    assert {"value_ceiling", "risk_value_change", "risk_value"} <= {*alarmed}
+    assert min(alarmed.values()) > 900
+
+
 def test_damaged_data_open_an_incident_of_their_own_kind_and_an_unreadable_value_does_not_stop_the_learning(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     values: list[object] = [float(x) for x in rng.normal(size=1500)]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,31 @@ def test_a_record_comes_back_as_a_figure_and_sigterm_ends_the_service_cleanly(se
         assert service.http.get("/healthz").status_code == 200
         assert service.stop() == 0
     assert "Traceback" not in (tmp_path / "service.log").read_text()
+
+
+def test_bound_rows_of_no_use_are_told_everywhere_and_nothing_is_watched_until_they_are_mended(serve: Serve, tmp_path: Path) -> None:
+    rows = [{**row, "output": {"value": 1.0}} for row in _rows(np.random.default_rng(1), 400, prefix="ref")]
+    reference, bound = tmp_path / "reference.jsonl", tmp_path / "bound.jsonl"
+    reference.write_text("\n".join(json.dumps(row) for row in rows))
+    bound.write_text("\n".join(json.dumps({**row, "truth": 2.0}) for row in rows))
+    config = _CONFIG.replace("classification", "regression").replace('    labels: ["no", "yes"]\n', "")
+    with serve(config.replace("bound: {reference}", f"bound: {bound}").format(reference=reference)) as service:
+        service.http.post("/v1/records", json=[{**row, "id": f"now-{i}"} for i, row in enumerate(rows)]).raise_for_status()
+        why = f"{bound}: none of its 400 rows has both an answer and a label that can be used"
+        wait_for(lambda: service.model("shop")["reference_notes"] == [f"cannot be read: {why}"], message="why nothing is watched")
+        assert service.model("shop")["verdicts"] == []
+        health = service.http.get("/healthz").json()["service"]
+        assert (health["blind"]["shop"], health["reference_notes"]["shop"]) == (["verdict"], [f"cannot be read: {why}"])
+        page = unescape(service.http.get("/models/shop").text)
+        assert page.count(why) == 2  # beside the reference, and what the service does: it alerts
+        assert f"nothing is being watched: {why}" in page
+    assert '"event": "reference.unreadable"' in (tmp_path / "service.log").read_text()
+    bound.write_text("\n".join(json.dumps(row) for row in [*({**row, "value": 2.0} for row in rows), rows[0]]))
+    with serve(config.replace("bound: {reference}", f"bound: {bound}").format(reference=reference)) as service:
+        wait_for(lambda: service.model("shop")["reference_notes"], message="what the bound rows lack")
+        left_out = "1 of 401 bound rows have no answer or no label that can be used, and are left out."
+        assert service.model("shop")["reference_notes"] == [left_out]
+        assert left_out in service.http.get("/models/shop").text
 
 
 def test_a_shift_opens_an_incident_with_evidentlys_report(serve: Serve, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from daemon.decide.monitors.all import monitors
 from daemon.service import usable
 from daemon.settings import ModelSettings, RetrainSettings, Settings
 from daemon.settings_monitors import FairnessSettings
-from daemon.watched.table import show_watched
+from daemon.watched.table import as_data, show_watched
+from daemon.watched.traffic import Traffic
 from detectors.types import Kind
 
 EXAMPLE = Path(__file__).parents[2] / "retuned.example.yaml"
@@ -118,6 +119,16 @@ def test_check_reads_the_reference_and_names_the_row_that_is_none(tmp_path: Path
     file.write_text(text.replace("kind: file", "bound: unlabelled.jsonl"))
     with pytest.raises(SettingsError, match="an answer and a label"):
         load_settings(file, reads_references=True)
+
+
+def test_check_counts_the_bound_rows_that_say_less_than_they_could(tmp_path: Path) -> None:
+    row = {"inputs": {"x": 1}, "output": {"label": "a"}}
+    (tmp_path / "bound.jsonl").write_text("".join(json.dumps({**row, "label": label}) + "\n" for label in ["a", "b", "A", None]))
+    file = tmp_path / "retuned.yaml"
+    file.write_text(f"{MODEL}    labels: [a, b]\n    columns: {{x: numeric}}\n    reference: {{bound: bound.jsonl}}\n")
+    told = as_data(load_settings(file, reads_references=True).models[0], Traffic())["mind"]
+    assert told[0].startswith("reference.bound: 1 of 3 bound rows have a label that is none of `labels`, say 'A'")
+    assert told[1].startswith("reference.bound: 1 of 4 bound rows have no answer or no label")
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://a:hidden@b/c", "oracle+hidden://b/c", "[postgresql://a:hidden@b/c]"])

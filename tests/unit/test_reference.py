@@ -15,7 +15,7 @@ from daemon.decide.monitors.segments import watched_values
 from daemon.settings import ModelSettings
 from daemon.store.asked import groups_of
 from daemon.store.columns import Reader
-from daemon.store.reference import load_reference
+from daemon.store.reference import Bound, load_bound, load_reference
 from daemon.store.spooled import records_of, rows_of
 from detectors.registry import build
 from detectors.types import Increment, Outcome, Pairs, Reference
@@ -173,3 +173,58 @@ def test_what_is_no_table_of_records_is_told_as_that(tmp_path: Path) -> None:
     file.write_text('{"inputs": {"x": 1}}\n' + "[" * 100_000)
     with pytest.raises(Permanent, match="row 2"):
         load_reference(model, file, None)
+
+
+def bound_of(folder: Path, rows: list[dict[str, Any]], **model: Any) -> Bound:
+    (folder / "bound.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return load_bound(ModelSettings.model_validate({"name": "m", **model}), folder / "bound.jsonl")
+
+
+def test_what_is_right_may_have_the_name_that_a_posted_label_has_for_it(tmp_path: Path) -> None:
+    number = {"inputs": {"x": 1.0}, "output": {"value": 2.0}}
+    found = bound_of(tmp_path, [{**number, "value": 5.0}, {**number, "label": 3.0, "value": 9.0}], task="tabular-regression").pairs
+    assert found.predicted_value is not None
+    assert found.value is not None
+    assert (found.predicted_value.tolist(), found.value.tolist()) == ([2.0, 2.0], [5.0, 3.0])
+    flat = bound_of(tmp_path, [{"x": 1.0, "value": 2.0, "label": 5.0}], task="tabular-regression").pairs
+    assert (flat.predicted_value, flat.value) == ([2.0], [5.0])  # there `value` is the answer
+    said = {"inputs": {"x": "a"}, "output": {"text": "b"}}
+    judged = [{**said, "score": 4.0}, {**said, "judgement": 1.0, "score": 4.0}, {**said, "label": "b", "score": 2.0}]
+    quality = bound_of(tmp_path, judged, task="text-generation", score_range=[0, 4]).pairs.quality
+    assert quality is not None
+    assert quality.tolist() == [1.0, 0.25, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("task", "row"),
+    [
+        ("tabular-regression", {"inputs": {}, "output": {"value": 2.0}, "truth": 5.0}),
+        ("tabular-regression", {"x": 1.0, "value": 2.0}),
+        ("text-generation", {"inputs": {}, "output": {"text": "b"}, "value": 0.5}),
+        ("tabular-classification", {"inputs": {}, "output": {"label": "0"}, "value": "0"}),
+        ("tabular-classification", {"inputs": {}, "output": {"value": 0.0}, "label": "0"}),
+    ],
+)
+def test_bound_rows_of_which_none_can_be_used_are_refused_wherever_they_are_read(tmp_path: Path, task: str, row: dict[str, Any]) -> None:
+    why = f"{tmp_path / 'bound.jsonl'}: none of its 3 rows has both an answer and a label that can be used"
+    with pytest.raises(Permanent) as told:
+        bound_of(tmp_path, [row] * 3, task=task, labels=["0", "1"])
+    assert told.value.detail == why
+    with pytest.raises(Permanent) as told:
+        load_reference(ModelSettings.model_validate({"name": "m", "task": task}), *[tmp_path / "bound.jsonl"] * 2)
+    assert told.value.detail == why
+
+
+def labelled(*labels: str | None) -> list[dict[str, Any]]:
+    return [{"inputs": {"x": 1.0}, "output": {"label": "yes"}, "label": label} for label in labels]
+
+
+def test_bound_rows_whose_labels_are_of_another_spelling_are_counted_and_refused_when_most_are(tmp_path: Path) -> None:
+    model: dict[str, Any] = {"task": "tabular-classification", "labels": ["no", "yes"]}
+    assert bound_of(tmp_path, labelled("yes", "no"), **model).notes == ()
+    of_others = "2 of 4 bound rows have a label that is none of `labels`, say 'Yes': what the model answers there counts as wrong."
+    left_out = "1 of 5 bound rows have no answer or no label that can be used, and are left out."
+    assert bound_of(tmp_path, labelled("Yes", "No", "yes", "no", None), **model).notes == (of_others, left_out)
+    with pytest.raises(Permanent, match="3 of 4 bound rows have a label that is none of `labels`, say 'Yes'"):
+        bound_of(tmp_path, labelled("Yes", "No", "yes", "NO"), **model)
+    assert bound_of(tmp_path, labelled("Yes", "No"), task="tabular-classification").notes == ()  # no class is declared
