@@ -176,8 +176,9 @@ class ModelSettings(Part):
     """Likewise of the texts that the model writes (text-generation). None = only as text."""
     sample_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Share of records kept, chosen by a hash of the id; all are counted."""
-    labels_expected: bool = True
-    """False: no alert when no label comes."""
+    labels_expected: bool | None = None
+    """True: an alert when no label comes, and of performance without bound rows a rise of the loss is watched. False: neither. None = true
+    for classes; for numbers and judged texts where the settings name performance: not every number comes true, not every text is judged."""
     reference: ReferenceSettings = ReferenceSettings()
     monitors: Monitors = Monitors()
     keep: KeepSettings = KeepSettings()
@@ -185,10 +186,10 @@ class ModelSettings(Part):
     """None: watched only; an alias moved by someone else is adopted as a new epoch."""
 
     def expects_labels(self) -> bool:
-        """Whether labels come: not every text is judged, not every number comes true, so for these performance has to be asked for."""
-        is_asked = "performance" in self.monitors.model_fields_set
-        is_judged = bool(self.labels) if self.task.endswith("classification") else is_asked
-        return self.labels_expected and is_judged and self.monitors.performance is not None
+        """Whether labels come, as the settings say it or by the task."""
+        if self.labels_expected is not None or self.monitors.performance is None:
+            return bool(self.labels_expected)
+        return bool(self.labels) if self.task.endswith("classification") else "performance" in self.monitors.model_fields_set
 
     def subjects(self) -> dict[str, ColumnKind]:
         """Subject -> kind of every column that is watched: "segment.NAME" when protected, else "input.NAME", and the model's own output.

@@ -117,10 +117,11 @@ class _Told(NamedTuple):
 
 def _alike(settings: Settings, traffic: Traffic) -> list[list[ModelSettings]]:
     """Models whose settings differ by their names only, in the order of the first of each; one with recorded traffic stands alone."""
-    found: dict[str, list[ModelSettings]] = {}
+    found: dict[tuple[str, bool], list[ModelSettings]] = {}
     for model in settings.models:
         own = model.name if model.name in traffic.recorded else ""
-        found.setdefault(model.model_copy(update={"name": own}).model_dump_json(), []).append(model)
+        key = (model.model_copy(update={"name": own}).model_dump_json(), model.expects_labels())  # a part that is named may be the default
+        found.setdefault(key, []).append(model)
     return list(found.values())
 
 
@@ -225,7 +226,9 @@ def _without_bound(model: ModelSettings, fixed: float | None) -> str:
     side = "above" if model.metric() in LOSSES else "below"
     watched = f"only {model.metric()} {side} {fixed:g}" if fixed else "no performance"
     if not model.expects_labels():
-        return f"Without reference.bound {watched} alarms before the first promotion, and no drift can be harmful."
+        is_open = model.labels_expected is None and not model.task.endswith("classification")
+        may = " If labels come, `labels_expected: true` watches a rise of the loss." if is_open else ""
+        return f"Without reference.bound {watched} alarms before the first promotion, and no drift can be harmful.{may}"
     rise = "a loss that rises above what earlier labels showed"
     what = f"labels raise an alarm at {model.metric()} {side} {fixed:g} and at {rise}" if fixed else f"labels raise an alarm only at {rise}"
     return f"Without reference.bound, before the first promotion, {what}. A model that was bad from the start raises none."

@@ -466,6 +466,18 @@ def test_a_name_that_comes_again_among_twenty_thousand_is_found_at_once() -> Non
     assert time.process_time() - start < 2.0  # some milliseconds; each compared with all before it takes six seconds
 
 
+def test_check_says_how_a_rise_of_the_loss_is_watched_where_labels_come(tmp_path: Path) -> None:
+    file, out = tmp_path / "retuned.yaml", io.StringIO()
+    more = {"silent": "", "named": ", monitors: {performance: {}}", "said": ", labels_expected: true"}
+    file.write_text("models:\n" + "\n".join(f"  - {{name: {name}, task: tabular-regression{said}}}" for name, said in more.items()))
+    show_watched(load_settings(file), file, Console(file=out, width=140))
+    silent, expected = " ".join(out.getvalue().split()).split(" named, ")
+    assert "If labels come, `labels_expected: true` watches a rise of the loss." in silent
+    assert "risk_value_rise" not in silent
+    assert expected.startswith("said, all alike")
+    assert "risk_value_rise" in expected
+
+
 def test_models_of_which_the_same_is_true_are_shown_once(tmp_path: Path) -> None:
     file = tmp_path / "retuned.yaml"
     rows = [f"  - {{name: m{i}, task: text-classification, labels: [no, yes], keep: {{runs_days: {i % 7 + 1}}}}}" for i in range(2000)]

@@ -158,6 +158,19 @@ def test_being_blind_for_long_is_an_alert_once_a_silence() -> None:
     assert silences(silent, NOW, Rules(retrain=None, blind_after_s=26 * HOUR, labels_expected=False)) == {}
 
 
+@pytest.mark.parametrize("task", ["tabular-regression", "text-generation"])
+def test_labels_that_never_come_are_told_of_numbers_and_judged_texts_where_they_are_expected(task: str) -> None:
+    def told(**said: object) -> bool:
+        model = ModelSettings.model_validate({"name": "m", "task": task, **said})
+        return Sense.LABEL in silences(history(watched_since=NOW - 100 * HOUR, last_label_at=None), NOW, Rules.of(model))
+
+    assert not told()
+    assert told(labels_expected=True)
+    assert told(monitors={"performance": {}})
+    assert not told(labels_expected=False, monitors={"performance": {}})
+    assert told(labels_expected=True, monitors={"performance": None})  # of these labels may be for fairness
+
+
 def test_the_calendar_is_caught_up_once_after_an_outage() -> None:
     daily = rules(on=["schedule"], schedule="0 3 * * *", cooldown_h=0)
     decision = decide([], history(watched_since=NOW - 90 * HOUR), NOW, daily)

@@ -204,6 +204,17 @@ def test_a_rise_is_an_alarm_of_risk(name: str) -> None:
             {"monitors": {"performance": {}}},
             {True: {"risk_value_rise", "risk_value_change", "risk_value"}, False: {"risk_value_rise"}},
         ),
+        (
+            "tabular-regression",
+            {"labels_expected": True},
+            {True: {"risk_value_rise", "risk_value_change", "risk_value"}, False: {"risk_value_rise"}},
+        ),
+        (
+            "text-generation",
+            {"labels_expected": True},
+            {True: {"risk_judged_rise", "risk_judged_change", "risk_judged"}, False: {"risk_judged_rise"}},
+        ),
+        ("text-generation", {"labels_expected": False, "monitors": {"performance": {}}}, {False: set()}),
     ],
 )
 def test_it_is_watched_with_bound_rows_and_without_where_labels_are_expected(
