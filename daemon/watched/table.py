@@ -19,6 +19,7 @@ from daemon.decide.monitors.rates import promised_days
 from daemon.settings_encoder import SUFFIX
 from daemon.settings_monitors import LOSSES
 from daemon.show.guard import is_loopback
+from daemon.store.answers import MOST_CLASSES as MOST_SCORED
 from daemon.watched.knob import alpha_of, knob_rows, knob_table, promise
 from daemon.watched.rhythm import as_data as rhythm_data
 from daemon.watched.rhythm import in_words, look_for_rhythm
@@ -27,6 +28,7 @@ from daemon.watched.segments import known_values, segments_in_words
 from daemon.watched.traffic import Traffic, bound_in_words, hours_in_words, soon_of
 from detectors.rhythm import Rhythm
 from detectors.sequential.column_of_segment import ColumnOfSegment
+from detectors.sketches.judged import MOST_CLASSES
 from detectors.types import Kind
 
 if TYPE_CHECKING:
@@ -148,7 +150,7 @@ def _told(model: ModelSettings, traffic: Traffic) -> _Told:
     sections |= {
         "mind": _mind(model, traffic),
         "informs, and wakes nobody": _by_subjects(informing),
-        "explains an incident": _by_subjects(explaining) or ["nothing: that takes labelled bound rows"],
+        "explains an incident": _by_subjects(explaining) or [_unexplained(model)],
     }
     return _Told(
         head=f"({model.task}), a pane of {model.monitors.pane_s:g} s",
@@ -234,6 +236,20 @@ def _without_bound(model: ModelSettings, fixed: float | None) -> str:
     return f"Without reference.bound, before the first promotion, {what}. A model that was bad from the start raises none."
 
 
+def _unexplained(model: ModelSettings) -> str:
+    """Why nothing explains an incident."""
+    if model.reference.bound is None:
+        return "nothing: that takes labelled bound rows"
+    return f"nothing: that takes performance, and of classes 2 to {MOST_CLASSES} (`labels`)"
+
+
+def _many_classes(n: int) -> str:
+    """What so many classes are not watched by."""
+    unread = "" if n <= MOST_SCORED else f" Beyond {MOST_SCORED} scores are not read: nothing that needs them is watched."
+    lost = "estimates before labels, label shift, cause of an incident, ROC AUC and calibration error of the window"
+    return f"{n} classes: with more than {MOST_CLASSES} there are no {lost}.{unread}"
+
+
 def _mind(model: ModelSettings, traffic: Traffic) -> list[str]:
     """What a person should know, by files, traffic and settings."""
     return [*bound_in_words(model), *hours_in_words(model, traffic), *segments_in_words(model, traffic), *notes(model)]
@@ -259,6 +275,8 @@ def notes(model: ModelSettings) -> list[str]:
         found.append(_without_bound(model, fixed))
     if performance is not None and not is_judged:
         found.append("Without labels (the classes) performance is not watched.")
+    if performance is not None and model.task.endswith("classification") and len(model.labels) > MOST_CLASSES:
+        found.append(_many_classes(len(model.labels)))
     for subject, encoder in model.encoders().items():
         texts, most = subject.removesuffix(SUFFIX), encoder.most_n
         found.append(f"{subject}: at most {most} texts of {texts} a pane are embedded by {encoder.model}, in a process beside the service.")

@@ -19,6 +19,7 @@ from daemon.decide.monitors.all import monitors
 from daemon.service import usable
 from daemon.settings import ModelSettings, RetrainSettings, Settings
 from daemon.settings_monitors import FairnessSettings
+from daemon.store.answers import score_matrix
 from daemon.watched.table import as_data, show_watched
 from daemon.watched.traffic import Traffic
 from detectors.types import Kind
@@ -464,6 +465,25 @@ def test_a_name_that_comes_again_among_twenty_thousand_is_found_at_once() -> Non
     start = time.process_time()
     assert [(f.path, f.value) for f in rules._names(settings)] == [(("models", 20_001, "name"), "m7")]
     assert time.process_time() - start < 2.0  # some milliseconds; each compared with all before it takes six seconds
+
+
+@pytest.mark.parametrize(("n", "is_many", "is_read"), [(20, False, True), (21, True, True), (100, True, True), (101, True, False)])
+def test_check_names_what_many_classes_are_not_watched_by(tmp_path: Path, n: int, *, is_many: bool, is_read: bool) -> None:
+    row = {"inputs": {"x": 1}, "output": {"label": "k0"}, "label": "k0"}
+    (tmp_path / "bound.jsonl").write_text(json.dumps(row) + "\n")
+    file, out = tmp_path / "retuned.yaml", io.StringIO()
+    labels = ", ".join(f"k{i}" for i in range(n))
+    file.write_text(f"{MODEL}    labels: [{labels}]\n    columns: {{x: numeric}}\n    reference: {{bound: bound.jsonl}}\n")
+    settings = load_settings(file)
+    show_watched(settings, file, Console(file=out, width=140))
+    told, model = " ".join(out.getvalue().split()), settings.models[0]
+    named = {d.name for d in monitors(model, has_bound=True)}
+    assert not ({"cbpe", "label_shift", "conformal_inputs"} & named if is_many else {"cbpe", "label_shift", "conformal_inputs"} - named)
+    assert (f"{n} classes: with more than 20 there are no estimates before labels" in told) == is_many
+    assert ("nothing: that takes performance, and of classes 2 to 20 (`labels`)" in told) == is_many
+    assert "that takes labelled bound rows" not in told
+    assert ("Beyond 100 scores are not read" in told) == (not is_read)
+    assert (score_matrix([dict.fromkeys(model.labels, 1.0 / n)], model.labels) is not None) == is_read
 
 
 def test_check_says_how_a_rise_of_the_loss_is_watched_where_labels_come(tmp_path: Path) -> None:
