@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import insert
 
 from daemon.capture.wire import parse_labels
+from daemon.client import Client
 from daemon.decide.monitors.all import monitors as all_monitors
 from daemon.settings import ModelSettings, Settings
 from daemon.show.api import create_api
@@ -33,10 +35,14 @@ from daemon.store.ports import Mark
 from daemon.store.record_log import log_path, write_log
 from detectors.sketches.confusion import Confusion
 from detectors.types import Outcome, Score, Verdict
+from tests.integration.conftest import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from tests.integration.conftest import Service
 
 NOW, MODEL, N = 1_800_000_000.0, "m", 400
 
@@ -119,10 +125,58 @@ def test_a_plan_names_unlabelled_records_of_the_champion_and_what_their_labels_w
     assert all(r["id"].startswith("1-") and 0.0 < r["probability"] <= 1.0 for r in plan["records"])
     chance = {i % 4 == 0: r["probability"] for i, r in zip(ids, plan["records"], strict=True)}
     assert chance[True] > 2.0 * chance[False]
-    assert plan["reach_now"] == pytest.approx(0.05)
+    assert (plan["figure"], plan["reach_now"]) == ("accuracy", pytest.approx(0.05))
     assert 0.0 < plan["reach_then"] < 0.05
     assert "40 labels of these 390 records" in plan["because"]
     assert served.get(f"/v1/models/{MODEL}/label-plan?n=40").json() == plan
+
+
+PLANNED = """
+tick_s: 0.2
+models:
+  - name: m
+    task: {task}
+    columns: {{prompt: text}}
+    reference: {{kind: file, path: {reference}}}
+    monitors: {{pane_s: 0.5, watermark_s: 0.2, window_s: 600, drift: null, quality: null, performance: {{}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("task", "figure", "answer", "truth"), [("tabular-regression", "mae", "value", "value"), ("text-generation", "score", "text", "score")]
+)
+def test_a_plan_of_numbers_and_of_judged_texts_speaks_of_their_own_figure(
+    serve: Callable[..., AbstractContextManager[Service]], tmp_path: Path, *, task: str, figure: str, answer: str, truth: str
+) -> None:
+    rng, at = np.random.default_rng(4), datetime.now(UTC).isoformat()
+    answers: list[Any] = [float(x) if answer == "value" else f"answer {x}" for x in rng.normal(size=300)]
+    said = [
+        {"id": f"r{i}", "model": "m", "version": "1", "at": at, "inputs": {"prompt": "a"}, "output": {answer: x}}
+        for i, x in enumerate(answers)
+    ]
+    (tmp_path / "reference.jsonl").write_text("\n".join(map(json.dumps, said)))
+    with serve(PLANNED.format(task=task, reference=tmp_path / "reference.jsonl")) as service:
+        service.http.post("/v1/records", json=said).raise_for_status()
+        ask = "/v1/models/m/label-plan?n=150"
+        before = wait_for(lambda: (plan := service.http.get(ask).json())["of"] == 300 and plan, message="records that wait for a label")
+        assert (before["figure"], before["reach_now"], before["reach_then"]) == (figure, None, None)
+        assert before["because"].startswith(
+            f"{figure} is not known from labels, nor how near 150 labels of these 300 records would bring it"
+        )
+        labels = [{"id": f"r{i}", "model": "m", "at": at, truth: float(rng.random()), "source": "human"} for i in range(50)]
+        service.http.post("/v1/labels", json=labels).raise_for_status()
+        (verdict,) = wait_for(
+            lambda: [v for v in service.model("m")["verdicts"] if v["detector"] == figure and v["n"] == 50],
+            message=f"{figure} by 50 labels",
+        )
+        show_label_plan(Client(str(service.http.base_url)).label_plan("m", 150), tmp_path / "plan.csv")
+        plan = service.http.get(ask).json()
+        reach = 0.5 * (verdict["high"] - verdict["low"])
+        assert (plan["of"], len(plan["records"])) == (250, 150)
+        assert (plan["reach_now"], plan["reach_then"]) == pytest.approx((reach, reach / 2.0))  # four times the labels
+        assert plan["because"] == (
+            f"{figure} is known to ±{reach:.3g} by 50 labels; 150 labels of these 250 records would make that about ±{reach / 2.0:.3g}"
+        )
 
 
 def test_without_the_setting_a_plan_is_even(served: TestClient) -> None:
