@@ -219,8 +219,8 @@ def _by_subjects(detectors: list[Detector]) -> list[str]:
 
 def _unaware(model: ModelSettings) -> list[str]:
     """Monitors that compare all hours alike."""
-    wanted = model.monitors
-    return [name for name in ("quality", "performance", "fairness") if getattr(wanted, name) is not None]
+    unaware = {"quality": "quality (but for missing values)", "performance": "performance", "fairness": "fairness"}
+    return [words for name, words in unaware.items() if getattr(model.monitors, name) is not None]
 
 
 def _without_bound(model: ModelSettings, fixed: float | None) -> str:

@@ -207,21 +207,30 @@ class Rise(Fault):
         share = start_share(self.limit(known), bound_n=known.n, bound_value=max(0.0, known.bound), is_restarting=True)
         return RiseState(known=known, share=share)
 
+    def bet(self, state: RiseState, data: Increment) -> RiseState:
+        """On a pane's trials."""
+        k, n, _, tail = self.in_increment(state.known, data, state.tail)
+        return replace(state, share=step_counts(state.share, n, k, restart_alpha=self.alpha), tail=tail)
+
+    def held_to(self, state: RiseState, *, is_alarm: bool) -> tuple[float, str]:  # noqa: ARG002 (of one limit for all)
+        """(limit of the latest trials, how a sentence about it goes on)."""
+        return state.share.limit, ""
+
     def step(self, state: RiseState, data: Increment) -> tuple[RiseState, Verdict]:
         """One closed pane; one without trials is no step."""
-        k, n, _, tail = self.in_increment(state.known, data, state.tail)
-        share = step_counts(state.share, n, k, restart_alpha=self.alpha)
-        state = replace(state, share=share, tail=tail)
+        state = self.bet(state, data)
+        share = state.share
         log10_e = log10_mean(share.log_m) if share.n else 0.0
-        is_alarm, limit = is_reached(log10_e, self.alpha), share.limit
+        is_alarm = is_reached(log10_e, self.alpha)
+        limit, where = self.held_to(state, is_alarm=is_alarm)
         value, low, high, recent_n = recent_share(share, is_alarm=is_alarm)
         figures = f"{value:.2%} of the last {recent_n} {self.trial} {self.noun}, between {low:.2%} and {high:.2%}"
         if limit == NO_LIMIT or recent_n == 0:
-            outcome, because = Outcome.INSUFFICIENT, self.why_no_limit(state.known) if limit == NO_LIMIT else f"no {self.trial} yet"
+            outcome, because = Outcome.INSUFFICIENT, self.why_no_limit(state.known) if limit == NO_LIMIT else f"no {self.trial} yet{where}"
         elif is_alarm:
-            outcome, because = Outcome.ALARM, f"{figures}: above {limit:.2%}, the reference's bound plus tolerance"
+            outcome, because = Outcome.ALARM, f"{figures}: above {limit:.2%}, the reference's bound plus tolerance{where}"
         else:
-            outcome, because = Outcome.OK, f"{figures}: no evidence that it rose above {limit:.2%}"
+            outcome, because = Outcome.OK, f"{figures}: no evidence that it rose above {limit:.2%}{where}"
         evidence = EDetectorValue(log10_e=log10_e, alpha=self.alpha, delta=self.delta)
         verdict = self._verdict(Says(outcome, (value, low, high), recent_n, because), evidence, limit)
         return state, replace(verdict, e_value=e_value_beside(share))

@@ -78,17 +78,25 @@ def smallest_share(*, alpha: float, share: float, watched_n: int, hours: tuple[t
     return least_seen(is_seen, chance, 1.0 - 1e-6)
 
 
-@lru_cache(maxsize=256)
 def smallest_rise(*, alpha: float, limit: float, n: float) -> float:
     """What a mean loss in [0, 1] rises to above its limit (see `share`), among n that count; infinity where none is seen.
 
     Of all losses with that mean those of 0 and 1 are seen last (log(1 + s (x - m)) is concave): others are seen sooner.
     """
-    target, needed = targets_above(limit), np.full(len(STAKES), -math.log(alpha / len(STAKES)))
+    return smallest_rise_by_hour(alpha=alpha, hours=((limit, n),))
+
+
+@lru_cache(maxsize=256)
+def smallest_rise_by_hour(*, alpha: float, hours: tuple[tuple[float, float], ...]) -> float:
+    """The same of a mean over hours that each have a limit, where all come as far from it to 1; `hours`: (limit, how many count)."""
+    limits, ns = np.array(hours).T  # (hours,)
+    limit, needed = float(limits @ ns / ns.sum()), np.full(len(STAKES), -math.log(alpha / len(STAKES)))
 
     def is_seen(risen: float) -> bool:
-        mean, variance = _gains(risen, limit, target)
-        return is_reached_by(n * mean, n * variance, needed)
+        part = (risen - limit) / (1.0 - limit)
+        gains = [_gains(m + part * (1.0 - m), m, targets_above(m)) for m in limits.tolist()]
+        mean, variance = (ns @ np.array(of) for of in zip(*gains, strict=True))
+        return is_reached_by(mean, variance, needed)
 
     return least_seen(is_seen, limit, 1.0 - 1e-6)
 

@@ -7,12 +7,12 @@ them as there are segments. What is missing is counted from the segment's own re
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from detectors.quality.fault import UNKNOWN, Known, Rise, RiseState, Trials
-from detectors.quality.missing import MissingRise
+from detectors.quality.fault import UNKNOWN, Known, Rise, RiseState
+from detectors.quality.missing import MissingRise, is_missing
 from detectors.sequential.column_of_segment import ColumnOfSegment, NumericOfSegment
 from detectors.sequential.interval import upper_share
 from detectors.sequential.joined_cells import with_joined
@@ -21,8 +21,6 @@ from detectors.sequential.text_figures import FiguresState, TextFigures
 from detectors.types import Outcome
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from detectors.sequential.conformal_numeric import NumericState
     from detectors.types import Increment, Reference, Verdict
 
@@ -39,7 +37,7 @@ class NumberWithin(NumericOfSegment):
         """One closed pane's records of the segment. A distance alone does not say that values come empty: an alarm says so, too."""
         state, verdict = super().step(state, data)
         values = self._own(data.columns).get(self.column, np.empty(0))
-        if verdict.outcome is Outcome.ALARM and (k := _missing(values)):
+        if verdict.outcome is Outcome.ALARM and (k := int(is_missing(values).sum())):
             verdict = replace(verdict, because=f"{verdict.because}; {k} of {len(values)} in the newest pane are missing or unreadable")
         return state, verdict
 
@@ -75,13 +73,12 @@ class MissingWithin(ColumnOfSegment, MissingRise):
         values = reference.columns.get(self.column)
         if values is None or not len(values):
             return UNKNOWN
-        k, n = _missing(values), len(values)
+        k, n = int(is_missing(values).sum()), len(values)
         return Known(bound=float(upper_share(k, n, self.delta)), n=n, is_numeric=values.dtype != object)
 
-    def in_increment(self, known: Known, data: Increment, tail: NDArray[np.int64]) -> Trials:  # noqa: ARG002 (the values say it all)
-        """NaN or None; `data`: the segment's records."""
-        values = data.columns.get(self.column, np.empty(0))
-        return Trials(_missing(values), len(values), tail=tail)
+    def unreadable(self, known: Known, data: Increment) -> int:  # noqa: ARG002 (the rows are not known)
+        """Counts as missing."""
+        return 0
 
     def step(self, state: RiseState, data: Increment) -> tuple[RiseState, Verdict]:
         """One closed pane's records of the segment; one without any is no step. The sentence names column and segment already."""
@@ -91,10 +88,3 @@ class MissingWithin(ColumnOfSegment, MissingRise):
     def example(cls) -> Self:
         """For documentation."""
         return cls(column="input.age", within=Segment(column="input.shop", value="fr"), alpha=0.01)
-
-
-def _missing(values: NDArray[Any]) -> int:
-    """Of a column; a vector is missing where its first number is."""
-    if values.dtype == object:
-        return int(values.tolist().count(None))
-    return int(np.isnan(values if values.ndim == 1 else values[:, 0]).sum())

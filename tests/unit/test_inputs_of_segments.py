@@ -84,8 +84,7 @@ def test_an_input_within_a_segment_says_what_one_says_that_is_given_its_records_
     rng = np.random.default_rng(1)
     known, news = columns(rng, 3000), [columns(rng, n, missing=p) for n, p in [(200, 0.02), (0, 0.02), (200, 0.3), (200, 0.3)]]
     news.insert(1, columns(rng, 100, fr=0.0))  # no record of the shop
-    timed = {} if cls is MissingWithin else {"rhythm": rhythm}
-    within, alone = cls(column=column, alpha=1e-4, within=FR, **timed), build(cls.name, column=column, alpha=1e-4, **timed)
+    within, alone = cls(column=column, alpha=1e-4, within=FR, rhythm=rhythm), build(cls.name, column=column, alpha=1e-4, rhythm=rhythm)
     state = alone.start(reference(of_fr(known)))
     if cls is NumberWithin:
         state = with_joined(state, rhythm)

@@ -81,8 +81,9 @@ def inputs(model: ModelSettings, values: Values, known: Container[str]) -> list[
     days = wanted.inputs.mean_days_between_false_alarms
     n = len(within) * (len(found.moves) + len(found.missing))
     common: dict[str, Any] = {"alpha": alpha_per_pane(days=days, pane_s=model.monitors.pane_s, n=n), "delta": DELTA}
+    common["rhythm"] = model.reference.rhythm
     moving = [
-        _MOVES[kind](column=subject, within=one, rhythm=model.reference.rhythm, **common)
+        _MOVES[kind](column=subject, within=one, **common)
         for one in within
         for subject, kind in found.moves.items()
         if subject != one.column

@@ -31,7 +31,8 @@ def quality(model: ModelSettings, known: Container[str]) -> list[Detector]:
     if wanted is None:
         return []
     wishes = _wishes(model, wanted, known)
-    rates = [(f"{name}_rise", settings) for name, settings in wishes if name in _RATES]
+    own = {"missing": {"rhythm": model.reference.rhythm}}
+    rates = [(f"{name}_rise", {**settings, **own.get(name, {})}) for name, settings in wishes if name in _RATES]
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=len(rates))
     informing = [build(name, **settings) for name, settings in wishes]
     return informing + [build(name, alpha=alpha, **settings) for name, settings in rates]

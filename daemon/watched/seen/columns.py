@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daemon.watched.seen.day import Soon, nothing, one_in, seen
+from detectors.quality.by_hour import ByHour
 from detectors.rhythm import Rhythm
-from detectors.sequential.growth import smallest_rise, smallest_share, smallest_shift
+from detectors.sequential.growth import smallest_rise_by_hour, smallest_share, smallest_shift
 from detectors.sequential.growth_of_witness import half_b, smallest_part
 from detectors.sequential.hour_witness import held_n
 from detectors.sequential.share import NO_LIMIT
@@ -101,15 +102,16 @@ def of_fault(d: Rise, state: RiseState, day: Day) -> Soon:
         return nothing(d, d.why_no_limit(state.known))
     is_blocks = d.trial == "blocks"
     trials = day.records_n / (BLOCK_N if is_blocks else 1)
+    hours, where = (state.hours, " in the mean of the hours") if isinstance(state, ByHour) else (((limit, 1.0),), "")
 
     def smallest(times: float) -> float:
-        risen = smallest_rise(alpha=d.alpha, limit=limit, n=times * trials)
+        risen = smallest_rise_by_hour(alpha=d.alpha, hours=tuple((m, times * trials * part) for m, part in hours))
         return _repeating(risen, state.known.bound) if is_blocks and risen <= 1.0 else risen
 
     def says(risen: float) -> str:
         if is_blocks:
             return f"{risen:.1%} of records more than in the reference repeat a recent content (fine: {d.tolerance:.1%})"
-        return f"{risen:.1%} of {d.trial} {d.noun} (fine: {limit:.1%})"
+        return f"{risen:.1%} of {d.trial} {d.noun} (fine: {limit:.1%}{where})"
 
     return seen(d, smallest, says, n=day.records_n / day.share, unit="records", never=f"{limit:.1%} are fine: that leaves no room")
 
