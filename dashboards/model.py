@@ -28,7 +28,7 @@ def model() -> Dashboard:
         by_label("metric", "Metrics", f'label_values(retuned_figure_value{{model="$model", {PERFORMANCE}}}, subject)', is_many=True),
         by_label("error", "Errors", f'label_values(retuned_figure_value{{model="$model", {OWN_UNIT}}}, subject)', is_many=True),
         by_label("column", "Column", f'label_values(retuned_figure_value{{model="$model", {DISTANCE}}}, subject)'),
-        by_label("protected", "Protected", 'label_values(retuned_group_rate_ratio{model="$model"}, column)'),
+        by_label("protected", "Protected", 'label_values(retuned_group_rate_records{model="$model"}, column)'),
         by_label("gap", "Gaps", f'label_values(retuned_figure_value{{model="$model", {GAP}}}, subject)', is_many=True),
         by_label("url", "Service", "label_values(retuned_service_info, external_url)").hide(VariableHide.HIDE_VARIABLE),
     ):

@@ -105,14 +105,16 @@ _LINES = Says(
     title="Rates by group of $protected",
     shows="How often each group gets the favourable answer: where it is right (true positive) and where it is not (false positive).",
     do="Groups that drift apart: look at their records of this time; labels that come for one group only mislead here.",
-    empty="no labelled record with a group of this column in the window",
+    empty="no group of this column has enough labelled records in the window (`fairness.min_n`)",
     unit="percentunit",
     width=24,
 )
+_RATES = (("ratio", ""), ("shrunk_ratio", "shrunk "))
 _TABLE = Says(
     title="Groups of $protected now",
-    shows="Each group's rates with exact 95 % intervals and the labelled records behind them. (other): not in the reference.",
-    do="Intervals that overlap prove no gap. A small n: ask for more labels of that group before you judge.",
+    shows="Each group's rates with exact 95 % intervals and the labelled records behind them. Shrunk: of a group with too few of them "
+    "(`fairness.min_n`), drawn towards all groups' rates, true if the groups are alike. (other): not in the reference.",
+    do="Intervals that overlap prove no gap, and a shrunk rate proves nothing: ask for more labels of that group before you judge.",
     empty="no labelled record with a group of this column in the window",
     unit="percentunit",
     width=24,
@@ -122,7 +124,7 @@ _TABLE = Says(
 def fairness() -> list[Any]:
     """The gap against its maximum, and the groups behind it."""
     on, of = f'{_MODEL}, {GAP}, subject=~"$gap"', f'{_MODEL}, column="$protected"'
-    rate = 'max by (group, rate) (retuned_group_rate_ratio{{{}, bound="{}"}})'
+    bounds = [(name, prefix, bound) for name, prefix in _RATES for bound in ("value", "low", "high")]
     return [
         band(
             _GAP,
@@ -132,11 +134,18 @@ def fairness() -> list[Any]:
             limits=[Query(expr=f"max(retuned_figure_limit{{{on}}})", name="limit")],
             top=None,
         ).repeat("gap"),
-        series(_LINES, Query(expr=rate.format(of + ', rate!="positive"', "value"), name="{{group}} {{rate}}"), top=1.0, bottom=0.0),
+        series(_LINES, Query(expr=_rate("ratio", of + ', rate!="positive"', "value"), name="{{group}} {{rate}}"), top=1.0, bottom=0.0),
         rows(
             _TABLE,
             "group",
-            *(Query(expr=rate.format(of, bound), name=bound, decimals=1, labels=(("rate", "rate"),)) for bound in ("value", "low", "high")),
+            *(
+                Query(expr=_rate(name, of, bound), name=prefix + bound, decimals=1, labels=(("rate", "rate"),))
+                for name, prefix, bound in bounds
+            ),
             Query(expr=f"max by (group, rate) (retuned_group_rate_records{{{of}}})", name="labelled", unit="none"),
         ),
     ]
+
+
+def _rate(name: str, where: str, bound: str) -> str:
+    return f'max by (group, rate) (retuned_group_rate_{name}{{{where}, bound="{bound}"}})'

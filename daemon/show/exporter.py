@@ -227,8 +227,9 @@ def _kept(model: ModelView, snapshot: Snapshot) -> Iterator[Sample]:
 def _groups(model: str, figures: Iterable[GroupFigure]) -> Iterator[Sample]:
     for figure in figures:
         on = (model, figure.column, figure.group, str(figure.rate))
+        name = "group_rate_shrunk_ratio" if figure.is_shrunk else "group_rate_ratio"
         for bound in ("value", "low", "high"):
-            yield "group_rate_ratio", (*on, bound), getattr(figure, bound)
+            yield name, (*on, bound), getattr(figure, bound)
         yield "group_rate_records", on, figure.n
 
 

@@ -58,6 +58,7 @@ def _counter(name: str, text: str, *labels: str) -> Metric:
 
 
 _ON = ("model", "detector", "subject")
+_OF_GROUP = ("model", "column", "group", "rate")
 
 METRICS: tuple[Metric, ...] = (
     # figures: the latest verdict of each detector about each subject
@@ -79,13 +80,16 @@ METRICS: tuple[Metric, ...] = (
     _gauge(
         "group_rate_ratio",
         "Rate of a group among labelled records of the window (positive, true_positive, false_positive), with its exact 95 % interval.",
-        "model",
-        "column",
-        "group",
-        "rate",
+        *_OF_GROUP,
         "bound",
     ),
-    _gauge("group_rate_records", "Labelled records behind the rate.", "model", "column", "group", "rate"),
+    _gauge(
+        "group_rate_shrunk_ratio",
+        "Of a group with too few labelled records (fairness.min_n) for its own rate: drawn towards all groups' rates; it never alarms.",
+        *_OF_GROUP,
+        "bound",
+    ),
+    _gauge("group_rate_records", "Labelled records behind the rate.", *_OF_GROUP),
     # traffic
     _counter("records", "Records by what became of them: stored, dropped or rejected, with the reason.", "model", "outcome", "reason"),
     _counter("labels", "Labels by what became of them: stored, dropped or rejected, with the reason.", "model", "outcome", "reason"),

@@ -35,8 +35,10 @@ class Groups:
 
     judged: dict[str, dict[GroupRate, Fraction]]
     """Groups with enough labelled pairs."""
+    small: dict[str, dict[GroupRate, Fraction]]
+    """Groups with too few for some rate."""
     left_out: dict[str, str]
-    """Other groups, and why."""
+    """Groups that are not judged, and why."""
     n: int
     """Labelled pairs of the judged groups."""
 
@@ -89,7 +91,8 @@ def groups_of(window: Window, *, by: str, positive: str, min_n: int, rates: tupl
             left_out[group] = f"{n} labelled pairs count for its {least.replace('_', ' ')} rate, {min_n} are needed"
         else:
             judged[group] = found[group]
-    return Groups(judged=judged, left_out=left_out, n=sum(sizes[group] for group in judged))
+    small = {group: found[group] for group in largest if group not in judged}
+    return Groups(judged=judged, small=small, left_out=left_out, n=sum(sizes[group] for group in judged))
 
 
 def rates_together(families: list[list[Fraction]], alpha: float) -> list[list[Rate]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from detectors.fairness.gap import fractions_of
 from detectors.fairness.intersection import AND
 from detectors.fairness.metric import GroupRate
+from detectors.fairness.shrinkage import shrunk
 from detectors.performance.rate import weighted
 from detectors.sketches.confusion import Tally
 
@@ -29,6 +30,8 @@ class GroupFigure:
     column: str
     group: str
     rate: GroupRate
+    is_shrunk: bool
+    """Of a group with too few pairs for a figure of its own: drawn towards the rates of all groups."""
     value: float
     low: float
     high: float
@@ -50,17 +53,22 @@ def named_intersections(a: Mapping[str, int], b: Mapping[str, int]) -> frozenset
 def group_figures(
     confusion: Confusion, *, by: str, positive: str, named: Collection[str], min_n: int, alpha: float = 0.05
 ) -> Iterator[GroupFigure]:
-    """Every rate for which `min_n` labelled pairs count, of the named groups and of all others together; weights respected.
+    """Every rate that has a labelled pair, of the named groups and of all others together; weights respected.
 
-    Each interval holds with 1 - alpha (exact; with unequal weights about).
+    Where `min_n` pairs count it is the group's own, with an interval that holds with 1 - alpha (exact; with unequal weights about); where
+    fewer do it is drawn towards those of all groups.
     """
     together: dict[str, dict[GroupRate, Fraction]] = {}
     for group, own in fractions_of(confusion, GroupRate, by=by, positive=positive).items():
         sums = together.setdefault(group if group in named else OTHER, dict.fromkeys(GroupRate, (Tally(), Tally())))
         for rate, (hits, of) in own.items():
             sums[rate] = sums[rate][0].plus(hits), sums[rate][1].plus(of)
-    for group, rates in sorted(together.items()):
-        for rate, (hits, of) in rates.items():
-            if of.n >= min_n:
-                found = weighted(hits, of, alpha)
-                yield GroupFigure(column=by, group=group, rate=rate, value=found.value, low=found.low, high=found.high, n=of.n)
+    for rate in GroupRate:
+        found = {group: sums[rate] for group, sums in sorted(together.items()) if sums[rate][1].n}
+        few = {group for group, (_, of) in found.items() if of.n < min_n}
+        shown = {group: weighted(*own, alpha) for group, own in found.items() if group not in few}
+        if few:
+            drawn = zip(found, shrunk(list(found.values()), alpha), strict=True)
+            shown |= {group: figure for group, figure in drawn if group in few}
+        for group, it in shown.items():
+            yield GroupFigure(column=by, group=group, rate=rate, is_shrunk=group in few, value=it.value, low=it.low, high=it.high, n=it.n)

@@ -71,6 +71,7 @@ class RateGap:
         """One look at a window."""
         rates = GAPS[self.metric]
         groups = groups_of(data, by=self.by, positive=self.positive, min_n=self.min_n, rates=rates)
+        parts = _parts(groups, rates)
         figure = None if len(groups.judged) < 2 else _figure(groups, rates, self.alpha)  # noqa: PLR2004 (a gap is between two)
         verdict = gap_verdict(
             detector=self.name,
@@ -78,9 +79,9 @@ class RateGap:
             maximum=self.maximum,
             judged_n=len(groups.judged),
             n=groups.n,
-            left_out=groups.left_out,
+            left_out={group: "; ".join([why, *parts.get(group, [])]) for group, why in groups.left_out.items()},
             figure=figure,
-            parts=_parts(groups, rates),
+            parts={group: ", ".join(parts[group]) for group in groups.judged},
         )
         return state, verdict
 
@@ -94,11 +95,15 @@ def _figure(groups: Groups, rates: tuple[GroupRate, ...], alpha: float) -> tuple
     return value, min(low, value), max(high, value)
 
 
-def _parts(groups: Groups, rates: tuple[GroupRate, ...]) -> dict[str, str]:
-    """Each group's rates, raw and drawn towards each other."""
-    found: dict[str, list[str]] = {group: [] for group in groups.judged}
+def _parts(groups: Groups, rates: tuple[GroupRate, ...]) -> dict[str, list[str]]:
+    """Each group's rates, raw and drawn towards all groups'; of those with too few pairs the latter alone, with its interval."""
+    every = {**groups.judged, **groups.small}
+    found: dict[str, list[str]] = {group: [] for group in every}
     for rate in rates:
-        fractions = groups.fractions(rate)
-        for group, (hits, of), drawn in zip(groups.judged, fractions, shrunk(fractions), strict=True):
-            found[group].append(f"{rate.replace('_', ' ')} {hits.w / of.w:.3f}, shrunk {drawn:.3f} (n = {of.n})")
-    return {group: ", ".join(texts) for group, texts in found.items()}
+        known = {group: of[rate] for group, of in every.items() if of[rate][1].n}
+        name = rate.replace("_", " ")
+        for (group, (hits, of)), drawn in zip(known.items(), shrunk(list(known.values())), strict=True):
+            own = f"{name} {hits.w / of.w:.3f}, shrunk {drawn.value:.3f} (n = {of.n})"
+            few = f"{name} shrunk {drawn.value:.3f}, between {drawn.low:.3f} and {drawn.high:.3f}"
+            found[group].append(own if group in groups.judged else few)
+    return found

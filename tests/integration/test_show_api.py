@@ -405,12 +405,14 @@ def test_a_champion_whose_version_is_no_number_has_no_number(told: Recorded) -> 
 
 
 def test_the_exporter_shows_the_rates_of_groups(told: Recorded) -> None:
-    figure = GroupFigure(column="age_band", group="old", rate=GroupRate.TRUE_POSITIVE, value=0.8, low=0.7, high=0.9, n=40)
-    told.health = replace(told.health, groups={MODEL: [figure]})
+    figure = GroupFigure(column="age_band", group="old", rate=GroupRate.TRUE_POSITIVE, is_shrunk=False, value=0.8, low=0.7, high=0.9, n=40)
+    told.health = replace(told.health, groups={MODEL: [figure, replace(figure, group="young", is_shrunk=True, n=3)]})
     value = Exporter(told.snapshot).registry.get_sample_value
-    on = {"model": MODEL, "column": "age_band", "group": "old", "rate": "true_positive"}
-    assert [value("retuned_group_rate_ratio", {**on, "bound": b}) for b in ("value", "low", "high")] == [0.8, 0.7, 0.9]
-    assert value("retuned_group_rate_records", on) == 40
+    for group, name, other, n in (("old", "ratio", "shrunk_ratio", 40), ("young", "shrunk_ratio", "ratio", 3)):
+        on = {"model": MODEL, "column": "age_band", "group": group, "rate": "true_positive"}
+        assert [value(f"retuned_group_rate_{name}", {**on, "bound": b}) for b in ("value", "low", "high")] == [0.8, 0.7, 0.9]
+        assert value(f"retuned_group_rate_{other}", {**on, "bound": "value"}) is None
+        assert value("retuned_group_rate_records", on) == n
 
 
 def test_a_paused_model_is_shown_with_the_reason(told: Recorded) -> None:

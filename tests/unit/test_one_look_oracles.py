@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -357,7 +358,8 @@ def test_an_intersection_is_unknown_where_a_part_is_and_its_small_groups_are_nam
     window = _window(Pairs(predicted=label, label=label, groups=groups))
     verdict = _verdict("rate_gap", window, metric="accuracy_difference", by="age_band & sex", positive="positive", min_n=50)
     assert (verdict.value, verdict.n, verdict.outcome) == (0.0, 155, Outcome.OK)
-    assert "'old & m' (40 labelled pairs, 50 are needed); not judged: 'young & m' (5 labelled pairs, 50 are needed)" in verdict.because
+    few = r"'old & m' \(40 labelled pairs, 50 are needed; accuracy shrunk 0.99\d, between 0.9\d\d and 1.000\); not judged: 'young & m' \(5 "
+    assert re.search(few, verdict.because), verdict.because
 
 
 @pytest.mark.parametrize("seed", _RNG_SEEDS)
@@ -401,14 +403,16 @@ def test_rates_of_groups_are_fairlearns_with_weights_and_unnamed_groups_are_one(
     assert sum(f.n for f in found if f.rate is GroupRate.POSITIVE) == pairs.n
 
 
-def test_a_rate_of_a_group_for_which_fewer_pairs_count_than_are_needed_is_no_figure() -> None:
+def test_a_rate_for_which_fewer_pairs_count_than_are_needed_is_drawn_towards_the_others_and_called_so() -> None:
     pairs = _pairs(0)
     least = min(int((pairs.label[pairs.groups["age_band"] == group] == "positive").sum()) for group in ("young", "old", "older"))
     named = {"young", "old", "older"}
     found = list(group_figures(Confusion().add(pairs), by="age_band", positive="positive", named=named, min_n=least + 1))
-    assert {f.group for f in found if f.rate is GroupRate.ACCURACY} == named
-    assert {f.group for f in found if f.rate is GroupRate.TRUE_POSITIVE} < named
-    assert min(f.n for f in found) > least
+    of_accuracy, of_hits = ([f for f in found if f.rate is rate] for rate in (GroupRate.ACCURACY, GroupRate.TRUE_POSITIVE))
+    assert [f.group for f in of_accuracy if not f.is_shrunk] == sorted(named)
+    assert [f.n for f in of_hits if f.is_shrunk] == [least]
+    assert {f.is_shrunk for f in found if f.n <= least} == {True}
+    assert {f.is_shrunk for f in found if f.n > least} == {False}
 
 
 def test_named_groups_are_the_references_largest_and_bounded() -> None:
@@ -422,7 +426,7 @@ def test_a_small_group_is_named_and_not_judged() -> None:
     small = Pairs(predicted=pairs.predicted, label=pairs.label, groups={"age_band": group})
     verdict = _verdict("demographic_parity", _window(small), by="age_band", positive="positive")
     assert (verdict.outcome, verdict.n) == (Outcome.OK, 290)
-    assert "'older' (10 labelled pairs, 50 are needed)" in verdict.because
+    assert "'older' (10 labelled pairs, 50 are needed; positive shrunk 0." in verdict.because
 
 
 def test_one_large_group_alone_is_insufficient() -> None:
@@ -442,7 +446,8 @@ def test_a_group_whose_labels_are_all_the_same_has_no_odds_to_compare() -> None:
     window = _window(Pairs(predicted=pairs.predicted, label=label, groups={"age_band": group}))
     verdict = _verdict("equalized_odds", window, by="age_band", positive="positive", min_n=20)
     assert verdict.n == 200
-    assert "'older' (0 labelled pairs count for its false positive rate, 20 are needed)" in verdict.because
+    assert "'older' (0 labelled pairs count for its false positive rate, 20 are needed; true positive shrunk 0." in verdict.because
+    assert verdict.because.count("false positive shrunk") == 0  # nothing is known of it
 
 
 def test_too_many_combinations_of_labels_are_no_classification() -> None:

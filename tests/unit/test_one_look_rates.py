@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import betainc, betaln, softmax
 from scipy.stats import binom
 
 from detectors.drift.cells import Cells
@@ -186,18 +187,52 @@ def _fraction(hits: int, n: int) -> tuple[Tally, Tally]:
 
 
 def test_a_small_groups_rate_is_drawn_to_the_others_and_alike_groups_to_one_another() -> None:
-    apart = shrunk([_fraction(20, 100), _fraction(400, 500), _fraction(6, 6)])
+    apart = [rate.value for rate in shrunk([_fraction(20, 100), _fraction(400, 500), _fraction(6, 6)])]
     assert apart == pytest.approx([0.2, 0.8, 1.0], abs=0.1)
     assert 0.7 < apart[2] < 1.0
-    assert shrunk([_fraction(50, 100), _fraction(51, 100)]) == pytest.approx([0.505, 0.505], abs=1e-3)
-    assert shrunk([_fraction(3, 3)]) == [1.0]
+    alike = shrunk([_fraction(50, 100), _fraction(54, 100)])
+    assert 0.02 < alike[1].value - alike[0].value < 0.03  # 0.04 apart
+    (alone,) = shrunk([_fraction(3, 3)])
+    assert alone.low < 0.5
+    assert 0.7 < alone.value < alone.high
     rng, error = np.random.default_rng(3), np.zeros(2)
     for _ in range(300):
         truth, n = rng.beta(12.0, 8.0, 12), rng.integers(5, 60, 12)
         hits = rng.binomial(n, truth)
-        drawn = shrunk([_fraction(int(k), int(m)) for k, m in zip(hits, n, strict=True)])
+        drawn = [rate.value for rate in shrunk([_fraction(int(k), int(m)) for k, m in zip(hits, n, strict=True)])]
         error += [((hits / n - truth) ** 2).mean(), ((np.array(drawn) - truth) ** 2).mean()]
     assert error[1] < 0.75 * error[0]
+
+
+@pytest.mark.parametrize(("hits", "n"), [([20, 400, 6], [100, 500, 6]), ([0, 900], [3, 1000]), ([40, 45, 38, 2], [50, 50, 50, 5])])
+def test_a_drawn_rate_is_that_of_the_whole_model_on_a_fine_grid(hits: list[int], n: list[int]) -> None:
+    m, u = (x.ravel() for x in np.meshgrid(np.linspace(0.0, 1.0, 241)[1:-1], np.linspace(0.01, 1.0, 90)))
+    a, b = m / u**2, (1.0 - m) / u**2
+    w = softmax(sum(betaln(a + k, b + of - k) - betaln(a, b) for k, of in zip(hits, n, strict=True)))
+    is_likely = w > 1e-6
+    w, a, b = w[is_likely], a[is_likely], b[is_likely]
+    for found, k, of in zip(shrunk([_fraction(*one) for one in zip(hits, n, strict=True)]), hits, n, strict=True):
+        assert found.value == pytest.approx(w @ ((a + k) / (a + b + of)), abs=0.005)
+        ends = (found.low, found.low + 0.01, found.high - 0.01, found.high)
+        below = [float(w @ betainc(a + k, b + of - k, end)) for end in ends]
+        assert below[0] <= 0.03
+        assert below[1] >= 0.02
+        assert below[2] <= 0.98
+        assert below[3] >= 0.97
+
+
+@pytest.mark.parametrize(("a", "b", "groups_n"), [(18.0, 2.0, 3), (12.0, 8.0, 12), (900.0, 100.0, 2), (2.0, 1.0, 3)])
+def test_the_interval_of_a_drawn_rate_about_holds_over_groups_that_are_alike_as_draws_are(a: float, b: float, groups_n: int) -> None:
+    rng, held, width = np.random.default_rng(5), [], []
+    for _ in range(300):
+        truth, n = rng.beta(a, b, groups_n), np.r_[rng.integers(1, 10), rng.integers(1, 300, groups_n - 1)]
+        hits = rng.binomial(n, truth)
+        small = shrunk([_fraction(int(k), int(of)) for k, of in zip(hits, n, strict=True)])[0]
+        held.append(small.low <= truth[0] <= small.high)
+        exact = binomial(int(hits[0]), int(n[0]), 0.05)
+        width.append((small.high - small.low) / (exact.high - exact.low))
+    assert np.mean(held) > 0.92
+    assert np.mean(width) < 0.85
 
 
 def test_the_interval_of_a_gap_covers_the_largest_true_gap_of_many_groups() -> None:
