@@ -9,7 +9,7 @@ from scipy.special import stdtrit
 
 from detectors.fairness.gap import MOST_JUDGED, between, check_settings, gap_verdict
 from detectors.group_means import METRICS, Mean, Range, cell_of, range_of
-from detectors.performance.figure import unit_mean
+from detectors.performance.figure import NO_SPREAD, unit_mean
 from detectors.sketches.means import Means
 from detectors.types import Kind, Score
 
@@ -92,14 +92,22 @@ class MeanGap:
         return {group: f"{self.mean} {of.mean:.3g} (n = {int(of.n)})" for group, of in judged.items()}
 
 
+def _ends_of_numbers(of: Sums, within: Range, alpha: float) -> tuple[float, float]:
+    """Student's interval of a group's mean; of numbers that are all equal that of a mean within the reference's range."""
+    if of.error <= NO_SPREAD * max(abs(of.mean), within.unit):
+        unit = unit_mean(of.scaled(within.low, within.unit), alpha)
+        return within.low + within.unit * unit.low, within.low + within.unit * unit.high
+    reach = float(stdtrit(max(1.0, of.w**2 / of.w2 - 1.0), 1.0 - alpha / 2.0)) * of.error
+    return of.mean - reach, of.mean + reach
+
+
 def _figure(mean: Mean, judged: Mapping[str, Sums], within: Range, alpha: float) -> tuple[float, float, float]:
     """The gap and the ends of its interval: those of each group's mean at alpha / groups hold together (Bonferroni)."""
     share = alpha / len(judged)
     means = [of.mean for of in judged.values()]
     value = max(means) - min(means)
     if mean in {Mean.VALUE, Mean.ERROR}:
-        reach = [float(stdtrit(max(1.0, of.w**2 / of.w2 - 1.0), 1.0 - share / 2.0)) * of.error for of in judged.values()]
-        ends = [(m - r, m + r) for m, r in zip(means, reach, strict=True)]
+        ends = [_ends_of_numbers(of, within, share) for of in judged.values()]
     else:
         units = [unit_mean(of.scaled(within.low, within.unit), share) for of in judged.values()]
         ends = [(within.low + within.unit * of.low, within.low + within.unit * of.high) for of in units]

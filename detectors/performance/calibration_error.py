@@ -29,8 +29,10 @@ class CalibrationError(Figured):
     """Root of the mean square of (share right - mean confidence) over 15 bins of about equal weight, debiased.
 
     Each bin's square is too large by the variance of its mean, which is taken off (so a calibrated model has about 0 at any n); the
-    interval is that of the square, its variance being 4 d^2 v + 2 v^2 in each bin (d difference, v variance of its mean). Bins hide what
-    cancels within them: the true error is at least this.
+    interval is that of the square, its variance being 4 d^2 v + 2 v^2 + k/m^3 in each bin (d difference, v = p (1 - p)/m the variance of
+    its mean over m pairs, k = p (1 - p) (1 - 6 p (1 - p)) their excess fourth moment). p is the share right with one pair more, which is
+    right as often as the bin's confidence says: a bin whose answers are all right is not known to be. Bins hide what cancels within
+    them: the true error is at least this, and at least the overall difference, whose interval the upper end includes.
     """
 
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.PAIRS, Eats.SCORES})
@@ -77,17 +79,20 @@ class CalibrationError(Figured):
 
 def calibration_figure(bins: Bin, n: int, alpha: float) -> Figure:
     """The debiased error with its interval."""
-    total = float(bins.w.sum())
+    total, z2 = float(bins.w.sum()), float(ndtri(alpha / 2.0)) ** 2
     place = np.minimum((np.cumsum(bins.w) - 0.5 * bins.w) / total * _GROUPS_N, _GROUPS_N - 1).astype(np.int64)  # (bins,)
-    w, wr, w2, w2r, w2rr = (np.bincount(place, x, _GROUPS_N) for x in (bins.w, bins.wr, bins.w2, bins.w2r, bins.w2rr))
+    w, wy, wr, w2 = (np.bincount(place, x, _GROUPS_N) for x in (bins.w, bins.wy, bins.wr, bins.w2))
     used = w > 0.0
-    w, wr, w2, w2r, w2rr = (x[used] for x in (w, wr, w2, w2r, w2rr))
-    mean, effective = wr / w, w * w / w2
-    spread = np.maximum(0.0, w2rr - 2.0 * mean * w2r + mean**2 * w2) / w**2
-    variance = spread * effective / np.maximum(effective - 1.0, 0.5)
-    share = w / total
-    square = float(share @ (mean**2 - variance))
-    error = math.sqrt(float(share**2 @ (4.0 * np.maximum(0.0, mean**2 - variance) * variance + 2.0 * variance**2)))
-    reach = float(ndtri(1.0 - alpha / 2.0)) * error
+    w, wy, wr, w2 = (x[used] for x in (w, wy, wr, w2))
+    mean, share, pairs = wr / w, w / total, w * w / w2
+    right = np.clip((wy * pairs / w + wy / w - mean) / (pairs + 1.0), 0.0, 1.0)
+    debiased = mean**2 - right * (1.0 - right) / pairs
+    square = float(share @ debiased)
+    least = 0.5 * z2 / (total**2 / float(w2.sum()) + z2)  # Agresti & Coull's share of mistakes where all pairs are right
+    right = np.clip(right, least, 1.0 - least)
+    one = right * (1.0 - right)
+    spread, fourth = one / pairs, np.maximum(0.0, one * (1.0 - 6.0 * one)) / pairs**3
+    reach = math.sqrt(z2 * float(share**2 @ (4.0 * np.maximum(0.0, debiased) * spread + 2.0 * spread**2 + fourth)))
     low, value, high = (math.sqrt(min(1.0, max(0.0, x))) for x in (square - reach, square, square + reach))
-    return Figure(value=value, low=low, high=high, n=n)
+    overall = abs(float(share @ mean)) + math.sqrt(z2 * float(share**2 @ spread))
+    return Figure(value=value, low=low, high=min(1.0, max(high, overall)), n=n)

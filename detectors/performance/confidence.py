@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from scipy.special import ndtri
 
 from detectors.performance.estimated import Estimated, normal_estimate
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Metric = Literal["accuracy", "precision", "recall", "f1", "roc_auc"]
 LEAST_N = 100.0
 """Fewer effective labelled rows: no figure is given."""
+LEAST_COUNTED_N = 20.0
+"""Fewer records expected that a class's metric is of: no figure, as `Rated.min_n` has it when their labels are there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +35,9 @@ class _Linear:
 def estimate(
     counts: Floats, calibration: Calibration, metric: Metric, *, label: int | None = None, alpha: float = 0.05
 ) -> Estimated | None:
-    """The metric that these records will turn out to have; `label`: one class, None = mean over the classes; None without a record.
+    """The metric that these records will turn out to have; `label`: one class, None = mean over the classes.
+
+    None without a record, or where fewer than 20 are expected that the class's metric is of (see `counted`).
 
     `counts` (k, 2, bins) as of `score_counts`. Expected counts: TP = sum of the calibrated chances over the records answered so, FP, FN
     likewise; ROC AUC from expected positives and negatives of each bin. The interval speaks of the realised metric of THESE records: the
@@ -40,12 +45,25 @@ def estimate(
     Assumption: given the score (PAPE: and after weighting, given the features), the chance of a class is what it was in the labelled
     rows; a changed concept is not seen. Cost: O(k bins). [Białek, Kivimäki, Kuberski & Perrakis 2024, arXiv:2401.08348]
     """
-    if not counts[:, 1].sum():
-        return None
     chance = calibration.chance[:, None, :]  # (k, 1, bins)
+    n = float(counts[0].sum()) if label is None else counted(counts[label], calibration.chance[label], metric)
+    if n < (1.0 if label is None else LEAST_COUNTED_N):
+        return None
     found = _linear(counts, chance, metric, label)
-    own = float((found.slope**2 * counts * chance * (1.0 - chance)).sum())
-    return normal_estimate(found.value, own + _of_calibration(found.slope * counts, calibration), alpha=alpha, n=calibration.n)
+    own = float((found.slope**2 * counts * calibration.own[:, None, :]).sum())
+    half = (0.5 / n / float(ndtri(alpha / 2.0))) ** 2  # no metric of n records is known to less than half a record
+    variance = max(half, own + _of_calibration(found.slope * counts, calibration))
+    return normal_estimate(found.value, variance, alpha=alpha, n=calibration.n)
+
+
+def counted(counts: Floats, chance: Floats, metric: Metric) -> float:
+    """Records that one class's metric is expected to be of: answered so (precision), true (recall), either (F1), the rarer of both (AUC).
+
+    `counts` (2, bins), `chance` (bins,).
+    """
+    answered, true, hits = float(counts[1].sum()), float((counts * chance).sum()), float((counts[1] * chance).sum())
+    either = {"precision": answered, "recall": true, "f1": answered + true - hits, "roc_auc": min(true, float(counts.sum()) - true)}
+    return either.get(metric, float(counts.sum()))
 
 
 def _linear(counts: Floats, chance: Floats, metric: Metric, label: int | None) -> _Linear:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from detectors.performance.calibration import calibrate, score_counts
-from detectors.performance.confidence import LEAST_N, Metric, estimate
+from detectors.performance.confidence import LEAST_COUNTED_N, LEAST_N, Metric, estimate
 from detectors.performance.estimated import Estimated
 from detectors.performance.scored import numbered
 from detectors.types import Outcome, Score, Verdict
@@ -52,7 +52,7 @@ class Estimator:
         return self.metric if self.label is None else f"{self.metric}[label={self.label}]"
 
     def estimate(self, counts: NDArray[np.float64], calibration: Calibration) -> Estimated | None:
-        """Of records by class, answered or not, and bin, (k, 2, bins); None without a record."""
+        """Of records by class, answered or not, and bin, (k, 2, bins); None where it would be of too few."""
         label = None if self.label is None else self.labels.index(self.label)
         return estimate(counts, calibration, self.metric, label=label, alpha=self.alpha)
 
@@ -69,6 +69,8 @@ class Estimator:
         floor = self.minimum if self.minimum is not None else max(0.0, usual - self.max_drop)
         if found is None or n < self.min_n or labelled_n < LEAST_N:
             because = f"{self.subject}: {n} answers with scores (needs {self.min_n}), {labelled_n:.0f} {of_them} (needs {LEAST_N:.0f})"
+            if n >= self.min_n and labelled_n >= LEAST_N:
+                because += f"; fewer than {LEAST_COUNTED_N:.0f} of the answers are expected to count for it"
             return self._verdict(Outcome.INSUFFICIENT, Estimated(value=0.5, low=0.0, high=1.0, n=0.0), floor, n, because)
         is_low = found.high < floor
         because = (

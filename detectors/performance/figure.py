@@ -157,14 +157,21 @@ class Loss(Figured):
         return bound.high * (1.0 + self.max_rise)
 
 
+NO_SPREAD = 1e-6
+"""Of the mean: less is rounding."""
 NOTHING = Figure(value=0.0, low=0.0, high=1.0, n=0)
 """Of no pairs."""
 
 
 def positive_mean(sums: Sums, alpha: float, *, power: float = 1.0) -> Figure:
-    """A mean of values >= 0, raised to `power`, with Student's interval on the logarithm (delta method): right-skewed means need that."""
-    if sums.n < 2 or sums.mean <= 0.0:  # noqa: PLR2004 (no spread)
-        return Figure(value=max(0.0, sums.mean) ** power, low=0.0, high=max(0.0, sums.mean) ** power, n=int(sums.n))
+    """A mean of values >= 0, raised to `power`, with Student's interval on the logarithm (delta method): right-skewed means need that.
+
+    Values without a bound that are all equal say nothing of how large others may be: no figure.
+    """
+    if sums.n < 2 or sums.error <= NO_SPREAD * sums.mean:  # noqa: PLR2004 (no spread)
+        value = max(0.0, sums.mean) ** power
+        lacks = f"all of them are equal ({value:.4g}): how large others may be is not known"
+        return Figure(value=value, low=0.0, high=value, n=int(sums.n), lacks=lacks)
     reach = float(stdtrit(max(1.0, sums.w**2 / sums.w2 - 1.0), 1.0 - alpha / 2.0)) * sums.error / sums.mean
     low, high = (sums.mean * math.exp(min(side * reach, 300.0)) for side in (-1.0, 1.0))
     return Figure(value=sums.mean**power, low=low**power, high=high**power, n=int(sums.n))

@@ -144,6 +144,5 @@ class Pape(Estimator):
         calibration = labelled.calibration(Coding(state.knots, state.names), state.subjects, state.pool)
         counts = score_counts(state.pool_scores.astype(np.float64), state.pool_answer.astype(np.int64))
         found = self.estimate(counts, calibration)
-        if found is None:
-            return state
-        return replace(state, fresh_n=0, estimated=tuple(getattr(found, name) for name in _FIGURES), n=len(state.pool))
+        estimated = () if found is None else tuple(getattr(found, name) for name in _FIGURES)
+        return replace(state, fresh_n=0, estimated=estimated, n=len(state.pool))

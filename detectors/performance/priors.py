@@ -36,7 +36,8 @@ def by_answers(table: Floats, answers: Floats, *, alpha: float = 0.05) -> Priors
     """BBSE: solve C w = mu; None where the answers do not tell the classes apart (C close to singular).
 
     `table` (k, k): labelled rows by (answer, truth); `answers` (k,): how often production answered each class. Interval: delta method over
-    both samples. Assumption: p(x | class) unchanged; every class of production is in the reference. Cost: O(k^3).
+    both samples, each with z^2 rows more (those of the table evenly over its cells, for those of the answers see `_mean_of`).
+    Assumption: p(x | class) unchanged; every class of production is in the reference. Cost: O(k^3).
     [Lipton, Wang & Smola 2018, arXiv:1802.03916]
     """
     n, m = float(table.sum()), float(answers.sum())
@@ -48,11 +49,24 @@ def by_answers(table: Floats, answers: Floats, *, alpha: float = 0.05) -> Priors
     w = inverse @ now
     k = len(w)
     solve = prior[:, None] * inverse  # (k, k): from answers to shares
-    moved = solve @ (np.diag(now) - np.outer(now, now)) @ solve.T / m
+    z2 = float(ndtri(alpha / 2.0)) ** 2
+    centre, moved = _mean_of(solve, answers, z2)
     # influence of a labelled row (answer i, truth j) on each share, (k, i, j): it raises p_j, and C w by w_j e_i
     own = w[:, None, None] * np.eye(k)[:, None, :] - solve[:, :, None] * w[None, None, :]
-    learnt, compared = (_spread(x, joint) / n for x in (own, own - np.eye(k)[:, None, :]))
-    return _priors(w * prior, np.diag(moved) + learnt, prior, alpha, change=np.diag(moved) + compared)
+    likely = (table + z2 / k**2) / (n + z2)
+    learnt, compared = (_spread(x, likely) / (n + z2) for x in (own, own - np.eye(k)[:, None, :]))
+    return _priors(w * prior, moved + learnt, prior, alpha, change=moved + compared, centre=centre)
+
+
+def _mean_of(values: Floats, counts: Floats, z2: float) -> tuple[Floats, Floats]:
+    """(mean, its variance), (k,) each, of what answers (k, k) are worth that came so often (k,), with z^2/2 more of the least and the most.
+
+    So that the mean is not known exactly where all answers are one (of 0 and 1 alone: Agresti & Coull 1998).
+    """
+    ends, n = np.stack([values.min(axis=1), values.max(axis=1)], axis=1), float(counts.sum()) + z2
+    mean = (values @ counts + 0.5 * z2 * ends.sum(axis=1)) / n
+    away, beyond = values - mean[:, None], ends - mean[:, None]
+    return mean, (away**2 @ counts + 0.5 * z2 * (beyond**2).sum(axis=1)) / n**2
 
 
 def _spread(influence: Floats, joint: Floats) -> Floats:
@@ -77,7 +91,7 @@ def by_scores(posterior: Floats, prior: Floats, count: Floats | None = None, *, 
     basis = np.vstack([np.eye(k - 1), -np.ones((1, k - 1))])  # (k, k - 1): moves that keep the sum
     information = basis.T @ (scaled.T * n) @ scaled @ basis
     covariance = basis @ np.linalg.pinv(information) @ basis.T
-    return _priors(share, np.diag(covariance), prior, alpha, change=np.diag(covariance))
+    return _priors(share, np.diag(covariance), prior, alpha, change=np.diag(covariance), centre=share)
 
 
 def _most_likely(odds: Floats, n: Floats, share: Floats) -> Floats:
@@ -104,12 +118,13 @@ def _em(odds: Floats, n: Floats, share: Floats) -> tuple[Floats, float]:
     return (n / total) @ mixed / n.sum(), float(n @ np.log(total))
 
 
-def _priors(share: Floats, variance: Floats, prior: Floats, alpha: float, *, change: Floats) -> Priors:
-    """Shares cut to [0, 1] and made to sum to 1; intervals round the uncut ones."""
+def _priors(share: Floats, variance: Floats, prior: Floats, alpha: float, *, change: Floats, centre: Floats) -> Priors:
+    """Shares cut to [0, 1] and made to sum to 1; `centre`: of the intervals, cut too, so that none lies outside."""
     reach = -float(ndtri(alpha / 2.0)) * np.sqrt(np.maximum(variance, 0.0))
     cut = np.clip(share, 0.0, 1.0)
     cut = cut / cut.sum()
-    low, high = np.clip(share - reach, 0.0, 1.0), np.clip(share + reach, 0.0, 1.0)
+    middle = np.clip(centre, 0.0, 1.0)
+    low, high = np.clip(middle - reach, 0.0, 1.0), np.clip(middle + reach, 0.0, 1.0)
     return Priors(
         share=cut,
         low=np.minimum(low, cut),

@@ -58,6 +58,6 @@ def r2_figure(found: Errors, alpha: float) -> Figure:
     cross = w2[1, 2] - a * w2[0, 2] - v * w2[1, 0] + a * v * w2[0, 0]
     error = math.sqrt(max(0.0, squares - 2.0 * b / v * cross)) / total
     if a <= 0.0:
-        return Figure(value=1.0, low=1.0, high=1.0, n=found.n)
+        return Figure(value=1.0, low=-1e9, high=1.0, n=found.n, lacks="all answers are exact: how far others may be off is not known")
     reach = min(float(ndtri(1.0 - alpha / 2.0)) * error / (a / v), 20.0)
     return Figure(value=value, low=max(-1e9, float(1.0 - a / v * math.exp(reach))), high=float(1.0 - a / v * math.exp(-reach)), n=found.n)

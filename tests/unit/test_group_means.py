@@ -178,3 +178,19 @@ def test_each_task_gets_the_mean_that_it_has(task: str, metric: str, more: dict[
     found = fairness(_model(task, [metric], sample_ratio=0.5, **more))
     assert {d.name: getattr(d, "of", None) for d in found} == built
     assert [d.most_weight for d in found if hasattr(d, "most_weight")] == [2.0]
+
+
+@pytest.mark.parametrize("of", [Mean.VALUE, Mean.ERROR])
+@pytest.mark.parametrize("apart", [0.0, 20.0])
+def test_groups_whose_numbers_are_all_equal_are_told_apart_only_as_well_as_so_many_records_can(of: Mean, apart: float) -> None:
+    rng, n = np.random.default_rng(5), 120
+    nothing, group = np.full(n, None, dtype=object), np.repeat(np.array(["young", "old"], dtype=object), n // 2)
+    given, truth = 50.0 + apart * (group == "old"), np.full(n, 50.0)
+    pairs = Pairs(predicted=nothing, label=nothing, groups={"age_band": group}, predicted_value=given, value=truth)
+    usual = rng.normal(50.0, 10.0, 500)
+    bound = Pairs(predicted=nothing[:1].repeat(500), label=nothing[:1].repeat(500), predicted_value=usual, value=usual)
+    reference, window = replace(_NONE, bound=bound), replace(_WINDOW, judged=judge(pairs, ()))
+    verdict = _seen("score_gap", window, reference, by="age_band", of=of, maximum=0.1)
+    assert verdict.outcome is (Outcome.ALARM if apart else Outcome.OK)
+    assert verdict.low <= apart <= verdict.high
+    assert verdict.high - verdict.low > 1.0  # of a range of about 47

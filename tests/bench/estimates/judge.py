@@ -171,7 +171,7 @@ def _pairs(rows: Part, names: NDArray[np.object_]) -> Pairs:
 def _chance_alone(chunk: Part, metric: Metric) -> float:
     """Mean error of who knows each score's chances (calibrated on the chunk's truth) but not how they fall: sqrt(2 / pi) deviations."""
     own = calibrate(chunk.scores, chunk.truth)
-    found = _estimate(chunk, replace(own, variance=np.zeros_like(own.variance)), metric)
+    found = _estimate(chunk, replace(own, variance=np.zeros_like(own.variance), own=own.chance * (1.0 - own.chance)), metric)
     return 0.5 * (found.high - found.low) / -float(ndtri(0.025)) * math.sqrt(2.0 / math.pi)
 
 
