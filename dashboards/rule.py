@@ -25,16 +25,25 @@ class Severity(StrEnum):
     """The watchdog: its silence is the alert."""
 
 
+_LASTING = """
+or
+({} unless on (namespace, job) retuned_service_info and on (namespace, job) last_over_time(retuned_service_info[1h]))
+"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
     """A recording rule."""
 
     name: str
     expr: str
+    is_lasting: bool = False
+    """While nothing is scraped of the service (a restart, an answer too slow) it stays what it was, for an hour at most: else each such
+    moment would end an alert and begin it anew."""
 
     def rule(self) -> dict[str, Any]:
         """As Prometheus reads it."""
-        return {"record": self.name, "expr": _text(self.expr)}
+        return {"record": self.name, "expr": _text(self.expr + (_LASTING.format(self.name) if self.is_lasting else ""))}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,6 +25,21 @@ _INCIDENT = {"incident_url": "/models/{{ $labels.model }}/incident"}
 _MODEL = {"model_url": "/models/{{ $labels.model }}"}
 
 
+_STATES = {
+    "incident_subjects": ", detector",
+    "incident_opened_timestamp_seconds": "",
+    "incident_harmful_state": "",
+    "incident_acknowledged_state": "",
+    "incident_muted_state": "",
+    "blind_state": ", reason",
+    "paused_state": "",
+    "served_ratio": "",
+    "alias_lag_seconds": "",
+    "run_entered_timestamp_seconds": ", state",
+}
+"""What alerts ask for -> labels beside the model's."""
+
+
 def _alarmed(detectors: str) -> str:
     return f'retuned:incident_subjects:unheeded{{detector=~"{detectors}"}}'
 
@@ -34,12 +49,16 @@ def _happened(counter: str, window: str) -> str:
 
 
 RECORDED = (
+    *(
+        Recorded(name=f"retuned:{what}:max", expr=f"max by (namespace, job, model{more}) (retuned_{what})", is_lasting=True)
+        for what, more in _STATES.items()
+    ),
     Recorded(
         name="retuned:incident_subjects:unheeded",
         expr=f"""
-        max by (namespace, job, model, detector) (retuned_incident_subjects)
-        unless {_ON} (max {_OF} (retuned_incident_acknowledged_state) > 0)
-        unless {_ON} (max {_OF} (retuned_incident_muted_state) > 0)
+        retuned:incident_subjects:max
+        unless {_ON} retuned:incident_acknowledged_state:max > 0
+        unless {_ON} retuned:incident_muted_state:max > 0
         """,
     ),
     Recorded(
@@ -49,6 +68,7 @@ RECORDED = (
         and on (namespace, job, model, detector, subject)
         (max by (namespace, job, model, detector, subject) (retuned_figure_outcome_state{outcome="alarm"}) > 0)
         """,
+        is_lasting=True,
     ),
     Recorded(name="retuned:read_records:rate1h", expr=f"sum {_OF} (rate(retuned_read_records_total[1h]))"),
     Recorded(name="retuned:ended_runs:max", expr="max by (namespace, job, model, state) (retuned_ended_runs_total)"),
@@ -60,7 +80,7 @@ HARM = (
     Alert(
         name="RetunedHarmfulDrift",
         severity=Severity.PAGE,
-        expr=f"max {_OF} (retuned_incident_harmful_state) > 0 and {_ON} retuned:incident_subjects:unheeded",
+        expr=f"retuned:incident_harmful_state:max > 0 and {_ON} retuned:incident_subjects:unheeded",
         summary="{{ $labels.model }}: traffic changed and the model is worse for it",
         says=f"Drift and a risen loss in one incident.{figures('.+')}{since()}",
         links=_INCIDENT,
@@ -122,10 +142,10 @@ SIGHT = (
     Alert(
         name="RetunedBlind",
         severity=Severity.TICKET,
-        expr=f"max {_OF} (retuned_blind_state) > 0",
+        expr=f"max {_OF} (retuned:blind_state:max) > 0",
         summary="{{ $labels.model }} is not seen",
         says=(
-            f"Missing for longer than blind_after_s:{each('retuned_blind_state{} > 0', 'reason')}. "
+            f"Missing for longer than blind_after_s:{each('retuned:blind_state:max{} > 0', 'reason')}. "
             "Without verdicts nobody sees it change, without labels nobody knows how good it is."
         ),
         links=_MODEL,
@@ -175,19 +195,19 @@ RUNS = (
         severity=Severity.TICKET,
         expr=f"""
         max {_OF} (
-        time() - retuned_run_entered_timestamp_seconds{{state=~"planned|dataset|evaluating|gated|registered|promoted"}} > 6 * 3600
+        time() - retuned:run_entered_timestamp_seconds:max{{state=~"planned|dataset|evaluating|gated|registered|promoted"}} > 6 * 3600
         or
-        time() - retuned_run_entered_timestamp_seconds{{state="training"}} > 24 * 3600
-        ) unless {_ON} (max {_OF} (retuned_paused_state) > 0)
+        time() - retuned:run_entered_timestamp_seconds:max{{state="training"}} > 24 * 3600
+        ) unless {_ON} retuned:paused_state:max > 0
         """,
         summary="{{ $labels.model }}: a retraining does not get on",
-        says=f"For {{{{ $value | humanizeDuration }}}} it has been:{each('retuned_run_entered_timestamp_seconds{}', 'state')}.",
+        says=f"For {{{{ $value | humanizeDuration }}}} it has been:{each('retuned:run_entered_timestamp_seconds:max{}', 'state')}.",
         links=_MODEL,
     ),
     Alert(
         name="RetunedRunAwaitingApproval",
         severity=Severity.TICKET,
-        expr=f'max {_OF} (retuned_run_entered_timestamp_seconds{{state="awaiting_approval"}}) > 0',
+        expr=f'max {_OF} (retuned:run_entered_timestamp_seconds:max{{state="awaiting_approval"}}) > 0',
         summary="{{ $labels.model }}: a retrained version waits for your decision",
         says="It waits since {{ $value | humanizeTimestamp }}. Until somebody decides, the champion stays.",
         links=_MODEL,
@@ -208,7 +228,7 @@ CHAMPION = (
         severity=Severity.TICKET,
         lasts="15m",
         expr=f"""
-        max {_OF} (retuned_served_ratio) < 0.5
+        retuned:served_ratio:max < 0.5
         and {_ON} (sum {_OF} (retuned:champion_moves:max{{reason=~"promoted|rolled_back"}}) > 0)
         """,
         summary="{{ $labels.model }}: the champion is not what answers",
@@ -239,7 +259,7 @@ CHAMPION = (
         name="RetunedRegistryBehind",
         severity=Severity.TICKET,
         lasts="5m",
-        expr=f"max {_OF} (retuned_alias_lag_seconds) > 900",
+        expr="retuned:alias_lag_seconds:max > 900",
         summary="{{ $labels.model }}: the registry does not say who is champion",
         says=(
             "For {{ $value | humanizeDuration }} the registry has not answered, or its alias differs from the ledger. "

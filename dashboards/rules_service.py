@@ -20,6 +20,11 @@ RECORDED = (
         )
         for what in ("records", "labels")
     ),
+    Recorded(name="retuned:model_troubles:max", expr="max by (namespace, job, model) (retuned_model_troubles)", is_lasting=True),
+    *(
+        Recorded(name=f"retuned:{what}:max", expr=f"max {_OF} (retuned_{what})", is_lasting=True)
+        for what in ("clock_ahead_seconds", "disk_low_state", "notification_lag_seconds")
+    ),
     Recorded(name="retuned:notifications:max", expr="max by (namespace, job, outcome) (retuned_notifications_total)"),
 )
 
@@ -59,7 +64,7 @@ ALERTS = (
         name="RetunedModelInTrouble",
         severity=Severity.TICKET,
         lasts="5m",
-        expr="max by (namespace, job, model) (retuned_model_troubles) > 0",
+        expr="retuned:model_troubles:max > 0",
         summary="{{ $labels.model }}: something of it in retuned's ledger does not read, or does not work",
         says="/healthz says what (`damaged`), the log has the cause. The other models go on; of this one, records are stored.",
         links={"health_url": "/healthz"},
@@ -67,7 +72,7 @@ ALERTS = (
     Alert(
         name="RetunedClockSetBack",
         severity=Severity.TICKET,
-        expr=f"max {_OF} (retuned_clock_ahead_seconds) > 60",
+        expr="retuned:clock_ahead_seconds:max > 60",
         summary="retuned's clock was ahead and was set back by {{ $value | humanizeDuration }} or more",
         says="What comes now is watched. Panes, verdicts and runs of that time are dated ahead: until then windows and waits mix both.",
     ),
@@ -85,7 +90,7 @@ ALERTS = (
     Alert(
         name="RetunedDiskLow",
         severity=Severity.PAGE,
-        expr=f"max {_OF} (retuned_disk_low_state) > 0",
+        expr="retuned:disk_low_state:max > 0",
         lasts="1m",
         summary="retuned's disk is full: records and labels are refused",
         says=(
@@ -106,7 +111,7 @@ ALERTS = (
         name="RetunedNotificationFailing",
         severity=Severity.TICKET,
         expr=f"""
-        max {_OF} (retuned_notification_lag_seconds) > 900
+        retuned:notification_lag_seconds:max > 900
         or
         sum {_OF} (increase(retuned:notifications:max{{outcome="given_up"}}[1h])) > 0
         """,

@@ -14,7 +14,7 @@ def selector(metric: str, of: tuple[str, ...], **matchers: str) -> str:
 
 
 def figures(detectors: str) -> str:
-    """A sentence for each of the (five) greatest figures that alarm, with the interval."""
+    """A sentence for each of the (five) greatest figures that alarm, with the interval; or that none does, though the incident is open."""
 
     def bound(word: str, name: str) -> str:
         inside = f'namespace=%q,job=%q,model=%q,detector=%q,subject=%q,bound=\\"{name}\\"'
@@ -25,7 +25,7 @@ def figures(detectors: str) -> str:
     every = selector("topk(5, retuned:alarming_figure:value{})", OF_MODEL, detector=detectors, bound="value")
     interval = bound(", between ", "low") + bound(" and ", "high")
     one = f'{{{{ .Labels.subject }}}} is {{{{ printf "%.3g" .Value }}}}{interval} ({{{{ .Labels.detector }}}}).'
-    return f"{{{{ range {every} | query }}}} {one}{{{{ end }}}}"
+    return f"{{{{ range {every} | query }}}} {one}{{{{ else }}}} None of these figures alarms just now.{{{{ end }}}}"
 
 
 def figure(metric: str, of: tuple[str, ...], before: str, form: str, after: str = "", **matchers: str) -> str:
@@ -36,7 +36,7 @@ def figure(metric: str, of: tuple[str, ...], before: str, form: str, after: str 
 
 def since() -> str:
     """When the incident opened."""
-    return figure("max(retuned_incident_opened_timestamp_seconds{})", OF_MODEL, " The incident is open since ", "humanizeTimestamp", ".")
+    return figure("retuned:incident_opened_timestamp_seconds:max{}", OF_MODEL, " The incident is open since ", "humanizeTimestamp", ".")
 
 
 def each(metric: str, label: str, of: tuple[str, ...] = OF_MODEL, **matchers: str) -> str:
