@@ -59,10 +59,22 @@ class Prometheus:
         """Pending and firing."""
         return list(self.http.get("/api/v1/alerts").raise_for_status().json()["data"]["alerts"])
 
+    def firing(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """(model, name) -> alert; "" where it is about no model."""
+        return {_named(a["labels"]): a for a in self.alerts() if a["state"] == "firing"}
+
+    def ever_fired(self) -> set[tuple[str, str]]:
+        """(model, name) of every alert that fired at some evaluation of the last hour."""
+        return {_named(found["metric"]) for found in self.query('last_over_time(ALERTS{alertstate="firing"}[1h])')}
+
     def _get(self, path: str, **asked: Any) -> list[dict[str, Any]]:
         answer = self.http.get(path, params=asked).json()
         assert answer["status"] == "success", f"{asked['query']}: {answer.get('error')}"
         return list(answer["data"]["result"])
+
+
+def _named(labels: dict[str, str]) -> tuple[str, str]:
+    return labels.get("model", ""), labels["alertname"]
 
 
 @contextmanager

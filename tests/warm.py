@@ -12,8 +12,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
+from typing import TypeAlias
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
 os.environ.setdefault("DO_NOT_TRACK", "true")
@@ -30,11 +33,21 @@ _WARM.set_forkserver_preload(
 )
 
 
+_COLD = multiprocessing.get_context("spawn")
+Ahead: TypeAlias = "Synchronized[float]"
+
+
+def ahead(seconds: float) -> Ahead:
+    """How far the wall clock of a service that is given it is ahead; its `value` may be set at any moment."""
+    return _COLD.Value("d", seconds)
+
+
 class Process:
     """As much of `subprocess.Popen` as the tests use."""
 
-    def __init__(self, config: Path, log: Path, env: Mapping[str, str], *, has_reports: bool) -> None:
-        self._process = _WARM.Process(target=_serve, args=(config, log, {**os.environ, **env}, has_reports))
+    def __init__(self, config: Path, log: Path, env: Mapping[str, str], *, has_reports: bool, clock: Ahead | None = None) -> None:
+        context = _WARM if clock is None else _COLD  # nothing may have taken hold of the clock before
+        self._process = context.Process(target=_serve, args=(config, log, {**os.environ, **env}, has_reports, clock))
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -56,8 +69,11 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
 
-def _serve(config: Path, log: Path, env: dict[str, str], has_reports: bool) -> None:
+def _serve(config: Path, log: Path, env: dict[str, str], has_reports: bool, clock: Ahead | None) -> None:
     """Runs in the new process."""
+    if clock is not None:
+        is_right = time.time
+        time.time = lambda: is_right() + clock.value
     os.environ.clear()
     os.environ.update(env)
     said = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -53,16 +53,16 @@ class Service:
 
 
 @contextmanager
-def running(folder: Path, config: str, *, has_reports: bool = False) -> Iterator[Service]:
+def running(folder: Path, config: str, *, has_reports: bool = False, clock: warm.Ahead | None = None) -> Iterator[Service]:
     """`retuned serve` on `config` (YAML; data_dir is `folder`/data and the port is free).
 
-    Evidently's report of an incident costs 8 s of CPU: written where a test is about it.
+    Evidently's report of an incident costs 8 s of CPU: written where a test is about it. `clock`: its wall clock, where a test sets it.
     """
     path = folder / "retuned.yaml"
     path.write_text(f"data_dir: {folder / 'data'}\nhttp: {{port: 0}}\n{config}")
     where = folder / "data" / "service.json"
     where.unlink(missing_ok=True)
-    process = warm.Process(path, folder / "service.log", {"OMP_NUM_THREADS": "1"}, has_reports=has_reports)
+    process = warm.Process(path, folder / "service.log", {"OMP_NUM_THREADS": "1"}, has_reports=has_reports, clock=clock)
     try:
         wait_for(lambda: where.exists() or process.poll() is not None, seconds=90, message="the service's start")
         assert process.poll() is None, (folder / "service.log").read_text()
