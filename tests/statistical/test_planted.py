@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 import numpy as np
@@ -11,63 +10,23 @@ import pytest
 
 from detectors import registry
 from detectors.checks import checks_for
-from detectors.sequential.bets import NOTHING, log_raise, restart, targets_above
 from detectors.sequential.conformal_numeric import ConformalNumeric
 from detectors.types import Increment, Outcome, PValue
 from tests.prove import trials
+from tests.prove.boundary import placed, worth
+from tests.prove.spoilt import Knowing, Twice
 from tests.prove.verdicts import alarms
 
-_LOOKS_N, _A_LOOK, _MEAN, _ALPHA = 334, 15, 0.1, 0.05
 
-
-def _hits(seed: int, streams: int) -> np.ndarray[Any, Any]:
-    """Errors in each pane, at the boundary of the null, shape (streams, looks)."""
-    return np.random.default_rng(seed).binomial(_A_LOOK, _MEAN, size=(streams, _LOOKS_N))
-
-
-def _bets(hits: np.ndarray[Any, Any], targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Logarithm of each pane's bet at each stake, shape (streams, looks, stakes)."""
-    return log_raise(_A_LOOK, hits[..., None], _MEAN, targets)
-
-
-def _ever(log_wealth: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return np.asarray(log_wealth.max(axis=1) >= -math.log(_ALPHA))
-
-
-def test_an_increment_used_for_its_own_bet_is_caught(judge: Any) -> None:
-    bets = _bets(_hits(31, 400), targets_above(_MEAN))
-    honest = np.logaddexp.reduce(np.cumsum(bets, axis=1), axis=2) - math.log(bets.shape[2])
-    judge.crossings("stakes fixed beforehand", _ever(honest), _ALPHA)
-    peeking = np.cumsum(bets.max(axis=2), axis=1)  # the stake that suits the pane
-    with pytest.raises(AssertionError, match="streams cross"):
-        judge.crossings("the stake chosen by the pane that it bets on", _ever(peeking), _ALPHA)
-
-
-def test_evidence_counted_twice_is_caught(judge: Any) -> None:
-    target = np.array([_MEAN + 0.5 * _MEAN * (1.0 - _MEAN)])
-    bets = _bets(_hits(32, 6000), target)[..., 0]
-    judge.crossings("each pane once", _ever(np.cumsum(bets, axis=1)), _ALPHA)
-    overlapping = bets + np.concatenate([np.zeros((len(bets), 1)), bets[:, :-1]], axis=1)  # windows of two panes at every pane
-    with pytest.raises(AssertionError, match="streams cross"):
-        judge.crossings("each pane in two windows", _ever(np.cumsum(overlapping, axis=1)), _ALPHA)
-
-
-def test_panes_that_come_twice_shorten_a_restarted_run_and_are_caught(judge: Any) -> None:
-    def runs(times: int) -> np.ndarray[Any, Any]:
-        found = []
-        for hits in _hits(33, 500):
-            log_m, panes = np.full(1, NOTHING), float(_LOOKS_N)
-            for i, bet in enumerate(_bets(hits, np.array([0.12]))):
-                log_m = restart(log_m, times * bet, alpha=1e-9)
-                if log_m[0] >= math.log(40.0):
-                    panes = i + 1.0
-                    break
-            found.append(panes)
-        return np.array(found)
-
-    judge.run_lengths("each pane once", runs(1), 40.0)
-    with pytest.raises(AssertionError, match="promised"):
-        judge.run_lengths("each pane four times", runs(4), 40.0)
+@pytest.mark.parametrize(
+    "name", ["accuracy_floor", "conformal_category", "conformal_numeric", "f1_floor", "missing_rise", "risk", "risk_change", "risk_rise"]
+)
+def test_evidence_counted_twice_and_a_stake_that_knows_its_own_pane_are_caught(name: str) -> None:
+    detector, stream = placed(name)
+    streams = [stream(seed) for seed in range(400)]
+    assert worth(detector, streams).least <= 1.0
+    assert worth(Twice(detector), streams).least > 1.0
+    assert worth(Knowing(detector), streams).least > 1.0
 
 
 def test_a_two_sided_claim_from_a_one_sided_p_value_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
