@@ -15,6 +15,9 @@ from tests.prove.limits import least_mean_run, most_crossings
 from tests.prove.trials import DELTA, EVER_ALPHA, LOOK_ALPHA, RUN_ALPHA, nominal
 
 Trials = list[dict[str, Any]]
+NO_CLAIM = "none: a limit set by hand"
+_LEAST_RUN = 1.0
+"""No alarm comes before the first pane."""
 _EARLY_N = 10
 """Panes within which an e-detector alarms with a probability of at most 10 alpha + delta: E[M at tau] <= E[tau] for tau = min(run, 10)."""
 
@@ -29,6 +32,15 @@ class Row:
     n: int
     is_kept: bool
     """True where nothing is claimed."""
+    can_fail: bool = True
+    """Whether any figure of so many trials would be beyond the limit."""
+
+    @property
+    def holds(self) -> str:
+        """As the page says it; "-" = nothing is claimed."""
+        if self.claim == NO_CLAIM:
+            return "-"
+        return ("yes" if self.can_fail else "too few") if self.is_kept else "NO"
 
 
 def alarms(name: str, what: str, found: Trials) -> Row:
@@ -44,8 +56,8 @@ def alarms(name: str, what: str, found: Trials) -> Row:
         alpha = EVER_ALPHA if kind is EValue else LOOK_ALPHA
         most = most_crossings(n, alpha)
         claim = f"P(ever crosses) <= {alpha:g}" if kind is EValue else f"P(p <= {alpha:g}) <= {alpha:g}"
-        return Row(name, what, claim, f"{alarm.mean():.4f}", f"{most / n:.4f}", n, bool(alarm.sum() <= most))
-    return Row(name, what, "none: a limit set by hand", f"{alarm.mean():.4f} of quiet windows are called", "-", n, is_kept=True)
+        return Row(name, what, claim, f"{alarm.mean():.4f}", f"{most / n:.4f}", n, bool(alarm.sum() <= most), most < n)
+    return Row(name, what, NO_CLAIM, f"{alarm.mean():.4f} of quiet windows are called", "-", n, is_kept=True)
 
 
 def _run_lengths(name: str, what: str, alarm: NDArray[np.float64], runs: NDArray[np.float64]) -> Row:
@@ -57,7 +69,8 @@ def _run_lengths(name: str, what: str, alarm: NDArray[np.float64], runs: NDArray
     figure += f", {alarm.mean():.0%} of streams alarm"
     limit = least_mean_run(n, least)
     claim = f"mean run >= {least:.1f} panes, early <= {within:.0%}"
-    return Row(name, what, claim, figure, f"{limit:.1f}, {most / n:.0%}", n, bool(runs.mean() >= limit and early <= most))
+    is_kept, can_fail = bool(runs.mean() >= limit and early <= most), limit > _LEAST_RUN or most < n
+    return Row(name, what, claim, figure, f"{limit:.1f}, {most / n:.0%}", n, is_kept, can_fail)
 
 
 def coverage(name: str, what: str, found: Trials, truth: float, error: float) -> Row | None:
@@ -71,7 +84,7 @@ def coverage(name: str, what: str, found: Trials, truth: float, error: float) ->
     most = most_crossings(len(told), 1.0 - level)
     width = float(np.mean(high - low))
     figure = f"{1.0 - missed / len(told):.4f}, width {width:.3g}"
-    return Row(name, what, f"covers {level:g}", figure, f"{1.0 - most / len(told):.4f}", len(told), missed <= most)
+    return Row(name, what, f"covers {level:g}", figure, f"{1.0 - most / len(told):.4f}", len(told), missed <= most, most < len(told))
 
 
 def every(found: Trials) -> Trials:

@@ -36,7 +36,7 @@ def section(rows: list[Row]) -> str:
     """Without its heading."""
     head = "| model | what it is | mean run | lives | holds |\n|---|---|---|---|---|"
     says = {kind.name: kind.says for kind in KINDS}
-    lines = [f"| {r.what} | {says[r.what]} | {r.figure} | {r.n} | {'yes' if r.is_kept else 'NO'} |" for r in rows]
+    lines = [f"| {r.what} | {says[r.what]} | {r.figure} | {r.n} | {r.holds} |" for r in rows]
     return "\n\n".join([_INTRODUCTION, "\n".join([head, *lines]), _GROUPS, _groups()])
 
 

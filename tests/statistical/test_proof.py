@@ -65,12 +65,27 @@ def test_a_part_of_the_page_is_renewed_and_the_rest_stays_as_it_is(tmp_path: Pat
     row = Row("fairness_gap", "independent", "a claim", "7.0", "8.0", 9, is_kept=False)
     page.renew([row, replace(row, what="bursts"), replace(row, what=REMEDIES[0].name)], ["fairness_gap"])
     after = copy.read_text()
-    others = [[line for line in text.split("\n")[5:] if "fairness_gap" not in line] for text in (before, after)]
-    assert others[0] == others[1]
+    others = [[line for line in text.split("\n")[8:] if "fairness_gap" not in line] for text in (before, after)]
+    changed = [line for line, was in zip(others[1], others[0], strict=True) if line != was]
+    assert [re.sub(r"^Renewed on [\d-]+\. ", "", line) in others[0] for line in changed] == [True]
     mine = [line for line in after.split("\n") if line.startswith("| fairness_gap |")]
     assert [line.rsplit(" | ", 1)[-1] for line in mine] == ["NO |", "- |", "- |"]
     (counted,) = re.findall(r"(\d+) of (\d+) judgements", after)
     assert int(counted[0]) == int(counted[1]) - 1
+
+
+def test_what_cannot_fail_is_no_judgement_that_holds() -> None:
+    interval = {"n": 9, "low": 0.0, "high": 1.0}
+    found = [coverage("accuracy", "independent", [interval] * n, 0.5, 0.0) for n in (4, 400)]
+    assert [row.holds for row in found if row is not None] == ["too few", "yes"]
+    runs = [alarms("conformal_numeric", "independent", [{"alarm": 1.0, "panes": 60}] * n) for n in (3, 60)]
+    assert [row.holds for row in runs] == ["too few", "yes"]
+    assert alarms("psi", "independent", [{"alarm": 1.0}] * 400).holds == "-"
+    assert alarms("ks", "independent", [{"alarm": 1.0}] * 400).holds == "NO"
+    counted = page._counted(page._table([*runs, replace(runs[1], is_kept=False), alarms("psi", "independent", [{"alarm": 1.0}])]))
+    assert counted.startswith(
+        "1 of 2 judgements inside the assumptions hold; 1 more rest on too few trials to fail, and 1 rows claim nothing"
+    )
 
 
 def test_worlds_outside_the_assumptions_keep_the_rows_and_change_their_order() -> None:
