@@ -27,6 +27,8 @@ _EVIDENCE = {
     "EDetectorValue": "e-detector (a mean run length)",
     "Score": "score (a limit set by hand)",
 }
+_EXPLAINING = "e-detector (a mean run length), for the diagnosis only"
+"""Of a wealth that is given as a score, since it alarms nobody."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +96,19 @@ def as_markdown(found: Sequence[Entry]) -> str:
     parts = [_HEAD]
     for kind, title in zip(_ORDER, ("These alarm", "These explain", "These estimate", "These inform"), strict=True):
         chosen = [entry for entry in found if entry.kind is kind]
-        rows = [f"| [{e.name}](#{e.name}) | {', '.join(e.eats)} | {_EVIDENCE[e.evidence]} | {_cell(e.guarantee)} |" for e in chosen]
+        rows = [f"| [{e.name}](#{e.name}) | {', '.join(e.eats)} | {_evidence(e)} | {_cell(e.guarantee)} |" for e in chosen]
         parts.append("\n".join([f"## {title}\n", "| detector | input | evidence | guarantee |", "|---|---|---|---|", *rows, ""]))
     return "\n".join([*parts, *(_section(entry) for entry in found)])
+
+
+def _evidence(entry: Entry) -> str:
+    return _EXPLAINING if entry.kind is Kind.EXPLAINS else _EVIDENCE[entry.evidence]
 
 
 def _section(entry: Entry) -> str:
     settings = ", ".join(f"`{s.name}`" if s.default is None else f"`{s.name}={s.default}`" for s in entry.settings)
     lines = [
-        f"- {entry.kind.value}; reads: {', '.join(entry.eats)}; evidence: {_EVIDENCE[entry.evidence]}",
+        f"- {entry.kind.value}; reads: {', '.join(entry.eats)}; evidence: {_evidence(entry)}",
         f"- guarantee: {entry.guarantee}",
         f"- assumption: {entry.assumption}",
         f"- cost: {entry.cost}",
