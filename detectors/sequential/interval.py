@@ -62,7 +62,7 @@ def _edge(k: float, n: float, least: float, outside: float) -> float:
         return 1.0 - edge if k == 0 else edge
     for _ in range(60):
         middle = 0.5 * (inside + outside)
-        if k * math.log(middle) + (n - k) * math.log1p(-middle) > least:
+        if middle < 1.0 and k * math.log(middle) + (n - k) * math.log1p(-middle) > least:  # an edge within rounding of 1 is 1
             inside = middle
         else:
             outside = middle

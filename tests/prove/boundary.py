@@ -34,8 +34,6 @@ PANES_N, PANE_N, REFERENCE_N, POOL_N = 3, 2, 200, 400
 LEARNT_N, LEAD_N = 1000, 40
 """Reference rows of what learns, and rows that it learns from before it bets; then its panes have one."""
 _RATES = {"alpha": 0.01, "delta": 1e-6}
-_MOST_LOSS = 0.8
-"""Of losses that are not 1: one or two that are nearly 1 have no confidence sequence."""
 _STAKES = 0.98 * 0.7 ** np.arange(16.0)
 _LEAST_OF_TWO = (
     "the evidence is the least over all means that the two groups may have: worth .3 and less at its boundary, and less than 1 when it is "
@@ -157,8 +155,8 @@ def at_its_limit(
     pool = together(*(dataclasses.replace(records(detector, POOL_N, seed=1, is_shifted=x), is_shifted=False) for x in (False, True)))
     units = _units(pool, detector, unit_n, is_paired=is_paired)
     state = detector.start(reference)
-    losses = [_loss(detector, state, [_pane(detector, taken(pool, rows), reference, 0) for rows in (units[0], unit)]) for unit in units]
-    counted = [(unit, loss) for unit, loss in zip(units, losses, strict=True) if loss is not None and not _MOST_LOSS < loss < 1.0]
+    losses = [_loss(detector, state, _pane(detector, taken(pool, unit), reference, 0)) for unit in units]
+    counted = [(unit, loss) for unit, loss in zip(units, losses, strict=True) if loss is not None]
     x, limit = np.array([loss for _, loss in counted]), _share(state).limit
     is_over = x > limit
     over = (limit - x[~is_over].mean()) / (x[is_over].mean() - x[~is_over].mean())  # chance of a loss above the limit
@@ -185,14 +183,10 @@ def _units(pool: Records, detector: Detector, unit_n: int, *, is_paired: bool) -
     return list(np.arange(pool.n - pool.n % unit_n).reshape(-1, unit_n))
 
 
-def _loss(detector: Detector, state: Any, panes: list[Increment]) -> float | None:
-    """Of the last pane, as the detector counts it, in [0, 1]; None = it does not count."""
-    before = after = _share(state)
-    for data in panes:
-        before = after
-        state, _ = detector.step(state, data)
-        after = _share(state)
-    return (after.errors_n - before.errors_n) / (after.n - before.n) if after.n > before.n else None
+def _loss(detector: Detector, state: Any, data: Increment) -> float | None:
+    """As the detector counts it, in [0, 1]; None = it does not count."""
+    share = _share(detector.step(state, data)[0])
+    return share.errors_n / share.n if share.n else None
 
 
 def _share(state: Any) -> ShareState:

@@ -62,6 +62,12 @@ def test_a_confidence_sequence_holds_the_share_and_shrinks() -> None:
     assert share_sequence(0, 0, 0.05) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("k", [0.02, 0.92, 0.98, 1.0 - 1e-12])
+def test_one_loss_that_is_nearly_the_largest_has_an_interval(k: float) -> None:
+    low, high = share_sequence(k, 1.0, 0.05)
+    assert 0.0 <= low < k < high <= 1.0
+
+
 def test_an_e_value_of_a_gap_is_the_best_null_by_brute_force_and_falls_as_the_gap_rises() -> None:
     rng = np.random.default_rng(0)
     for low, high in ((0.05, 0.4), (0.6, 0.95), (0.3, 0.8)):
