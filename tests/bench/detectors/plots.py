@@ -39,9 +39,9 @@ def draw(tables: Mapping[str, list[Row]], path: Path) -> None:
     axes.set_xscale("log")
     axes.set_xticks([1, 2, 5, 10, 20, 50, _MISSED], ["1", "2", "5", "10", "20", "50", "missed"])
     axes.set_yticks(range(len(tables)), list(tables))
-    axes.invert_yaxis()
+    axes.set_ylim(len(tables) - 0.3, -0.7)
     axes.grid(axis="both", alpha=0.3)
-    axes.set_xlabel("panes from the change to the alarm, median; each maker's best rule, one false alarm in 100 panes for all")
+    axes.set_xlabel("panes from the change to the alarm, median\neach maker's best rule, one false alarm in 100 panes for all")
     handles = {maker: axes.plot([], [], marker, color=colour, label=maker)[0] for maker, (marker, colour) in makers.items()}
     axes.legend(handles.values(), handles, loc="upper center", bbox_to_anchor=(0.45, 1.0 + 1.2 / len(tables)), ncols=6, frameon=False)
     figure.savefig(path, dpi=110)
