@@ -28,8 +28,6 @@ class Priors:
     """Each class's own interval, (k,)."""
     change_error: Floats
     """Standard error of share now - share in the reference, (k,); of `by_scores` the latter is taken as known."""
-    weight: Floats
-    """Share now / share in the reference, (k,): what labelled rows of the class count for."""
 
 
 def by_answers(table: Floats, answers: Floats, *, alpha: float = 0.05) -> Priors | None:
@@ -55,7 +53,7 @@ def by_answers(table: Floats, answers: Floats, *, alpha: float = 0.05) -> Priors
     own = w[:, None, None] * np.eye(k)[:, None, :] - solve[:, :, None] * w[None, None, :]
     likely = (table + z2 / k**2) / (n + z2)
     learnt, compared = (_spread(x, likely) / (n + z2) for x in (own, own - np.eye(k)[:, None, :]))
-    return _priors(w * prior, moved + learnt, prior, alpha, change=moved + compared, centre=centre)
+    return _priors(w * prior, moved + learnt, alpha, change=moved + compared, centre=centre)
 
 
 def _mean_of(values: Floats, counts: Floats, z2: float) -> tuple[Floats, Floats]:
@@ -91,7 +89,7 @@ def by_scores(posterior: Floats, prior: Floats, count: Floats | None = None, *, 
     basis = np.vstack([np.eye(k - 1), -np.ones((1, k - 1))])  # (k, k - 1): moves that keep the sum
     information = basis.T @ (scaled.T * n) @ scaled @ basis
     covariance = basis @ np.linalg.pinv(information) @ basis.T
-    return _priors(share, np.diag(covariance), prior, alpha, change=np.diag(covariance), centre=share)
+    return _priors(share, np.diag(covariance), alpha, change=np.diag(covariance), centre=share)
 
 
 def _most_likely(odds: Floats, n: Floats, share: Floats) -> Floats:
@@ -118,7 +116,7 @@ def _em(odds: Floats, n: Floats, share: Floats) -> tuple[Floats, float]:
     return (n / total) @ mixed / n.sum(), float(n @ np.log(total))
 
 
-def _priors(share: Floats, variance: Floats, prior: Floats, alpha: float, *, change: Floats, centre: Floats) -> Priors:
+def _priors(share: Floats, variance: Floats, alpha: float, *, change: Floats, centre: Floats) -> Priors:
     """Shares cut to [0, 1] and made to sum to 1; `centre`: of the intervals, cut too, so that none lies outside."""
     reach = -float(ndtri(alpha / 2.0)) * np.sqrt(np.maximum(variance, 0.0))
     cut = np.clip(share, 0.0, 1.0)
@@ -130,5 +128,4 @@ def _priors(share: Floats, variance: Floats, prior: Floats, alpha: float, *, cha
         low=np.minimum(low, cut),
         high=np.maximum(high, cut),
         change_error=np.sqrt(np.maximum(change, 0.0)),
-        weight=cut / np.maximum(prior, 1e-12),
     )

@@ -35,15 +35,6 @@ class Cell(NamedTuple):
     predicted: str
 
 
-class Rates(NamedTuple):
-    """One label against the rest."""
-
-    tp: int
-    fp: int
-    fn: int
-    tn: int
-
-
 class Tally(NamedTuple):
     """Pairs, and the sums of their weights and of the squares of these (without weights all three are equal)."""
 
@@ -150,14 +141,6 @@ class Confusion:
     def labels(self) -> list[str]:
         """Every label seen, true or given, sorted."""
         return sorted({x for cell in self.cells for x in (cell.label, cell.predicted)})
-
-    def rates(self, label: str, column: str = "", group: str = "") -> Rates:
-        """One label against the rest, of all or of one group."""
-        cell = [0, 0, 0, 0]
-        for (true, given), n in self.table(column, group).items():
-            cell[2 * (true == label) + (given == label)] += n
-        tn, fp, fn, tp = cell
-        return Rates(tp=tp, fp=fp, fn=fn, tn=tn)
 
     def tally(self, cell: Cell) -> Tally:
         """Of one cell."""

@@ -158,11 +158,11 @@ def test_confusion_counts_merge_exactly_even_when_cells_overflow(parts: list[Any
 def test_rates_of_the_confusion_counts_are_those_of_the_pairs(rows: list[Any], label: str) -> None:
     found = _confusion(rows)
     for column, group, kept in [("", "", rows), *(("age_band", g, [r for r in rows if r[2] == g]) for g in ("young", "old"))]:
-        rates = found.rates(label, column, group)
-        assert rates.tp == sum(1 for t, p, _ in kept if t == label == p)
-        assert rates.fp == sum(1 for t, p, _ in kept if t != label == p)
-        assert rates.fn == sum(1 for t, p, _ in kept if t == label != p)
-        assert sum(rates) == len(kept)
+        tallies = found.tallies(label, column, group)
+        assert tallies.tp.n == sum(1 for t, p, _ in kept if t == label == p)
+        assert tallies.fp.n == sum(1 for t, p, _ in kept if t != label == p)
+        assert tallies.fn.n == sum(1 for t, p, _ in kept if t == label != p)
+        assert sum(part.n for part in tallies) == len(kept)
         assert found.correct(column, group) == (sum(1 for t, p, _ in kept if t == p), len(kept))
 
 
