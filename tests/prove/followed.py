@@ -10,7 +10,7 @@ import numpy as np
 from detectors import registry
 from detectors.examples import one_input, part, reference_of
 from detectors.types import Detector, Outcome
-from tests.prove.trials import REFERENCE_N, ROWS_N, proven, rows_of
+from tests.prove.trials import REFERENCE_N, ROWS_N, WEEK, proven, rows_of
 from tests.prove.worlds import world
 
 CERTAIN = 1e-11
@@ -45,7 +45,7 @@ def followed(detector: Detector, where: str, seed: int, *, shift: float = 0.0, r
     found = {"n": 0.0, "low": -np.inf, "high": np.inf, "every_low": -np.inf, "every_high": np.inf, "alarm": 0.0}
     state, at = detector.start(reference), 0
     for i, size in enumerate(sizes):
-        state, verdict = detector.step(state, one_input(detector, part(rows, at, at + size), reference, i))
+        state, verdict = detector.step(state, one_input(detector, part(rows, at, at + size), reference, WEEK * seed + i))
         at += size
         if verdict.outcome is not Outcome.INSUFFICIENT:
             found |= {"n": verdict.n, "low": verdict.low, "high": verdict.high}

@@ -14,7 +14,7 @@ from detectors.examples import Records, one_input, part, reference_of
 from detectors.rhythm import Rhythm
 from detectors.sketches.records import AT
 from detectors.types import Detector, Outcome
-from tests.prove.trials import REFERENCE_N, ROWS_N, proven, rows_of
+from tests.prove.trials import REFERENCE_N, ROWS_N, WEEK, proven, rows_of
 from tests.prove.worlds import PANE_N, World, taken, world
 
 _HOUR_N, _DAY_N = 60, 1440
@@ -82,7 +82,7 @@ def remedied(name: str, remedy: str, seed: int) -> dict[str, float]:
     reference = dataclasses.replace(reference, columns=part(rows, 0, chosen.reference_n).columns)
     state = detector.start(reference)
     for i, (at, end) in enumerate(pairwise(range(chosen.reference_n, rows.n + 1, PANE_N))):
-        state, verdict = detector.step(state, one_input(detector, part(rows, at, end), reference, i))
+        state, verdict = detector.step(state, one_input(detector, part(rows, at, end), reference, WEEK * seed + i))
         if verdict.outcome is Outcome.ALARM:
             break
     return {"panes": i + 1.0, "alarm": float(verdict.outcome is Outcome.ALARM)}
