@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,14 @@ import pytest
 
 from detectors.registry import detector_class, names
 from detectors.types import Kind
+from tests.bench import environments
 from tests.bench.detectors import matched, page, score
 from tests.bench.detectors.case import made
 from tests.bench.detectors.errors import FLOORS, OURS, answered
 from tests.bench.detectors.scenarios import EXCLUSIONS, judged, scenarios
 from tests.bench.detectors.score import scored
+from tests.bench.environments import ROOT
+from tests.prove import results
 
 
 def test_every_sequential_detector_is_in_a_scenario_or_excluded_with_a_reason() -> None:
@@ -74,6 +79,51 @@ def test_a_small_scenario_runs_through_the_protocol(tmp_path: Path) -> None:
     assert page.best(table, is_ours=True) is not None
     again = scored(scenario, runners=("retuned", "rules"), kept=tmp_path)
     assert again.seconds == scores.seconds, "kept scores are not computed again"
+
+
+def _copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Sources that a key is made of, to be changed."""
+    for folder in ("detectors", "tests/bench/detectors/runners"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    monkeypatch.setattr(score, "ROOT", tmp_path)
+    monkeypatch.setattr(score, "_RUNNERS", tmp_path / "tests/bench/detectors/runners")
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_kept_scores_are_stale_as_soon_as_anything_that_they_come_from_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, scenario = _copied(tmp_path, monkeypatch), scenarios()["column-mean-large"]
+    keys = [score._code("retuned", scenario)]
+    for file in ("detectors/sequential/conformal_numeric.py", "detectors/of_reference.py", "detectors/sketches/quantiles.py"):
+        with (root / file).open("a") as source:
+            source.write("\nCHANGED = 1\n")
+        keys.append(score._code("retuned", scenario))
+    assert len(set(keys)) == 4
+    with (root / "detectors/sequential/risk_change.py").open("a") as source:
+        source.write("\nCHANGED = 1\n")
+    with (root / "detectors/of_reference.py").open("a") as source:
+        source.write("\n# a remark\n")
+    assert score._code("retuned", scenario) == keys[-1], "what no row imports, and remarks, change no score"
+
+
+@pytest.mark.parametrize("rival", score.RIVALS)
+def test_kept_scores_of_a_rival_are_stale_with_another_version_of_it(rival: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = scenarios()["column-mean-large"]
+    before = score._code(rival, scenario)
+    monkeypatch.setattr(environments, "version", lambda name: f"{version(name)}.1")
+    monkeypatch.setattr(environments, "_PINS", {name: (f"{name}==99", *pins) for name, pins in environments._PINS.items()})
+    assert score._code(rival, scenario) != before
+
+
+def test_a_rival_with_other_pins_is_installed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(environments, "_RIVALS", tmp_path)
+    monkeypatch.setattr(environments.subprocess, "run", lambda command, **_: ran.append(command))
+    for pins in (("a==1",), ("a==1",), ("a==2",)):
+        monkeypatch.setattr(environments, "_PINS", {"a": pins})
+        (tmp_path / "a").mkdir(exist_ok=True)
+        environments.python_of("a")
+    assert [command[-1] for command in ran if "install" in command] == ["a==1", "a==2"]
 
 
 def test_equal_streams_share_no_luck(tmp_path: Path) -> None:

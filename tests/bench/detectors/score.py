@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from detectors.registry import detector_class
 from tests.bench.detectors import case
-from tests.bench.environments import ROOT, python_of
+from tests.bench.environments import ROOT, pins_of, python_of
+from tests.prove.results import imported
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _RUNNERS = Path(__file__).parent / "runners"
 _KEPT = ROOT / ".cache" / "bench-detectors"
 _TIMEOUT_S = 3600
+OURS = "retuned"
+"""What our rows begin with."""
 RIVALS = ("rules", "evidently", "river", "frouros", "nannyml")
 
 
@@ -44,10 +48,10 @@ class Scores:
     looks: int = 0
 
 
-def scored(scenario: Scenario, runners: tuple[str, ...] = ("retuned", *RIVALS), kept: Path = _KEPT) -> Scores:
+def scored(scenario: Scenario, runners: tuple[str, ...] = (OURS, *RIVALS), kept: Path = _KEPT) -> Scores:
     """Every runner's scores; from the cache where neither data nor code changed."""
     arrays = case.made(scenario)
-    about, path = json.loads(str(arrays["about"])), kept / f"{scenario.id}.npz"
+    about, path = json.loads(str(arrays["about"])), kept / f"{scenario.id}-{os.getpid()}.npz"
     outs = _outs(scenario, case.digest(arrays), runners, kept)
     missing = [name for name in runners if not outs[name].exists()]
     if missing:
@@ -74,7 +78,8 @@ def _run(name: str, scenario: Scenario, path: Path, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_suffix(".unfinished.npz")
     command = [python_of(name), str(_RUNNERS / f"run_{name}.py"), str(path), str(unfinished), _options(scenario)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "DO_NOT_TRACK": "true"}
+    quiet = {"DO_NOT_TRACK": "true", "NML_DISABLE_USAGE_LOGGING": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **quiet}
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S)
     if done.returncode:
         raise RuntimeError(f"{name} on {scenario.id} failed with {done.returncode}:\n{done.stderr[-3000:]}")
@@ -87,14 +92,18 @@ def _options(scenario: Scenario) -> str:
 
 
 def _code(name: str, scenario: Scenario) -> str:
-    """Digest of what computes the scores beside the data: the runner, what it leaves out, for ours the rows and the detectors' sources."""
-    sha = hashlib.sha256(repr(scenario.skip).encode())
-    files = [_RUNNERS / "protocol.py", _RUNNERS / f"run_{name}.py"]
-    if name == "retuned":
-        files += [file for folder in ("sequential", "quality") for file in sorted((ROOT / "detectors" / folder).glob("*.py"))]
-        sha.update(_options(scenario).encode())
-    for file in files:
-        sha.update(_meaning(file.read_text()).encode())
+    """Digest of what computes the scores beside the data: packages, the runner, what it leaves out, for ours all that its rows import."""
+    runner = f"{_RUNNERS.relative_to(ROOT)}/run_{name}.py"
+    files = {f"{_RUNNERS.relative_to(ROOT)}/protocol.py", runner}
+    said = [*pins_of(name), repr(scenario.skip)]
+    if name == OURS:
+        detectors = {detector for settings in scenario.ours.values() for detector in settings}
+        modules = {detector_class(detector).__module__ for detector in detectors}
+        files |= set().union(*(imported(file, "detectors") for file in (runner, *(f"{m.replace('.', '/')}.py" for m in modules))))
+        said.append(_options(scenario))
+    sha = hashlib.sha256("\n".join(said).encode())
+    for file in sorted(files):
+        sha.update(file.encode() + _meaning((ROOT / file).read_text()).encode())
     return sha.hexdigest()[:12]
 
 
