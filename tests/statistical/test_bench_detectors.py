@@ -15,11 +15,11 @@ import pytest
 from detectors.registry import detector_class, names
 from detectors.types import Kind
 from tests.bench import environments
-from tests.bench.detectors import matched, page, score
+from tests.bench.detectors import annotated, matched, page, passes, score
 from tests.bench.detectors.case import made
 from tests.bench.detectors.errors import FLOORS, OURS, answered
-from tests.bench.detectors.scenarios import EXCLUSIONS, judged, scenarios
-from tests.bench.detectors.score import scored
+from tests.bench.detectors.scenarios import EXCLUSIONS, in_order, judged, scenarios
+from tests.bench.detectors.score import Scores, scored
 from tests.bench.environments import ROOT
 from tests.prove import results
 
@@ -30,6 +30,11 @@ def test_every_sequential_detector_is_in_a_scenario_or_excluded_with_a_reason() 
     assert not judged() & set(EXCLUSIONS)
     assert judged() | set(EXCLUSIONS) <= sequential
     assert all(len(reason) > 20 for reason in EXCLUSIONS.values())
+
+
+def test_what_is_in_no_scenario_is_tried_where_the_page_says() -> None:
+    validity, days = ((ROOT / file).read_text() for file in ("docs/validity.md", "tests/statistical/days.py"))
+    assert [name for name in EXCLUSIONS if f"\n### {name}\n" not in validity or f'"{name}"' not in days] == []
 
 
 def test_a_scenario_gives_the_same_streams_every_time_and_a_fresh_reference_for_each() -> None:
@@ -49,6 +54,28 @@ def test_the_matched_threshold_gives_the_run_length_that_was_asked_for() -> None
     assert threshold == pytest.approx(np.log(100.0), rel=0.05)
     assert 100.0 <= matched.run_length(null, threshold) < 101.0
     assert matched.run_length(null, np.nextafter(threshold, 0.0)) == pytest.approx(100.0, abs=1.0)
+
+
+def test_a_coarse_rule_says_what_its_next_looser_threshold_does() -> None:
+    null = np.full((10, 100), -np.inf)
+    null[:, 19], null[0, 9] = 1.0, 2.0
+    assert matched.threshold_at(null, 100.0) == 2.0
+    assert matched.run_length(null, 2.0) == 10 + 9 * 100
+    found = matched.found(null, null, 5, looks=100.0)
+    assert (found.run_length, found.looser) == (910.0, pytest.approx((10 + 9 * 20) / 10))
+    assert np.isnan(matched.looser_length(null, 1.0)), "its knob ends there"
+
+
+@pytest.mark.parametrize(("rule", "streams"), [("river ADWIN", 16), ("river HDDM_W", 6)])
+def test_rules_that_say_yes_or_no_are_matched_as_nearly_as_those_with_a_statistic(
+    rule: str, streams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(score.__file__).parent / "runners"))
+    runner, protocol = importlib.import_module("run_river"), importlib.import_module("protocol")
+    arrays = made(dataclasses.replace(scenarios()["errors-large"], null=(streams, 100), drift=(1, 1, 1), reference_n=500))
+    about = json.loads(str(arrays["about"]))
+    quiet = [runner.RULES[rule].scores(*stream, about["kinds"]) for stream in protocol.streams(arrays, about, "null")]
+    assert 100.0 <= matched.run_length(np.array(quiet), matched.threshold_at(np.array(quiet), 100.0)) <= 150.0
 
 
 def test_streams_without_an_alarm_count_with_all_their_panes() -> None:
@@ -79,6 +106,55 @@ def test_a_small_scenario_runs_through_the_protocol(tmp_path: Path) -> None:
     assert page.best(table, is_ours=True) is not None
     again = scored(scenario, runners=("retuned", "rules"), kept=tmp_path)
     assert again.seconds == scores.seconds, "kept scores are not computed again"
+
+
+def test_vectors_run_through_the_protocol(tmp_path: Path) -> None:
+    scenario = dataclasses.replace(
+        scenarios()["embedding-amazon-nyt-half"],
+        draw=lambda rng, much: {"vector": rng.normal(size=(len(much), 4)) + 3.0 * much[:, None]},
+        null=(2, 6),
+        drift=(2, 3, 6),
+        reference_n=200,
+    )
+    scores = scored(scenario, runners=("retuned", "evidently", "rules", "river"), kept=tmp_path)
+    assert {name for name in scores.null if not name.startswith("dummy")} == {
+        "retuned embedding_witness",
+        "Evidently, embedding drift by a model, last 5 panes",
+        "Evidently, embedding drift by MMD, last 5 panes",
+    }, "who reads no vectors has no row"
+    for name in scores.null:
+        if not name.startswith("dummy"):
+            assert scores.drift[name][:, -1].min() > scores.null[name].max()
+    fields = scores.drift["Evidently, embedding drift by MMD, last 5 panes"]
+    assert fields[:, 3].min() > fields[:, 2].max(), "in the first pane of the change, not before"
+
+
+def test_one_pass_in_order_takes_rows_as_they_came_up_to_the_change_and_after_it() -> None:
+    raw = {"occupancy": (annotated._occupancy, 238), "run-log": (annotated._runs, 60), "bitcoin": (annotated._bitcoin, 747)}
+    raw |= {"apple": (annotated._apple, 957)}
+    for name, scenario in in_order().items():
+        (series, change), quiet = raw[name.removeprefix("in-order-")], (3, 5)
+        case = made(dataclasses.replace(scenario, null=quiet))
+        came = np.concatenate([case["reference/drift/x0"][0], case["stream/drift/x0"][0]])
+        first = change - scenario.reference_n - scenario.drift[1] * scenario.pane_n
+        assert np.array_equal(came, series()[first : first + len(came), 0].astype(np.float32)), name
+        drawn = np.concatenate([case["reference/null/x0"], case["stream/null/x0"]], axis=1)
+        assert np.isin(drawn, series()[:change, 0].astype(np.float32)).all(), "nothing from after the change"
+        assert not np.array_equal(drawn[0], drawn[1])
+
+
+def test_the_table_of_passes_says_where_each_rule_alarms_first() -> None:
+    quiet, one = np.tile(np.arange(100.0) % 50, (4, 1)), np.zeros((1, 8))
+    scores = Scores(change=4, pane_n=10, looks=1)
+    for rule, at in (("retuned a", 2), ("b", 5), ("c", None)):
+        scores.null[rule], scores.drift[rule], scores.shipped[rule] = quiet, one.copy(), 40.0 if rule == "b" else None
+        if at is not None:
+            scores.drift[rule][0, at] = 60.0
+    lines = passes.section({"in-order-apple": scores}).splitlines()
+    assert "| **retuned a** | early, 3 of 4 | 1 of 1 |  |" in lines
+    assert "| b | 2 | 0 of 1 | 0 of 1 |" in lines
+    assert "| c | missed | 0 of 1 |  |" in lines
+    assert passes.section({}) == ""
 
 
 def _copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -27,7 +27,7 @@ class Scenario:
     says: str
     """What changes, in words."""
     kinds: Mapping[str, str]
-    """Column -> "numeric", "category", "text", or "pair" (predicted, label and groups of labelled pairs)."""
+    """Column -> "numeric", "category", "text", "embedding", or "pair" (predicted, label and groups of labelled pairs)."""
     draw: Draw
     """(rng, how much of the change applies to each row: 0 to 1, shape (n,)) -> rows; categories and texts as codes, -1 = missing."""
     ours: Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -54,9 +54,14 @@ PROFILES: dict[str, Callable[[NDArray[np.int64]], NDArray[np.float64]]] = {
 """Panes since the change (negative before it) -> how much of it applies."""
 
 
+def seed_of(name: str) -> int:
+    """Of a scenario's id: the first eight bytes of its SHA-256, so that a new scenario changes no other."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
 def made(scenario: Scenario) -> dict[str, NDArray[Any]]:
-    """All arrays of a scenario's case: seeded by its id, so that a new scenario changes no other."""
-    seed = int.from_bytes(hashlib.sha256(scenario.id.encode()).digest()[:8], "big")
+    """All arrays of a scenario's case; quiet streams are seeded by (its seed, 0, number), drifting ones by (its seed, 1, number)."""
+    seed = seed_of(scenario.id)
     parts: dict[str, list[tuple[Rows, Rows]]] = {"null": [], "drift": []}
     streams, panes = scenario.null
     for at in range(streams):
@@ -76,7 +81,7 @@ def made(scenario: Scenario) -> dict[str, NDArray[Any]]:
 
 def _vocabularies(scenario: Scenario) -> dict[str, list[str]]:
     known = scenario.vocabularies()
-    return {name: list(known[name]) for name, kind in scenario.kinds.items() if kind != "numeric"}
+    return {name: list(known[name]) for name, kind in scenario.kinds.items() if kind not in {"numeric", "embedding"}}
 
 
 def _stream(scenario: Scenario, rng: np.random.Generator, much: NDArray[np.float64]) -> tuple[Rows, Rows]:

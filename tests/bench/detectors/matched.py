@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 NEVER = np.inf
+LOOKS = 100.0
+"""Panes between false alarms that every threshold is matched at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,8 @@ class Found:
 
     run_length: float
     """Looks watched on quiet streams for each false alarm; inf = none."""
+    looser: float
+    """The same at the next lower score that there is; nan = there is none."""
     median: float
     """Looks from the change to the first alarm after it, the alarm's own included; inf = more than half miss it."""
     low: float
@@ -41,10 +45,22 @@ def run_length(null: Floats, threshold: float) -> float:
     return watched / alarms if alarms else NEVER
 
 
-def threshold_at(null: Floats, looks: float) -> float:
-    """The lowest threshold whose run length is at least `looks`: among the running maxima, where alone it changes; NEVER if none is."""
+def looser_length(null: Floats, threshold: float) -> float:
+    """Run length at the highest score of quiet streams below a threshold: how much nearer a coarse rule could not come."""
+    peaks = _peaks(null)
+    below = peaks[peaks < threshold]
+    return run_length(null, below[-1]) if len(below) else float("nan")
+
+
+def _peaks(null: Floats) -> Floats:
+    """Running maxima, sorted: the run length changes at these thresholds alone."""
     peaks = np.unique(np.maximum.accumulate(null, axis=1))
-    peaks = peaks[np.isfinite(peaks)]
+    return peaks[np.isfinite(peaks)]
+
+
+def threshold_at(null: Floats, looks: float) -> float:
+    """The lowest threshold whose run length is at least `looks`; NEVER if none is."""
+    peaks = _peaks(null)
     low, high = 0, len(peaks)
     while low < high:
         middle = (low + high) // 2
@@ -81,6 +97,7 @@ def found(null: Floats, drift: Floats, change: int, *, looks: float | None = Non
     length = run_length(null, at)
     return Found(
         run_length=length,
+        looser=looser_length(null, at),
         median=_median(late),
         low=low,
         high=high,

@@ -17,7 +17,7 @@ _MISSED = 100.0
 
 
 def draw(tables: Mapping[str, list[Row]], path: Path) -> None:
-    """Each rule a mark, ours large, on a logarithmic axis of panes."""
+    """Each maker's best rule a mark, ours large, on a logarithmic axis of panes."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -41,7 +41,7 @@ def draw(tables: Mapping[str, list[Row]], path: Path) -> None:
     axes.set_yticks(range(len(tables)), list(tables))
     axes.set_ylim(len(tables) - 0.3, -0.7)
     axes.grid(axis="both", alpha=0.3)
-    axes.set_xlabel("panes from the change to the alarm, median\neach maker's best rule, one false alarm in 100 panes for all")
+    axes.set_xlabel("median panes to the alarm, at one false alarm in 100 panes")
     handles = {maker: axes.plot([], [], marker, color=colour, label=maker)[0] for maker, (marker, colour) in makers.items()}
     axes.legend(handles.values(), handles, loc="upper center", bbox_to_anchor=(0.45, 1.0 + 1.2 / len(tables)), ncols=6, frameon=False)
     figure.savefig(path, dpi=110)

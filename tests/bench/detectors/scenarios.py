@@ -5,30 +5,28 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from tests.bench.detectors.annotated import IN_ORDER
+
 if TYPE_CHECKING:
     from tests.bench.detectors.case import Scenario
 
-_MODULES = ("columns", "errors", "generators", "annotated", "loans", "texts")
+_MODULES = ("columns", "errors", "generators", "annotated", "loans", "texts", "vectors")
 
-_FAULT = "a bet on a share like missing_rise, which is judged; rivals here count no such fault"
-_NO_WORLD = "cases hold classes without scores, no numbers, no judgements; its run length and power: tests/unit/test_performance.py"
+_FAULT = "a bet on a share like missing_rise, which is judged; no scenario of this fault was made"
+_NO_SCORES = "cases hold classes without scores: none was made"
+_NO_JUDGE = "cases hold no judgements: none was made"
+_NO_NUMBERS = "cases hold classes, no numbers to be right about: none was made"
 EXCLUSIONS: dict[str, str] = {
-    "wrong_type_rise": _FAULT,
-    "duplicate_id_rise": _FAULT,
-    "duplicate_content_rise": _FAULT,
-    "embedding_witness": "domain_classifier's bets, which are judged, on vectors; no rival here reads vectors",
-    "ppi_floor": "accuracy_floor's bets, which are judged, with predictions beside them; cases hold classes without scores",
-    "ppi_score_floor": "score_floor's bets with a judge's scores beside; cases hold no judgements (tests/unit/test_ppi_score_floor.py)",
-    "fairness_ratio": "fairness_gap's bets, which are judged, on a ratio of the same rates; no rival here alarms on it",
-    **dict.fromkeys(
-        ("fairness_score_gap", "fairness_calibration_gap"), "fairness_gap's bets, which are judged; cases hold classes without scores"
-    ),
-    **dict.fromkeys(("risk_judged", "risk_judged_change", "risk_value", "risk_value_change", "score_floor", "value_ceiling"), _NO_WORLD),
-    **dict.fromkeys(
-        ("risk_judged_rise", "risk_value_rise"),
-        "risk_rise's ranks, which are judged; cases hold no judgements, no numbers: tests/unit/test_risk_rise.py",
-    ),
-    **dict.fromkeys(("auc_floor", "calibration_change", "probability_ceiling"), _NO_WORLD),
+    **dict.fromkeys(("wrong_type_rise", "duplicate_id_rise", "duplicate_content_rise"), _FAULT),
+    "fairness_ratio": "fairness_gap's bets, which are judged, on a ratio of the same rates: no scenario of its own was made",
+    **dict.fromkeys(("fairness_score_gap", "fairness_calibration_gap"), f"fairness_gap's bets, which are judged, on scores; {_NO_SCORES}"),
+    "ppi_floor": f"accuracy_floor's bets, which are judged, with predictions beside them; {_NO_SCORES}",
+    "ppi_score_floor": f"score_floor's bets with a judge's scores beside them; {_NO_JUDGE}",
+    **dict.fromkeys(("risk_judged", "risk_judged_change", "score_floor"), _NO_JUDGE),
+    **dict.fromkeys(("risk_value", "risk_value_change", "value_ceiling"), _NO_NUMBERS),
+    "risk_judged_rise": f"risk_rise's ranks, which are judged, on judgements; {_NO_JUDGE}",
+    "risk_value_rise": f"risk_rise's ranks, which are judged, on losses of numbers; {_NO_NUMBERS}",
+    **dict.fromkeys(("auc_floor", "calibration_change", "probability_ceiling"), _NO_SCORES),
 }
 """Sequential detector -> why no scenario has it."""
 
@@ -42,6 +40,11 @@ def scenarios() -> dict[str, Scenario]:
                 raise ValueError(f"two scenarios have the id {one.id!r}; ids are permanent and unique")
             found[one.id] = one
     return found
+
+
+def in_order() -> dict[str, Scenario]:
+    """One pass each through real series: they have a table of their own, since one stream has no median."""
+    return {one.id: one for one in IN_ORDER}
 
 
 def judged() -> set[str]:

@@ -29,7 +29,7 @@ _OURS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 @cache
-def _corpora() -> tuple[list[str], dict[str, NDArray[np.int64]]]:
+def corpora() -> tuple[list[str], dict[str, NDArray[np.int64]]]:
     """(all texts, corpus -> numbers of its texts)."""
     archive = next(Path(ROOT / ".cache" / "corpora").glob("vader*.tar.gz"))
     texts: list[str] = []
@@ -42,25 +42,28 @@ def _corpora() -> tuple[list[str], dict[str, NDArray[np.int64]]]:
 
 
 def _vocabularies() -> Mapping[str, Sequence[str]]:
-    return {"text": _corpora()[0]}
+    return {"text": corpora()[0]}
 
 
 @cache
 def _figures() -> dict[str, Floats]:
     """Of every text: characters, characters a word, share of capitals, share of punctuation."""
-    texts = _corpora()[0]
+    texts = corpora()[0]
     counts = np.array([[len(t), len(t.split()), sum(map(str.isupper, t)), sum(not c.isalnum() and c != " " for c in t)] for t in texts])
     length = counts[:, 0].astype(np.float64)
     return {"length": length, "word_length": length / counts[:, 1], "capitals": counts[:, 2] / length, "marks": counts[:, 3] / length}
 
 
-def _turning(before: str, after: str, most: float) -> Callable[[np.random.Generator, Floats], Rows]:
-    """Texts of one corpus, then a share of another; none twice in a stream."""
+def turning(rng: np.random.Generator, much: Floats, before: str, after: str, most: float) -> NDArray[np.int64]:
+    """Numbers of texts of one corpus, then a share of another; none twice in a stream."""
+    numbers = corpora()[1]
+    first, second = (rng.permutation(numbers[name])[np.arange(len(much)) % len(numbers[name])] for name in (before, after))
+    return np.where(rng.random(len(much)) < most * much, second, first)
 
+
+def _read(before: str, after: str, most: float) -> Callable[[np.random.Generator, Floats], Rows]:
     def draw(rng: np.random.Generator, much: Floats) -> Rows:
-        numbers = _corpora()[1]
-        first, second = (rng.permutation(numbers[name])[np.arange(len(much)) % len(numbers[name])] for name in (before, after))
-        taken = np.where(rng.random(len(much)) < most * much, second, first)
+        taken = turning(rng, much, before, after, most)
         return {"text": taken, **{name: values[taken] for name, values in _figures().items()}}
 
     return draw
@@ -72,7 +75,7 @@ def _scenario(name: str, says: str, draw: Callable[[np.random.Generator, Floats]
 
 
 SCENARIOS = (
-    _scenario("text-movies-tweets", "movie reviews, then tweets", _turning("movies", "tweets", 1.0)),
-    _scenario("text-amazon-nyt-half", "product reviews, then half of them editorials", _turning("amazon", "nyt", 0.5)),
-    _scenario("text-movies-amazon-third", "movie reviews, then a third of them product reviews", _turning("movies", "amazon", 0.33)),
+    _scenario("text-movies-tweets", "movie reviews, then tweets", _read("movies", "tweets", 1.0)),
+    _scenario("text-amazon-nyt-half", "product reviews, then half of them editorials", _read("amazon", "nyt", 0.5)),
+    _scenario("text-movies-amazon-third", "movie reviews, then a third of them product reviews", _read("movies", "amazon", 0.33)),
 )

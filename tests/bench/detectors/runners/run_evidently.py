@@ -1,9 +1,9 @@
-"""Evidently's default column test on each pane, and on the last five panes, against the reference: any column, or the errors."""
+"""Evidently's default column test of each pane, and of the last five, on any column or the errors; its text and embedding drift."""
 
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     import evidently.legacy.calculations.stattests
     from evidently.legacy.calculations.stattests.registry import get_stattest
     from evidently.legacy.core import ColumnType
+    from evidently.legacy.metrics.data_drift.embedding_drift_methods import mmd, model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Columns = Mapping[str, np.ndarray]
 
 _KINDS = {"numeric": ColumnType.Numerical, "category": ColumnType.Categorical}
-_TEXTS_N = 5
+_LATEST_N = 5
 _DISTANCES = {"wasserstein", "jensenshannon", "psi", "kl_div", "hellinger"}
 
 
@@ -53,7 +54,7 @@ def texts(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]
         return None
     found = []
     for end in range(1, len(panes) + 1):
-        latest = panes[max(0, end - _TEXTS_N) : end]
+        latest = panes[max(0, end - _LATEST_N) : end]
         scores = []
         for name in columns:
             first, second = pd.Series(reference[name]), pd.Series(np.concatenate([pane[name] for pane in latest]))
@@ -61,6 +62,24 @@ def texts(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]
             scores.append(test(first, second, ColumnType.Text, test.default_threshold).drift_score - test.default_threshold)
         found.append(float(max(scores)))
     return found
+
+
+def vectors(method: Any) -> Callable[[Columns, Sequence[Columns], Mapping[str, str]], list[float] | None]:
+    """Its drift of embeddings over the last five panes, less its default limit; without its 100 bootstraps."""
+
+    def scores(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
+        columns = protocol.named(kinds, "embedding")
+        if not columns:
+            return None
+        found = np.full(len(panes), protocol.NOTHING)
+        for at in range(len(panes)):
+            for name in columns:
+                latest = np.concatenate([pane[name] for pane in panes[max(0, at + 1 - _LATEST_N) : at + 1]])
+                score, *_ = method(current_emb=pd.DataFrame(latest), reference_emb=pd.DataFrame(reference[name]))
+                found[at] = max(found[at], float(score) - method.threshold)
+        return found.tolist()
+
+    return scores
 
 
 def _errors(reference: Columns, panes: Sequence[Columns]) -> tuple[Columns, list[Columns]]:
@@ -87,7 +106,9 @@ if __name__ == "__main__":
         {
             "Evidently, default tests, each pane": protocol.Rule(over_last(1), 0.0),
             "Evidently, default tests, last 5 panes": protocol.Rule(over_last(5), 0.0),
-            f"Evidently, text content drift, last {_TEXTS_N} panes": protocol.Rule(texts, 0.0),
+            f"Evidently, text content drift, last {_LATEST_N} panes": protocol.Rule(texts, 0.0),
+            f"Evidently, embedding drift by a model, last {_LATEST_N} panes": protocol.Rule(vectors(model()), 0.0),
+            f"Evidently, embedding drift by MMD, last {_LATEST_N} panes": protocol.Rule(vectors(mmd()), 0.0),
         },
         {"evidently": evidently.__version__},
     )

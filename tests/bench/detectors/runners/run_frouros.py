@@ -1,4 +1,4 @@
-"""frouros: control charts on standardised numbers (both directions) and on errors."""
+"""frouros: control charts on standardised numbers (both directions) and on errors, maximum mean discrepancy on vectors."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from frouros.detectors.concept_drift import (
     GeometricMovingAverage,
     GeometricMovingAverageConfig,
 )
+from frouros.detectors.data_drift import MMD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,6 +59,25 @@ def _ecdd(one: Any) -> float:
     return float((one.z.mean - p) / limit) if limit > 0 else protocol.NOTHING
 
 
+def discrepancy(panes_n: int) -> Callable[[Columns, Sequence[Columns], Mapping[str, str]], list[float] | None]:
+    """Its maximum mean discrepancy, default kernel, of a sliding window of so many panes."""
+
+    def scores(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
+        columns = protocol.named(kinds, "embedding")
+        if not columns:
+            return None
+        found = np.full(len(panes), protocol.NOTHING)
+        for name in columns:
+            one = MMD()
+            one.fit(X=reference[name])
+            for at in range(len(panes)):
+                latest = np.concatenate([pane[name] for pane in panes[max(0, at + 1 - panes_n) : at + 1]])
+                found[at] = max(found[at], float(one.compare(X=latest)[0].distance))
+        return found.tolist()
+
+    return scores
+
+
 if __name__ == "__main__":
     protocol.main(
         {
@@ -66,6 +86,8 @@ if __name__ == "__main__":
                 charts(lambda: GeometricMovingAverage(GeometricMovingAverageConfig(lambda_=math.inf)), lambda one: float(one.sum_)), 1.0
             ),
             "frouros ECDD": protocol.Rule(charts(ECDDWT, _ecdd, is_binary=True), 1.0),
+            "frouros MMD, each pane": protocol.Rule(discrepancy(1), None),
+            "frouros MMD, last 5 panes": protocol.Rule(discrepancy(5), None),
         },
         {"frouros": version("frouros")},
     )

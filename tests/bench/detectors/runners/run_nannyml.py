@@ -1,4 +1,4 @@
-"""NannyML: univariate drift and realised accuracy, a pane is a chunk; score 1 is its own threshold (3 sd of the reference's chunks)."""
+"""NannyML: drift of columns, each and together, and realised accuracy; a pane is a chunk, score 1 its own threshold (3 sd of chunks)."""
 
 from __future__ import annotations
 
@@ -41,6 +41,17 @@ def univariate(continuous: str, categorical: str) -> Callable[[Columns, Sequence
     return scores
 
 
+def together(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
+    """How far the error of reconstructing rows from principal components is from the mean of the reference's chunks, either way."""
+    columns = protocol.named(kinds, "numeric", "category")
+    if len(columns) < 2:
+        return None
+    calculator = nannyml.DataReconstructionDriftCalculator(column_names=columns, chunk_size=len(panes[0][columns[0]]))
+    calculator.fit(_frame([reference], columns))
+    result = calculator.calculate(_frame(panes, columns))
+    return np.nan_to_num(np.abs(_of_threshold(result, "reconstruction_error")), nan=protocol.NOTHING).tolist()
+
+
 def accuracy(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
     """Realised accuracy of each pane's pairs, below the mean of the reference's chunks."""
     if "pairs.label" not in kinds:
@@ -70,14 +81,16 @@ def _frame(rows: Sequence[Columns], columns: list[str]) -> pd.DataFrame:
 
 
 def _beyond(result: Any, wanted: list[tuple[str, str]]) -> list[float]:
+    return np.nan_to_num(np.max([_of_threshold(result, *one) for one in wanted], axis=0), nan=protocol.NOTHING).tolist()
+
+
+def _of_threshold(result: Any, *name: str) -> np.ndarray:
+    """Above the mean of the reference's chunks, in units of what the upper threshold is above it."""
     before = result.filter(period="reference").to_df()
     now = result.filter(period="analysis").to_df()
-    scores = []
-    for name, method in wanted:
-        mean = float(before[(name, method, "value")].astype(float).mean())
-        upper = float(now[(name, method, "upper_threshold")].astype(float).iloc[0])
-        scores.append((now[(name, method, "value")].astype(float).to_numpy() - mean) / max(upper - mean, 1e-12))
-    return np.nan_to_num(np.max(scores, axis=0), nan=protocol.NOTHING).tolist()
+    mean = float(before[(*name, "value")].astype(float).mean())
+    upper = float(now[(*name, "upper_threshold")].astype(float).iloc[0])
+    return (now[(*name, "value")].astype(float).to_numpy() - mean) / max(upper - mean, 1e-12)
 
 
 if __name__ == "__main__":
@@ -86,6 +99,7 @@ if __name__ == "__main__":
         {
             "NannyML Jensen-Shannon": protocol.Rule(univariate("jensen_shannon", "jensen_shannon"), 1.0),
             "NannyML KS (categories: L-infinity)": protocol.Rule(univariate("kolmogorov_smirnov", "l_infinity"), 1.0),
+            "NannyML reconstruction error (PCA)": protocol.Rule(together, 1.0),
             "NannyML realised accuracy": protocol.Rule(accuracy, 1.0),
         },
         {"nannyml": nannyml.__version__},

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Columns = Mapping[str, np.ndarray]
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
-_EATS = {Eats.NUMERIC: "numeric", Eats.CATEGORY: "category", Eats.TEXT: "text"}
+_EATS = {Eats.NUMERIC: "numeric", Eats.CATEGORY: "category", Eats.TEXT: "text", Eats.EMBEDDING: "embedding"}
 _ALPHA = 0.01
 """Caps and shown figures use it; the score is the evidence itself. 1 / alpha = 100 panes, the run length that all are matched at."""
 

@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     Columns = Mapping[str, np.ndarray]
     Scores = Callable[[Columns, Sequence[Columns], Mapping[str, str]], list[float] | None]
 
-_DELTAS = tuple(10.0 ** -np.arange(0.5, 12.1, 0.5))
-"""Strictness of the detectors that only say yes or no: one for each runs, the score is -log10 of the strictest that says yes."""
+_DELTAS = (0.999, *(10.0 ** -(np.arange(1, 60) / 20.0)).tolist(), 0.001)
+"""Strictness of a detector that only says yes or no: one for each runs, the score is -log10 of the strictest that says yes.
+
+Close together, so that it can be matched at a run length as one with a statistic can; 0.999 is the loosest that there is.
+"""
+_STRICTER = tuple((10.0 ** -np.arange(3.5, 12.1, 0.5)).tolist())
+"""For numbers far out, which ADWIN takes to be at most 1."""
+_ADWIN, _HDDM_W = 0.002, 0.001
+"""As shipped."""
 _MOST_COLUMNS_N = 20
 
 
@@ -43,8 +50,8 @@ def by_statistic(make: Callable[[], Any], statistic: Callable[[Any], float], *, 
     return scores
 
 
-def by_strictness(make: Callable[[float], Any], *, is_binary: bool = False) -> Scores:
-    """A detector that says yes or no, run at every strictness; a detection in the reference is forgotten."""
+def by_strictness(make: Callable[[float], Any], deltas: Sequence[float], *, is_binary: bool = False) -> Scores:
+    """A detector that says yes or no, run at every strictness up to its first yes; a detection in the reference is forgotten."""
 
     def scores(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
         rows = protocol.series(reference, panes, kinds)
@@ -52,18 +59,24 @@ def by_strictness(make: Callable[[float], Any], *, is_binary: bool = False) -> S
             return None
         best = np.full(len(panes), protocol.NOTHING)
         for before, now in rows:
-            for delta in _DELTAS[::3] if is_binary else _DELTAS:
-                one = make(delta)
-                for x in before.tolist():
-                    one.update(x)
-                for at, pane in enumerate(now):
-                    for x in pane.tolist():
-                        one.update(x)
-                        if one.drift_detected:
-                            best[at] = max(best[at], -math.log10(delta))
+            for delta in deltas:
+                at = _first_yes(make(delta), before, now)
+                if at is not None:
+                    best[at] = max(best[at], -math.log10(delta))
         return best.tolist()
 
     return scores
+
+
+def _first_yes(one: Any, before: np.ndarray, now: Sequence[np.ndarray]) -> int | None:
+    for x in before.tolist():
+        one.update(x)
+    for at, pane in enumerate(now):
+        for x in pane.tolist():
+            one.update(x)
+            if one.drift_detected:
+                return at
+    return None
 
 
 def _page_hinkley(one: Any) -> float:
@@ -77,15 +90,12 @@ def _ddm(one: Any) -> float:
     return float((p + math.sqrt(p * (1 - p) / one._p.n) - one._p_min) / one._s_min)
 
 
+RULES = {
+    "river ADWIN": protocol.Rule(by_strictness(drift.ADWIN, (*_DELTAS, _ADWIN, *_STRICTER)), -math.log10(_ADWIN)),
+    "river PageHinkley": protocol.Rule(by_statistic(lambda: drift.PageHinkley(threshold=math.inf), _page_hinkley), 50.0),
+    "river DDM": protocol.Rule(by_statistic(lambda: binary.DDM(drift_threshold=math.inf), _ddm, is_binary=True), 3.0),
+    "river HDDM_W": protocol.Rule(by_strictness(binary.HDDMW, _DELTAS, is_binary=True), -math.log10(_HDDM_W)),
+}
+
 if __name__ == "__main__":
-    protocol.main(
-        {
-            "river ADWIN": protocol.Rule(by_strictness(lambda delta: drift.ADWIN(delta=min(delta, 0.999))), -math.log10(0.002)),
-            "river PageHinkley": protocol.Rule(by_statistic(lambda: drift.PageHinkley(threshold=math.inf), _page_hinkley), 50.0),
-            "river DDM": protocol.Rule(by_statistic(lambda: binary.DDM(drift_threshold=math.inf), _ddm, is_binary=True), 3.0),
-            "river HDDM_W": protocol.Rule(
-                by_strictness(lambda delta: binary.HDDMW(drift_confidence=delta), is_binary=True), -math.log10(0.001)
-            ),
-        },
-        {"river": river.__version__},
-    )
+    protocol.main(RULES, {"river": river.__version__})
