@@ -37,6 +37,13 @@ def test_what_is_in_no_scenario_is_tried_where_the_page_says() -> None:
     assert [name for name in EXCLUSIONS if f"\n### {name}\n" not in validity or f'"{name}"' not in days] == []
 
 
+def test_the_page_marks_every_rule_that_is_not_matched_at_the_run_length_asked_for() -> None:
+    rows = [line.split(" | ") for line in (ROOT / "docs" / "benchmarks-detectors.md").read_text().splitlines() if line.count(" | ") == 10]
+    lengths = {(row[0], row[5]) for row in rows if row[5] != "run length"}
+    assert len(lengths) > 100
+    assert [(rule, length) for rule, length in lengths if "(" not in length and not 100 <= float(length) <= 150] == []
+
+
 def test_a_scenario_gives_the_same_streams_every_time_and_a_fresh_reference_for_each() -> None:
     scenario = dataclasses.replace(scenarios()["column-mean-large"], null=(3, 4), drift=(2, 2, 2))
     first, second = made(scenario), made(scenario)
