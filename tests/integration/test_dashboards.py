@@ -67,6 +67,10 @@ BY_CHANCE = {
     "rules: RetunedCalibrationOff": "confidence is off when the answers are wrong; how soon that is proven is chance",
     "rules: RetunedServiceDown": "on a busy machine a scrape may take longer than its second, which is a moment of silence",
     "rules: RetunedDrift": "labels come a moment after their records: a drift is harmful at once or a pane later",
+    **{
+        f"model: Groups of $protected now: shrunk {part}": "only while fewer than min_n labelled pairs of a group count for a rate"
+        for part in ("value", "low", "high")
+    },
 }
 """Owner of an expression that may have a sample in the scene or not -> why."""
 
