@@ -68,7 +68,7 @@ class Scene:
     """Labels that have not come yet, by batch."""
 
     def post(self, n: int = 40) -> None:
-        """A batch of records, a duplicate, a late and a malformed one, and the labels of most of the batch before the last."""
+        """A batch of records, a duplicate, a late one and three malformed, and the labels of most of the batch before the last."""
         rows = [_row(self.rng, f"r{self.n + i}", is_bad=self.is_bad) for i in range(n)]
         if self.has_steady:
             rows += [_row(self.rng, f"s{self.n + i}", is_bad=False, model=STEADY) for i in range(n // 2)]
@@ -76,7 +76,8 @@ class Scene:
         self.later.append([_label(row, truth) for row, truth in rows if self.rng.random() < 0.8])
         records = [row for row, _ in rows]
         self.posted_at = datetime.fromisoformat(records[-1]["at"])
-        self._send("records", [*records, {**records[0]}, {**records[1], "id": f"late{self.n}", "at": _ago(hours=12)}, {"id": "malformed"}])
+        late = {**records[1], "id": f"late{self.n}", "at": _ago(hours=12)}
+        self._send("records", [*records, {**records[0]}, late, *[{"id": "malformed"}] * 3])
         self._send("records", [_quiet(self.rng, f"q{self.n + i}") for i in range(5)])
         if len(self.later) > 2:
             self._send("labels", self.later.pop(0))
