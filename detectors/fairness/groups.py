@@ -68,7 +68,7 @@ def group_figures(
         few = {group for group, (_, of) in found.items() if of.n < min_n}
         shown = {group: weighted(*own, alpha) for group, own in found.items() if group not in few}
         if few:
-            drawn = zip(found, shrunk(list(found.values()), alpha), strict=True)
+            drawn = zip(found, shrunk(list(found.values()), alpha, has_ends=[group in few for group in found]), strict=True)
             shown |= {group: figure for group, figure in drawn if group in few}
         for group, it in shown.items():
             yield GroupFigure(column=by, group=group, rate=rate, is_shrunk=group in few, value=it.value, low=it.low, high=it.high, n=it.n)

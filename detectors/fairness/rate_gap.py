@@ -102,7 +102,8 @@ def _parts(groups: Groups, rates: tuple[GroupRate, ...]) -> dict[str, list[str]]
     for rate in rates:
         known = {group: of[rate] for group, of in every.items() if of[rate][1].n}
         name = rate.replace("_", " ")
-        for (group, (hits, of)), drawn in zip(known.items(), shrunk(list(known.values())), strict=True):
+        rates_drawn = shrunk(list(known.values()), has_ends=[group in groups.small for group in known])
+        for (group, (hits, of)), drawn in zip(known.items(), rates_drawn, strict=True):
             own = f"{name} {hits.w / of.w:.3f}, shrunk {drawn.value:.3f} (n = {of.n})"
             few = f"{name} shrunk {drawn.value:.3f}, between {drawn.low:.3f} and {drawn.high:.3f}"
             found[group].append(own if group in groups.judged else few)

@@ -32,11 +32,12 @@ _LEAST = 1e-4
 """A pair of these that is less probable is left out."""
 
 
-def shrunk(fractions: Sequence[tuple[Tally, Tally]], alpha: float = 0.05) -> list[Rate]:
+def shrunk(fractions: Sequence[tuple[Tally, Tally]], alpha: float = 0.05, *, has_ends: Sequence[bool] | None = None) -> list[Rate]:
     """(hits, of) of each group, each with pairs -> the mean of its rate given all groups, with an interval.
 
     The interval holds with about 1 - alpha over groups that are alike as draws of one distribution are; of one that is unlike all others
     and has few pairs it does not. A group alone is drawn a little towards one half. Weights count by Kish's effective number.
+    `has_ends`: of which groups it is wanted (None = of all); the others have 0 to 1.
     Cost: O(groups), up to 180 terms each, 24 times for the interval.
     """
     if not fractions:
@@ -46,16 +47,24 @@ def shrunk(fractions: Sequence[tuple[Tally, Tally]], alpha: float = 0.05) -> lis
     w, a, b = _terms(k, n)
     after_a, after_b = a[:, None] + k, b[:, None] + n - k  # (terms, groups)
     mean = w @ (after_a / (after_a + after_b))  # (groups,)
-    low, high = np.zeros((2, len(n))), np.ones((2, len(n)))  # (ends, groups)
-    for _ in range(_HALVINGS_N):
+    wanted = np.ones(len(n), dtype=np.bool_) if has_ends is None else np.asarray(has_ends, dtype=np.bool_)
+    ends = np.tile([0.0, 1.0], (len(n), 1))  # (groups, 2)
+    ends[wanted] = _ends(w, after_a[:, wanted], after_b[:, wanted], alpha)
+    return [
+        Rate(hits=hits.n, n=of.n, value=float(x), low=low, high=high)
+        for (hits, of), x, (low, high) in zip(fractions, mean, ends.tolist(), strict=True)
+    ]
+
+
+def _ends(w: Floats, a: Floats, b: Floats, alpha: float) -> Floats:
+    """Of mixtures of Beta distributions, w (terms,), a and b (terms, groups): where alpha / 2 lies below and beyond, (groups, 2)."""
+    low, high = np.zeros((2, a.shape[1])), np.ones((2, a.shape[1]))  # (ends, groups)
+    for _ in range(_HALVINGS_N if a.shape[1] else 0):
         middle = (low + high) / 2.0
-        below = np.tensordot(w, betainc(after_a[:, None], after_b[:, None], middle), axes=1)  # (ends, groups)
+        below = np.tensordot(w, betainc(a[:, None], b[:, None], middle), axes=1)  # (ends, groups)
         is_left = below < np.array([[alpha / 2.0], [1.0 - alpha / 2.0]])
         low, high = np.where(is_left, middle, low), np.where(is_left, high, middle)
-    return [
-        Rate(hits=hits.n, n=of.n, value=float(x), low=float(left), high=float(right))
-        for (hits, of), x, left, right in zip(fractions, mean, low[0], high[1], strict=True)
-    ]
+    return np.stack([low[0], high[1]], axis=1)
 
 
 def _terms(k: Floats, n: Floats) -> tuple[Floats, Floats, Floats]:

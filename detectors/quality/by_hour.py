@@ -13,11 +13,10 @@ import numpy as np
 
 from detectors.of_reference import of_reference
 from detectors.quality.fault import RiseState
-from detectors.sequential.bets import NOTHING, STAKES, log10_mean, log_raise, restart
+from detectors.sequential.bets import log10_mean, log_raise, targets_above
 from detectors.sequential.interval import upper_share
-from detectors.sequential.purse import spend
 from detectors.sequential.recent import add_sums, latest, no_sums
-from detectors.sequential.share import NO_LIMIT
+from detectors.sequential.share import NO_LIMIT, raised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,13 +102,8 @@ def step_by_hour(state: ByHour, n: Counts, k: Counts, *, alpha: float) -> ByHour
     if not is_bet.any():
         return state
     trials, faults, limits = (x[is_bet].astype(np.float64)[:, None] for x in (n, k, state.limits))  # (hours, 1)
-    log_bet = log_raise(trials, faults, limits, limits + STAKES * (1.0 - limits)).sum(axis=0)
-    share, all_n, all_k = state.share, float(trials.sum()), float(faults.sum())
-    log_m = np.maximum(restart(share.log_m, log_bet, alpha=alpha), NOTHING)
-    recent, held = (
-        add_sums(sums, all_n, np.array([more]), log10_e=log10_mean(log_m), alpha=alpha)
-        for sums, more in ((share.recent, all_k), (state.held, float((trials * limits).sum())))
-    )
-    purse = spend(share.purse, log_bet)
-    share = replace(share, log_m=log_m, purse=purse, n=share.n + all_n, errors_n=share.errors_n + all_k, recent=recent)
-    return replace(state, share=share, held=held)
+    log_bet = log_raise(trials, faults, limits, targets_above(limits)).sum(axis=0)
+    all_n = float(trials.sum())
+    share = raised(state.share, all_n, float(faults.sum()), log_bet, alpha)
+    fine = np.array([float((trials * limits).sum())])
+    return replace(state, share=share, held=add_sums(state.held, all_n, fine, log10_e=log10_mean(share.log_m), alpha=alpha))

@@ -73,6 +73,6 @@ def log_raise(n: Floats | float, k: Floats | float, limit: Floats | float, targe
     return np.asarray(k * hit + (np.asarray(n) - k) * miss, dtype=np.float64)
 
 
-def targets_above(limit: float, stakes: Floats = STAKES) -> Floats:
-    """Shares to bet on above `limit`, at the given fractions of the way to 1."""
+def targets_above(limit: float | Floats, stakes: Floats = STAKES) -> Floats:
+    """Shares to bet on above `limit`, at the given fractions of the way to 1; both broadcast."""
     return limit + stakes * (1.0 - limit)

@@ -66,7 +66,7 @@ def step_counts(state: ShareState, n: int, k: int, *, restart_alpha: float | Non
     """K errors among n that count: their order does not matter to a bet on a share."""
     if n == 0 or state.limit == NO_LIMIT:
         return state
-    return _raised(state, n, k, log_raise(n, k, state.limit, targets_above(state.limit)), restart_alpha)
+    return raised(state, n, k, log_raise(n, k, state.limit, targets_above(state.limit)), restart_alpha)
 
 
 def step_losses(state: ShareState, x: Floats, *, restart_alpha: float | None, weight: Floats | None = None) -> ShareState:
@@ -78,7 +78,7 @@ def step_losses(state: ShareState, x: Floats, *, restart_alpha: float | None, we
         return state
     w = np.ones(len(x)) if weight is None else weight
     log_bet = np.log1p(np.outer(STAKES, w * (x - state.limit) / state.limit)).sum(axis=1)
-    return _raised(state, float(w.sum()), float(w @ x), log_bet, restart_alpha)
+    return raised(state, float(w.sum()), float(w @ x), log_bet, restart_alpha)
 
 
 def relative_weight(pairs: Pairs, most: float) -> Floats | None:
@@ -93,7 +93,8 @@ def relative_weight(pairs: Pairs, most: float) -> Floats | None:
     return None if bool((found == 1.0).all()) else found
 
 
-def _raised(state: ShareState, n: float, k: float, log_bet: Floats, restart_alpha: float | None) -> ShareState:
+def raised(state: ShareState, n: float, k: float, log_bet: Floats, restart_alpha: float | None) -> ShareState:
+    """After one bet of each stake (its logarithm, (stakes,)) on n trials with k errors, or losses that sum to k."""
     log_m = state.log_m + log_bet if restart_alpha is None else restart(state.log_m, log_bet, alpha=restart_alpha)
     log_m = np.maximum(log_m, NOTHING)
     return replace(

@@ -7,6 +7,7 @@ Seeds are fixed: a failure is a change of the code, not bad luck. Were they not,
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -190,6 +191,8 @@ def test_a_small_groups_rate_is_drawn_to_the_others_and_alike_groups_to_one_anot
     apart = [rate.value for rate in shrunk([_fraction(20, 100), _fraction(400, 500), _fraction(6, 6)])]
     assert apart == pytest.approx([0.2, 0.8, 1.0], abs=0.1)
     assert 0.7 < apart[2] < 1.0
+    every, first = (shrunk([_fraction(3, 5), _fraction(400, 500)], has_ends=ends) for ends in (None, [True, False]))
+    assert first == [every[0], replace(every[1], low=0.0, high=1.0)]
     alike = shrunk([_fraction(50, 100), _fraction(54, 100)])
     assert 0.02 < alike[1].value - alike[0].value < 0.03  # 0.04 apart
     (alone,) = shrunk([_fraction(3, 3)])
