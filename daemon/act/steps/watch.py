@@ -57,7 +57,7 @@ def watch(ports: Ports, task: Task) -> Move | None:
     )
     if isinstance(decision, Hold):
         return None
-    because = f"{decision.because}. {fold.get('because', '')}".strip()
+    because = "; ".join(said for said in (decision.because, fold.get("because", "")) if said)
     if isinstance(decision, Keep):
         return Move(state=State.KEPT, because=because, tell=True)
     return rolled_back(task, decision, because)
