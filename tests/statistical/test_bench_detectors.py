@@ -78,10 +78,10 @@ def test_rules_that_say_yes_or_no_are_matched_as_nearly_as_those_with_a_statisti
     rule: str, streams: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(Path(score.__file__).parent / "runners"))
-    runner, protocol = importlib.import_module("run_river"), importlib.import_module("protocol")
+    runner, protocol, watched = (importlib.import_module(name) for name in ("run_river", "protocol", "watched"))
     arrays = made(dataclasses.replace(scenarios()["errors-large"], null=(streams, 100), drift=(1, 1, 1), reference_n=500))
     about = json.loads(str(arrays["about"]))
-    quiet = [runner.RULES[rule].scores(*stream, about["kinds"]) for stream in protocol.streams(arrays, about, "null")]
+    quiet = [runner.RULES[rule].scores(*watched.views(*stream, about)[""]) for stream in protocol.streams(arrays, about, "null")]
     assert 100.0 <= matched.run_length(np.array(quiet), matched.threshold_at(np.array(quiet), 100.0)) <= 150.0
 
 

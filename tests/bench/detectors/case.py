@@ -27,11 +27,19 @@ class Scenario:
     says: str
     """What changes, in words."""
     kinds: Mapping[str, str]
-    """Column -> "numeric", "category", "text", "embedding", or "pair" (predicted, label and groups of labelled pairs)."""
+    """Column -> how it is read.
+
+    "numeric", "category", "text", "embedding": of all records. "pair": classes and groups of labelled pairs, `pairs.predicted`,
+    `pairs.label`, `group.NAME`. "pair-number": numbers of labelled pairs, `pairs.scores.CLASS`, `pairs.quality`, or, where answers are
+    numbers, `pairs.predicted` and `pairs.label`. A record whose label or quality is missing is no pair, and its scores are there all the
+    same. "fault": `wrong.COLUMN`, 1 = the value does not read as the column's kind. "key": `record.id`, `record.content`, whole numbers.
+    """
     draw: Draw
     """(rng, how much of the change applies to each row: 0 to 1, shape (n,)) -> rows; categories and texts as codes, -1 = missing."""
     ours: Mapping[str, Mapping[str, Mapping[str, Any]]]
     """Row of the table -> our detectors in it -> their settings."""
+    watched: tuple[str, ...] = ()
+    """What rivals read, by names of runners/watched.py, each in a row of its own; () = errors of labelled pairs, otherwise all columns."""
     profile: str = "abrupt"
     """"abrupt", "gradual" (over 20 panes) or "recurring" (4 panes of every 12)."""
     vocabularies: Callable[[], Mapping[str, Sequence[str]]] = dict
@@ -75,25 +83,31 @@ def made(scenario: Scenario) -> dict[str, NDArray[Any]]:
         for name in scenario.kinds:
             arrays[f"reference/{part}/{name}"] = np.stack([reference[name] for reference, _ in rows])
             arrays[f"stream/{part}/{name}"] = np.stack([stream[name] for _, stream in rows])
-    about = {"kinds": dict(scenario.kinds), "pane_n": scenario.pane_n, "change": before, "vocabularies": _vocabularies(scenario)}
+    about = {
+        "kinds": dict(scenario.kinds),
+        "watched": scenario.watched,
+        "pane_n": scenario.pane_n,
+        "change": before,
+        "vocabularies": _vocabularies(scenario),
+    }
     return {"about": np.asarray(json.dumps(about)), **arrays}
 
 
 def _vocabularies(scenario: Scenario) -> dict[str, list[str]]:
     known = scenario.vocabularies()
-    return {name: list(known[name]) for name, kind in scenario.kinds.items() if kind not in {"numeric", "embedding"}}
+    return {name: list(known[name]) for name, kind in scenario.kinds.items() if kind in {"category", "text", "pair"}}
 
 
 def _stream(scenario: Scenario, rng: np.random.Generator, much: NDArray[np.float64]) -> tuple[Rows, Rows]:
     """One draw for reference and stream together: a world that differs from stream to stream stays the same within one."""
     shift = np.concatenate([np.zeros(scenario.reference_n), np.repeat(much, scenario.pane_n)])
-    rows = {name: _small(values) for name, values in scenario.draw(rng, shift).items()}
+    rows = {name: _small(values, scenario.kinds[name]) for name, values in scenario.draw(rng, shift).items()}
     cut = scenario.reference_n
     return {name: values[:cut] for name, values in rows.items()}, {name: values[cut:] for name, values in rows.items()}
 
 
-def _small(values: NDArray[Any]) -> NDArray[Any]:
-    return values.astype(np.float32 if values.dtype.kind == "f" else np.int16)
+def _small(values: NDArray[Any], kind: str) -> NDArray[Any]:
+    return values.astype(np.float32 if values.dtype.kind == "f" else np.int32 if kind == "key" else np.int16)
 
 
 def digest(arrays: Mapping[str, NDArray[Any]]) -> str:

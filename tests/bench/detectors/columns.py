@@ -119,6 +119,7 @@ SCENARIOS = (
         "1 column, missing values from 2 to 8 %",
         _missing,
         ours={**_NUMERIC, "retuned missing_rise": {"missing_rise": {}}},
+        watched=("columns", "missing values"),
     ),
     _category(
         "category-birth", "1 column, an unseen category takes 4 %", _birth, **{"retuned unseen_category_rise": {"unseen_category_rise": {}}}

@@ -85,5 +85,6 @@ SCENARIOS = (
         _unfair,
         kinds={**PAIRS, "group.age_band": "pair"},
         ours={**OURS, **_GAPS},
+        watched=("errors", "errors by age_band"),
     ),
 )

@@ -50,8 +50,12 @@ _HOW = f"""\
 - Embeddings are 32 dimensions of latent semantic analysis of the same texts, so that no model is needed.
 - Detectors that only say yes or no (ADWIN, HDDM_W) run at some 60 strictnesses side by side, a twentieth of a decade apart where they are
   matched; the score is the strictest that says yes.
-- river reads at most 20 columns, frouros' charts one (more would take hours), and NannyML's domain classifier, which learns trees anew for
-  every pane, was not run; other rivals without a row cannot read the scenario's columns.
+- Rivals that watch one series at a time watch what our detectors read: columns as they are, the 0/1 errors of labelled pairs, or, where
+  a scenario names them, its losses, scores, groups or faults (rows end with their name). NannyML's realised area under the curve and mean
+  loss, estimated accuracy and missing values are there where a scenario has what they read; its estimator of the errors of numbers, which
+  learns from inputs, is not: these scenarios have none.
+- river reads at most 20 columns, frouros' charts one up and down or two losses up (more would take hours), and NannyML's domain
+  classifier, which learns trees anew for every pane, was not run; other rivals without a row cannot read the scenario's columns.
 - Detectors of ours that inform, explain or estimate have no row: they alarm nobody, so there is no run length to match and no alarm to wait
   for. Those that alarm are here or in the list below."""
 _LEFT_OUT = """\
@@ -173,6 +177,8 @@ def _details(results: Mapping[str, Scores], tables: Mapping[str, list[Row]]) -> 
             f"{next(iter(scores.null.values())).shape[0]} quiet streams of {scenario.null[1]} panes, "
             f"{next(iter(scores.drift.values())).shape[0]} with the change after {scenario.drift[1]} of {sum(scenario.drift[1:])}."
         )
+        if scenario.watched:
+            sizes += f" Rivals watch, each in a row of its own: {', '.join(scenario.watched)}."
         skipped = f" Not run, since it would take hours: {', '.join(scenario.skip)}." if scenario.skip else ""
         parts.append(f"### {name}\n\n{scenario.says}; {sizes}{skipped}\n\n{_table(table)}")
     return "\n\n".join(parts)

@@ -94,7 +94,7 @@ def _options(scenario: Scenario) -> str:
 def _code(name: str, scenario: Scenario) -> str:
     """Digest of what computes the scores beside the data: packages, the runner, what it leaves out, for ours all that its rows import."""
     runner = f"{_RUNNERS.relative_to(ROOT)}/run_{name}.py"
-    files = {f"{_RUNNERS.relative_to(ROOT)}/protocol.py", runner}
+    files = {f"{_RUNNERS.relative_to(ROOT)}/{name}.py" for name in ("protocol", "watched")} | {runner}
     said = [*pins_of(name), repr(scenario.skip)]
     if name == OURS:
         detectors = {detector for settings in scenario.ours.values() for detector in settings}

@@ -1,4 +1,4 @@
-"""Evidently's default column test of each pane, and of the last five, on any column or the errors; its text and embedding drift."""
+"""Evidently's default column test of each pane, and of the last five, on any column, losses and errors; its text and embedding drift."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import protocol
+import watched
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
     Columns = Mapping[str, np.ndarray]
 
-_KINDS = {"numeric": ColumnType.Numerical, "category": ColumnType.Categorical}
+_KINDS = {
+    "numeric": ColumnType.Numerical,
+    "loss": ColumnType.Numerical,
+    "category": ColumnType.Categorical,
+    "binary": ColumnType.Categorical,
+}
 _LATEST_N = 5
 _DISTANCES = {"wasserstein", "jensenshannon", "psi", "kl_div", "hellinger"}
 
@@ -32,8 +38,6 @@ def over_last(panes_n: int) -> Callable[[Columns, Sequence[Columns], Mapping[str
 
     def scores(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
         kinds = {name: kind for name, kind in kinds.items() if kind in _KINDS}
-        if not kinds and "pairs.label" in panes[0]:
-            kinds, reference, panes = {"error": "category"}, *_errors(reference, panes)
         if not kinds:
             return None
         found = []
@@ -82,15 +86,11 @@ def vectors(method: Any) -> Callable[[Columns, Sequence[Columns], Mapping[str, s
     return scores
 
 
-def _errors(reference: Columns, panes: Sequence[Columns]) -> tuple[Columns, list[Columns]]:
-    """Whether an answer was right, as a category: Evidently has no test of its own for a stream of late labels."""
-    before, *now = [{"error": np.where(values > 0, "wrong", "right").astype(object)} for values in protocol.errors([reference, *panes])]
-    return before, now
-
-
 def _score(before: np.ndarray, now: np.ndarray, kind: ColumnType) -> float:
     """How far beyond its default limit: (0.05 - p) on the scale of -log10 p, distances as they are; 0 is the limit."""
     first, second = (pd.Series(protocol.known(values)) for values in (before, now))
+    if kind is ColumnType.Categorical:
+        first, second = first.astype(str).astype(object), second.astype(str).astype(object)
     if len(second) == 0:
         return protocol.NOTHING
     test = get_stattest(first, second, kind, None)
@@ -111,4 +111,5 @@ if __name__ == "__main__":
             f"Evidently, embedding drift by MMD, last {_LATEST_N} panes": protocol.Rule(vectors(mmd()), 0.0),
         },
         {"evidently": evidently.__version__},
+        watched.views,
     )

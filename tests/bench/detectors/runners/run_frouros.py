@@ -1,4 +1,4 @@
-"""frouros: control charts on standardised numbers (both directions) and on errors, maximum mean discrepancy on vectors."""
+"""frouros: control charts on numbers (both directions), losses and errors (upwards); maximum mean discrepancy on vectors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import protocol
+import watched
 from frouros.detectors.concept_drift import (
     CUSUM,
     ECDDWT,
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     Columns = Mapping[str, np.ndarray]
 
-_MOST_COLUMNS_N = 1
-"""10 microseconds a value, two directions: more columns would take hours."""
+_MOST_DIRECTIONS_N = 2
+"""10 microseconds a value: more than one column up and down, or two losses up, would take hours."""
 
 
 def charts(
@@ -32,12 +33,11 @@ def charts(
     """The largest statistic in a pane; the chart is warmed up on the reference."""
 
     def scores(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
-        rows = protocol.series(reference, panes, kinds)
-        if not rows or len(rows) > _MOST_COLUMNS_N or (is_binary and "pairs.label" not in kinds):
+        rows = [one for one in protocol.series(reference, panes, kinds) if one.is_binary or not is_binary]
+        if not rows or sum(len(one.signs) for one in rows) > _MOST_DIRECTIONS_N:
             return None
-        signs = (1.0,) if "pairs.label" in kinds else (1.0, -1.0)
         best = np.full(len(panes), protocol.NOTHING)
-        for before, now in rows:
+        for before, now, signs, _ in rows:
             for sign in signs:
                 one = make()
                 for x in (sign * before).tolist():
@@ -90,4 +90,5 @@ if __name__ == "__main__":
             "frouros MMD, last 5 panes": protocol.Rule(discrepancy(5), None),
         },
         {"frouros": version("frouros")},
+        watched.views,
     )

@@ -1,4 +1,4 @@
-"""NannyML: drift of columns, each and together, and realised accuracy; a pane is a chunk, score 1 its own threshold (3 sd of chunks)."""
+"""NannyML: drift, missing values, realised and estimated performance; a pane is a chunk, score 1 its threshold (3 sd of chunks)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import protocol
+import watched
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -23,20 +24,20 @@ def univariate(continuous: str, categorical: str) -> Callable[[Columns, Sequence
     """The largest over all columns, each in units of its own threshold above the mean of the reference's chunks."""
 
     def scores(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
-        columns = protocol.named(kinds, "numeric", "category")
+        methods = {name: categorical if kind in {"category", "binary"} else continuous for name, kind in kinds.items()}
+        columns = protocol.named(kinds, "numeric", "loss", "category", "binary")
         if not columns:
             return None
         calculator = nannyml.UnivariateDriftCalculator(
             column_names=columns,
-            treat_as_categorical=protocol.named(kinds, "category"),
+            treat_as_categorical=protocol.named(kinds, "category", "binary"),
             continuous_methods=[continuous],
             categorical_methods=[categorical],
             chunk_size=len(panes[0][columns[0]]),
         )
-        calculator.fit(_frame([reference], columns))
-        result = calculator.calculate(_frame(panes, columns))
-        methods = {name: categorical if kinds[name] == "category" else continuous for name in columns}
-        return _beyond(result, list(methods.items()))
+        calculator.fit(_words([reference], columns, kinds))
+        result = calculator.calculate(_words(panes, columns, kinds))
+        return _most([_of_threshold(result, name, methods[name]) for name in columns])
 
     return scores
 
@@ -49,48 +50,121 @@ def together(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, s
     calculator = nannyml.DataReconstructionDriftCalculator(column_names=columns, chunk_size=len(panes[0][columns[0]]))
     calculator.fit(_frame([reference], columns))
     result = calculator.calculate(_frame(panes, columns))
-    return np.nan_to_num(np.abs(_of_threshold(result, "reconstruction_error")), nan=protocol.NOTHING).tolist()
+    return _most([np.abs(_of_threshold(result, "reconstruction_error"))])
+
+
+def missing(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
+    """Share of missing values, the largest over those columns that lack any in the reference."""
+    columns = [name for name in protocol.named(kinds, "numeric", "category") if not protocol.is_known(reference[name]).all()]
+    if not columns:
+        return None
+    calculator = nannyml.MissingValuesCalculator(column_names=columns, chunk_size=len(panes[0][columns[0]]))
+    calculator.fit(_frame([reference], columns))
+    result = calculator.calculate(_frame(panes, columns))
+    return _most([_of_threshold(result, name) for name in columns])
 
 
 def accuracy(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
-    """Realised accuracy of each pane's pairs, below the mean of the reference's chunks."""
-    if "pairs.label" not in kinds:
+    """Realised accuracy, or that of the worst group, below the mean of the reference's chunks."""
+    columns = [name for name in protocol.named(kinds, "binary") if name.startswith("errors")]
+    if not columns:
         return None
-    before, *now = protocol.errors([reference, *panes])
-    n = min(len(errors) for errors in now if len(errors))
-    calculator = nannyml.PerformanceCalculator(
-        metrics=["accuracy"], y_true="label", y_pred="answer", y_pred_proba="score", problem_type="classification_binary", chunk_size=n
-    )
-    calculator.fit(_answers(before))
-    frame = calculator.calculate(_answers(np.concatenate(now))).filter(period="analysis").to_df()
-    mean = 1.0 - before.mean()
-    below = mean - frame[("accuracy", "lower_threshold")].astype(float).to_numpy()
-    found = (mean - frame[("accuracy", "value")].astype(float).to_numpy()) / below
-    return [protocol.NOTHING] * (len(panes) - len(found)) + found.tolist()
+    found = []
+    for name in columns:
+        before, now = (_answers(np.concatenate([row[name] for row in rows])) for rows in ([reference], panes))
+        result = _realised("accuracy", before, now, len(panes[0][name]))
+        found.append(_of_threshold(result, "accuracy", end="lower_threshold"))
+    return _most(found)
+
+
+def mean_loss(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
+    """Realised mean absolute error of answers whose error is the loss: its mean."""
+    columns = protocol.named(kinds, "loss")
+    if not columns:
+        return None
+    found = []
+    for name in columns:
+        before, now = (_losses(np.concatenate([row[name] for row in rows])) for rows in ([reference], panes))
+        found.append(_of_threshold(_realised("mae", before, now, len(panes[0][name])), "mae"))
+    return _most(found)
+
+
+def area(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
+    """Realised area under the curve, below the mean of the reference's chunks."""
+    if not _has_scores(kinds):
+        return None
+    before, now = (_scored(rows, kinds) for rows in ([reference], panes))
+    return _most([_of_threshold(_realised("roc_auc", before, now, len(panes[0]["pairs.label"])), "roc_auc", end="lower_threshold")])
+
+
+def estimated(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
+    """Its estimate of accuracy by the scores of all records (CBPE), below the mean of the reference's chunks."""
+    if not _has_scores(kinds):
+        return None
+    before, now = (_scored(rows, kinds) for rows in ([reference], panes))
+    columns, size = {"y_true": "label", "y_pred": "answer", "y_pred_proba": "score"}, len(panes[0]["pairs.label"])
+    estimator = nannyml.CBPE(metrics=["accuracy"], problem_type="classification_binary", chunk_size=size, **columns)
+    estimator.fit(before.dropna())
+    return _most([_of_threshold(estimator.estimate(now[["answer", "score"]]), "accuracy", end="lower_threshold")])
+
+
+def _realised(metric: str, before: pd.DataFrame, now: pd.DataFrame, size: int) -> Any:
+    columns = {"y_true": "label", "y_pred": "answer"} | ({"y_pred_proba": "score"} if "score" in before else {})
+    problem = "classification_binary" if "score" in before else "regression"
+    calculator = nannyml.PerformanceCalculator(metrics=[metric], problem_type=problem, chunk_size=size, **columns)
+    calculator.fit(before)
+    return calculator.calculate(now)
 
 
 def _answers(errors: np.ndarray) -> pd.DataFrame:
-    """Labels that stand for right and wrong: accuracy reads nothing else."""
+    """Labels that stand for right and wrong: accuracy reads nothing else. A pair without a label has none here."""
     label = np.arange(len(errors)) % 2
     answer = np.where(errors > 0, 1 - label, label)
-    return pd.DataFrame({"label": label, "answer": answer, "score": answer.astype(float)})
+    return pd.DataFrame({"label": np.where(np.isnan(errors), np.nan, label), "answer": answer, "score": answer.astype(float)})
+
+
+def _losses(losses: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"label": np.where(np.isnan(losses), np.nan, 0.0), "answer": np.nan_to_num(losses)})
+
+
+def _has_scores(kinds: Mapping[str, str]) -> bool:
+    return len(protocol.classes(kinds)) == 2
+
+
+def _scored(rows: Sequence[Columns], kinds: Mapping[str, str]) -> pd.DataFrame:
+    """1 = the last class."""
+    name = protocol.classes(kinds)[-1]
+    label, answer, score = (np.concatenate([row[x] for row in rows]) for x in ("pairs.label", "pairs.predicted", protocol.SCORES + name))
+    known = protocol.is_known(label)
+    return pd.DataFrame({"label": np.where(known, label == name, np.nan), "answer": (answer == name).astype(int), "score": score})
+
+
+def _words(rows: Sequence[Columns], columns: list[str], kinds: Mapping[str, str]) -> pd.DataFrame:
+    """0 and 1 as words."""
+    frame = _frame(rows, columns)
+    for name in columns:
+        if kinds[name] == "binary":
+            frame[name] = np.where(frame[name].isna(), None, np.where(frame[name] > 0.0, "yes", "no"))
+    return frame
 
 
 def _frame(rows: Sequence[Columns], columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame({name: np.concatenate([row[name] for row in rows]) for name in columns})
 
 
-def _beyond(result: Any, wanted: list[tuple[str, str]]) -> list[float]:
-    return np.nan_to_num(np.max([_of_threshold(result, *one) for one in wanted], axis=0), nan=protocol.NOTHING).tolist()
+def _most(found: list[np.ndarray]) -> list[float]:
+    """Of several columns, each (panes,)."""
+    return np.max([np.nan_to_num(scores, nan=protocol.NOTHING) for scores in found], axis=0).tolist()
 
 
-def _of_threshold(result: Any, *name: str) -> np.ndarray:
-    """Above the mean of the reference's chunks, in units of what the upper threshold is above it."""
+def _of_threshold(result: Any, *name: str, end: str = "upper_threshold") -> np.ndarray:
+    """Beyond the mean of the reference's chunks, in units of how far the threshold is beyond it, (panes,); NaN = no data."""
     before = result.filter(period="reference").to_df()
     now = result.filter(period="analysis").to_df()
     mean = float(before[(*name, "value")].astype(float).mean())
-    upper = float(now[(*name, "upper_threshold")].astype(float).iloc[0])
-    return (now[(*name, "value")].astype(float).to_numpy() - mean) / max(upper - mean, 1e-12)
+    sign = 1.0 if end == "upper_threshold" else -1.0
+    beyond = sign * (now[(*name, end)].astype(float).dropna().iloc[0] - mean)
+    return sign * (now[(*name, "value")].astype(float).to_numpy() - mean) / max(beyond, 1e-12)
 
 
 if __name__ == "__main__":
@@ -100,7 +174,12 @@ if __name__ == "__main__":
             "NannyML Jensen-Shannon": protocol.Rule(univariate("jensen_shannon", "jensen_shannon"), 1.0),
             "NannyML KS (categories: L-infinity)": protocol.Rule(univariate("kolmogorov_smirnov", "l_infinity"), 1.0),
             "NannyML reconstruction error (PCA)": protocol.Rule(together, 1.0),
+            "NannyML missing values": protocol.Rule(missing, 1.0),
             "NannyML realised accuracy": protocol.Rule(accuracy, 1.0),
+            "NannyML realised mean loss": protocol.Rule(mean_loss, 1.0),
+            "NannyML realised area under the curve": protocol.Rule(area, 1.0, is_whole=True),
+            "NannyML estimated accuracy (CBPE)": protocol.Rule(estimated, 1.0, is_whole=True),
         },
         {"nannyml": nannyml.__version__},
+        watched.views,
     )

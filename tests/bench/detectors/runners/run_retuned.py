@@ -13,6 +13,8 @@ import numpy as np
 import protocol
 
 from detectors.registry import detector_class
+from detectors.sketches.hits import Hits
+from detectors.sketches.records import CONTENT
 from detectors.sketches.summary import summarise
 from detectors.types import ColumnKind, Detector, Eats, Increment, Outcome, Pairs, Reference
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _EATS = {Eats.NUMERIC: "numeric", Eats.CATEGORY: "category", Eats.TEXT: "text", Eats.EMBEDDING: "embedding"}
+_GROUP, _WRONG = "group.", "wrong."
 _ALPHA = 0.01
 """Caps and shown figures use it; the score is the evidence itself. 1 / alpha = 100 panes, the run length that all are matched at."""
 
@@ -42,7 +45,7 @@ class Folded:
         if not detectors:
             return None
         known, start = _reference(reference, kinds), _START + timedelta(weeks=next(self.weeks))
-        found = np.array([_folded(one, known, panes, start) for one in detectors])  # (detectors, panes)
+        found = np.array([_folded(one, known, panes, kinds, start) for one in detectors])  # (detectors, panes)
         with np.errstate(divide="ignore"):
             mean: np.ndarray = np.log10(np.mean(10.0 ** np.minimum(found, 300.0), axis=0))
         return mean.tolist()
@@ -60,29 +63,66 @@ class Folded:
 
 
 def _reference(rows: Columns, kinds: Mapping[str, str]) -> Reference:
-    columns = {name: rows[name] for name, kind in kinds.items() if kind != "pair"}
-    read = {name: ColumnKind(kinds[name]) for name in columns}
-    sketches = dict(summarise(columns, read))
-    return Reference(columns=columns, kinds=read, sketches=sketches, bound=_pairs(rows), digest="bench")
+    read = {name: ColumnKind(kind) for name, kind in kinds.items() if kind in _EATS.values()}
+    columns = _columns(rows, kinds)
+    sketches = {name: {**of} for name, of in summarise({name: columns[name] for name in read}, read).items()}
+    for name in protocol.named(kinds, "fault"):
+        sketches[name.removeprefix(_WRONG)]["wrong"] = Hits().add(rows[name] > 0.0)
+    return Reference(columns=columns, kinds=read, sketches=sketches, bound=_pairs(rows, kinds), digest="bench")
 
 
-def _pairs(rows: Columns) -> Pairs:
-    """Pairs whose label has come."""
-    if "pairs.label" not in rows:
+def _columns(rows: Columns, kinds: Mapping[str, str]) -> Columns:
+    """Of all records, under our names of them."""
+    found = {name: rows[name] for name, kind in kinds.items() if kind in _EATS.values()}
+    if CONTENT in kinds:
+        found[CONTENT] = rows[CONTENT].astype(np.int64)
+    if names := protocol.classes(kinds):
+        found["output.scores"] = np.stack([rows[protocol.SCORES + name] for name in names], axis=1)  # (n, k)
+        found["output.label"] = rows["pairs.predicted"]
+    return found
+
+
+def _pairs(rows: Columns, kinds: Mapping[str, str]) -> Pairs:
+    """Pairs whose label, value or quality has come: of classes, of numbers, or judged."""
+    truth = rows.get("pairs.quality", rows.get("pairs.label"))
+    if truth is None:
         return Pairs.empty()
-    has_label = [label is not None for label in rows["pairs.label"]]
-    groups = {name.removeprefix("group."): values[has_label] for name, values in rows.items() if name.startswith("group.")}
-    return Pairs(predicted=rows["pairs.predicted"][has_label], label=rows["pairs.label"][has_label], groups=groups)
+    has_come, nothing = protocol.is_known(truth), np.full(len(truth), None, dtype=object)
+    is_classes, scores = kinds.get("pairs.label") == "pair", _columns(rows, kinds).get("output.scores")
+    is_numbers = kinds.get("pairs.label") == "pair-number"
+    return Pairs(
+        predicted=rows["pairs.predicted"] if is_classes else nothing,
+        label=rows["pairs.label"] if is_classes else nothing,
+        groups={name.removeprefix(_GROUP): values for name, values in rows.items() if name.startswith(_GROUP)},
+        scores=scores,
+        predicted_value=rows["pairs.predicted"] if is_numbers else None,
+        value=rows["pairs.label"] if is_numbers else None,
+        quality=rows.get("pairs.quality"),
+        columns={name: rows[name] for name in protocol.named(kinds, "numeric", "category")},
+    ).take(has_come)
 
 
-def _folded(detector: Detector, reference: Reference, panes: Sequence[Columns], first: datetime) -> list[float]:
+def _increment(pane: Columns, kinds: Mapping[str, str], start: datetime) -> Increment:
+    """What came under a known id is counted and left out."""
+    n = len(next(iter(pane.values())))
+    is_again = pane.get("record.id.again", np.zeros(n)) > 0.0
+    kept = {name: values[~is_again] for name, values in pane.items()}
+    return Increment(
+        start=start,
+        end=start + timedelta(hours=1),
+        columns=_columns(kept, kinds),
+        pairs=_pairs(kept, kinds),
+        n=n - int(is_again.sum()),
+        wrong={name.removeprefix(_WRONG): int(kept[name].sum()) for name in protocol.named(kinds, "fault")},
+        arrived=n,
+        repeated=int(is_again.sum()),
+    )
+
+
+def _folded(detector: Detector, reference: Reference, panes: Sequence[Columns], kinds: Mapping[str, str], first: datetime) -> list[float]:
     state, scores = detector.start(reference), []
     for at, pane in enumerate(panes):
-        start = first + timedelta(hours=at)
-        columns = {name: pane[name] for name in reference.columns}
-        n = len(next(iter(pane.values())))
-        increment = Increment(start=start, end=start + timedelta(hours=1), columns=columns, pairs=_pairs(pane), n=n)
-        state, verdict = detector.step(state, increment)
+        state, verdict = detector.step(state, _increment(pane, kinds, first + timedelta(hours=at)))
         scores.append(protocol.NOTHING if verdict.outcome is Outcome.INSUFFICIENT else float(verdict.evidence.log10_e))  # type: ignore[union-attr]  # alarms
     return scores
 

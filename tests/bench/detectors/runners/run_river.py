@@ -1,4 +1,4 @@
-"""river's change detectors: on numbers each column has its own, on labelled pairs they read the errors."""
+"""river's change detectors: each series has its own; some read 0 and 1 alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import protocol
 import river
+import watched
 from river import drift
 from river.drift import binary
 
@@ -33,11 +34,11 @@ def by_statistic(make: Callable[[], Any], statistic: Callable[[Any], float], *, 
     """A detector whose statistic can be read: the largest in a pane, over all series. Warmed up on the reference."""
 
     def scores(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
-        rows = protocol.series(reference, panes, kinds)
-        if not rows or len(rows) > _MOST_COLUMNS_N or (is_binary and "pairs.label" not in kinds):
+        rows = [one for one in protocol.series(reference, panes, kinds) if one.is_binary or not is_binary]
+        if not rows or len(rows) > _MOST_COLUMNS_N:
             return None
         best = np.full(len(panes), protocol.NOTHING)
-        for before, now in rows:
+        for before, now, *_ in rows:
             one = make()
             for x in before.tolist():
                 one.update(x)
@@ -54,11 +55,11 @@ def by_strictness(make: Callable[[float], Any], deltas: Sequence[float], *, is_b
     """A detector that says yes or no, run at every strictness up to its first yes; a detection in the reference is forgotten."""
 
     def scores(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
-        rows = protocol.series(reference, panes, kinds)
-        if not rows or len(rows) > _MOST_COLUMNS_N or (is_binary and "pairs.label" not in kinds):
+        rows = [one for one in protocol.series(reference, panes, kinds) if one.is_binary or not is_binary]
+        if not rows or len(rows) > _MOST_COLUMNS_N:
             return None
         best = np.full(len(panes), protocol.NOTHING)
-        for before, now in rows:
+        for before, now, *_ in rows:
             for delta in deltas:
                 at = _first_yes(make(delta), before, now)
                 if at is not None:
@@ -98,4 +99,4 @@ RULES = {
 }
 
 if __name__ == "__main__":
-    protocol.main(RULES, {"river": river.__version__})
+    protocol.main(RULES, {"river": river.__version__}, watched.views)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import protocol
 import scipy
+import watched
 from scipy import stats
 
 if TYPE_CHECKING:
@@ -19,19 +20,17 @@ _EVERY_N = 50
 
 
 def trustyai(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
-    """-log10 of the least p of Welch's test (its "meanshift") of the last 100 rows against the reference, over numeric columns."""
-    columns = protocol.named(kinds, "numeric")
+    """-log10 of the least p of Welch's test (its "meanshift") of the last 100 rows against the reference, over all columns of numbers."""
+    columns = protocol.named(kinds, "numeric", "loss", "binary")
     if not columns:
         return None
-    before = [protocol.known(reference[name]) for name in columns]
-    moments = [(v.mean(), v.var(ddof=1), len(v)) for v in before]
-    rows = {name: np.concatenate([pane[name] for pane in panes]) for name in columns}
-    scores, end = [], 0
-    for pane in panes:
-        end += len(pane[columns[0]])
-        latest = [protocol.known(rows[name][max(0, end - _ROWS_N) : end]) for name in columns]
-        scores.append(max(_welch(*now, latest_) for now, latest_ in zip(moments, latest, strict=True)))
-    return scores
+    scores = np.full(len(panes), protocol.NOTHING)
+    for name in columns:
+        before, now = protocol.known(reference[name]), [protocol.known(pane[name]) for pane in panes]
+        values, moments = np.concatenate(now), (before.mean(), before.var(ddof=1), len(before))
+        for at, end in enumerate(np.cumsum([len(pane) for pane in now])):
+            scores[at] = max(scores[at], _welch(*moments, values[max(0, end - _ROWS_N) : end]))
+    return scores.tolist()
 
 
 def _welch(mean: float, variance: float, n: int, values: np.ndarray) -> float:
@@ -61,8 +60,9 @@ if __name__ == "__main__":
     protocol.main(
         {
             "TrustyAI's rule (Welch, last 100 rows, any column)": protocol.Rule(trustyai, -np.log10(0.05)),
-            "dummy: never": protocol.Rule(never, None),
-            f"dummy: every {_EVERY_N} looks": protocol.Rule(every, 1.0),
+            "dummy: never": protocol.Rule(never, None, is_whole=True),
+            f"dummy: every {_EVERY_N} looks": protocol.Rule(every, 1.0, is_whole=True),
         },
         {"scipy": scipy.__version__},
+        watched.views,
     )
