@@ -18,7 +18,7 @@ from tests.bench import environments
 from tests.bench.detectors import annotated, matched, page, passes, score
 from tests.bench.detectors.case import made
 from tests.bench.detectors.errors import FLOORS, OURS, answered
-from tests.bench.detectors.scenarios import EXCLUSIONS, in_order, judged, scenarios
+from tests.bench.detectors.scenarios import EXCLUSIONS, judged, scenarios
 from tests.bench.detectors.score import Scores, scored
 from tests.bench.environments import ROOT
 from tests.prove import results
@@ -139,8 +139,9 @@ def test_vectors_run_through_the_protocol(tmp_path: Path) -> None:
 def test_one_pass_in_order_takes_rows_as_they_came_up_to_the_change_and_after_it() -> None:
     raw = {"occupancy": (annotated._occupancy, 238), "run-log": (annotated._runs, 60), "bitcoin": (annotated._bitcoin, 747)}
     raw |= {"apple": (annotated._apple, 957)}
-    for name, scenario in in_order().items():
-        (series, change), quiet = raw[name.removeprefix("in-order-")], (3, 5)
+    for scenario in annotated.IN_ORDER:
+        name, quiet = scenario.id, (3, 5)
+        series, change = raw[name.removeprefix("in-order-")]
         case = made(dataclasses.replace(scenario, null=quiet))
         came = np.concatenate([case["reference/drift/x0"][0], case["stream/drift/x0"][0]])
         first = change - scenario.reference_n - scenario.drift[1] * scenario.pane_n

@@ -157,3 +157,15 @@ def test_a_rule_has_a_row_for_each_thing_that_it_can_read_and_one_if_it_reads_th
     rule = runners.protocol.Rule(reads, None)
     assert {name: np.shape(parts["drift"]) for name, parts in rows(rule, runners.watched.views).items()} == {" (log loss)": (2, 4)}
     assert list(rows(rule, None)) == [""]
+
+
+def test_a_value_is_missing_in_whatever_column_it_is(runners: Runners) -> None:
+    def holes(rng: np.random.Generator, much: Any) -> dict[str, Any]:
+        x, shop = rng.random((2, len(much))) < 0.2
+        return {"x": np.where(x, np.nan, 1.0), "group.age_band": np.where(shop, -1, 1), "gone.x": x * 1.0, "gone.shop": shop * 1.0}
+
+    kinds = {"x": "numeric", "group.age_band": "category", "gone.x": "pair-number", "gone.shop": "pair-number"}
+    _, panes, seen = runners.stream(holes, kinds, "missing values")
+    for pane, found in zip(panes, seen[""][1], strict=True):
+        assert found["missing values"].tolist() == np.maximum(pane["gone.x"], pane["gone.shop"]).tolist()
+        assert found["missing values"].sum() > pane["gone.x"].sum()

@@ -32,7 +32,9 @@ class Scenario:
     "numeric", "category", "text", "embedding": of all records. "pair": classes and groups of labelled pairs, `pairs.predicted`,
     `pairs.label`, `group.NAME`. "pair-number": numbers of labelled pairs, `pairs.scores.CLASS`, `pairs.quality`, or, where answers are
     numbers, `pairs.predicted` and `pairs.label`. A record whose label or quality is missing is no pair, and its scores are there all the
-    same. "fault": `wrong.COLUMN`, 1 = the value does not read as the column's kind. "key": `record.id`, `record.content`, whole numbers.
+    same. Where pairs are of earlier records, since labels are late, `latest.pairs.predicted` and `latest.pairs.scores.CLASS` are of those
+    that came. "fault": `wrong.COLUMN`, 1 = the value does not read as the column's kind. "key": `record.id`, `record.content`, whole
+    numbers.
     """
     draw: Draw
     """(rng, how much of the change applies to each row: 0 to 1, shape (n,)) -> rows; categories and texts as codes, -1 = missing."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from tests.bench.detectors.annotated import IN_ORDER
+from tests.bench.detectors import annotated, nannyml_sets
 
 if TYPE_CHECKING:
     from tests.bench.detectors.case import Scenario
 
-_MODULES = ("columns", "errors", "generators", "annotated", "loans", "texts", "vectors")
+_MODULES = ("columns", "errors", "generators", "annotated", "nannyml_sets", "texts", "vectors")
 
 _FAULT = "a bet on a share like missing_rise, which is judged; no scenario of this fault was made"
 _NO_SCORES = "cases hold classes without scores: none was made"
 _NO_JUDGE = "cases hold no judgements: none was made"
-_NO_NUMBERS = "cases hold classes, no numbers to be right about: none was made"
 EXCLUSIONS: dict[str, str] = {
     **dict.fromkeys(("wrong_type_rise", "duplicate_id_rise", "duplicate_content_rise"), _FAULT),
     "fairness_ratio": "fairness_gap's bets, which are judged, on a ratio of the same rates: no scenario of its own was made",
@@ -23,10 +22,7 @@ EXCLUSIONS: dict[str, str] = {
     "ppi_floor": f"accuracy_floor's bets, which are judged, with predictions beside them; {_NO_SCORES}",
     "ppi_score_floor": f"score_floor's bets with a judge's scores beside them; {_NO_JUDGE}",
     **dict.fromkeys(("risk_judged", "risk_judged_change", "score_floor"), _NO_JUDGE),
-    **dict.fromkeys(("risk_value", "risk_value_change", "value_ceiling"), _NO_NUMBERS),
     "risk_judged_rise": f"risk_rise's ranks, which are judged, on judgements; {_NO_JUDGE}",
-    "risk_value_rise": f"risk_rise's ranks, which are judged, on losses of numbers; {_NO_NUMBERS}",
-    **dict.fromkeys(("auc_floor", "calibration_change", "probability_ceiling"), _NO_SCORES),
 }
 """Sequential detector -> why no scenario has it."""
 
@@ -44,7 +40,7 @@ def scenarios() -> dict[str, Scenario]:
 
 def in_order() -> dict[str, Scenario]:
     """One pass each through real series: they have a table of their own, since one stream has no median."""
-    return {one.id: one for one in IN_ORDER}
+    return {one.id: one for one in (*annotated.IN_ORDER, *nannyml_sets.IN_ORDER)}
 
 
 def judged() -> set[str]:

@@ -97,7 +97,7 @@ def folder() -> Path:
 def load(name: str, home: Path) -> tuple[Part, list[Part]]:
     """(reference, ten equal chunks of the analysis period in its order; up to nine rows at its end are left out)."""
     files = SETS[name]
-    reference, analysis, targets = (_table(home / f) for f in (files.reference, files.analysis, files.targets))
+    reference, analysis, targets = (read_table(home / f) for f in (files.reference, files.analysis, files.targets))
     if analysis["id"].to_pylist() != targets["id"].to_pylist():
         raise ValueError(f"{name}: targets are not in the order of their rows")
     analysis = analysis.append_column(files.truth, targets[files.truth])
@@ -109,7 +109,8 @@ def load(name: str, home: Path) -> tuple[Part, list[Part]]:
     return before, [after.take(np.arange(i * size, (i + 1) * size)) for i in range(CHUNKS_N)]
 
 
-def _table(path: Path) -> pa.Table:
+def read_table(path: Path) -> pa.Table:
+    """Parquet or CSV, by the name's end."""
     return pq.read_table(path) if path.suffix == ".pq" else csv.read_csv(path)
 
 
@@ -117,12 +118,13 @@ def _part(table: pa.Table, files: Files, names: list[str], reference: pa.Table) 
     given = np.column_stack([table[x].to_numpy().astype(np.float64) for x in files.scores])
     scores = given if given.shape[1] > 1 else np.column_stack([1.0 - given, given])
     classes = [x.removeprefix("y_pred_proba_") for x in files.scores] if len(files.scores) > 1 else ["0", "1"]
-    answer, truth = (np.array([classes.index(_class(v)) for v in table[x].to_pylist()]) for x in (files.answer, files.truth))
+    answer, truth = (np.array([classes.index(class_name(v)) for v in table[x].to_pylist()]) for x in (files.answer, files.truth))
     features = np.column_stack([_numbers(table[x], reference[x]) for x in names])
     return Part(features=features, scores=scores, answer=answer, truth=truth)
 
 
-def _class(value: Any) -> str:
+def class_name(value: Any) -> str:
+    """A class as the scores' columns call it."""
     return value if isinstance(value, str) else str(int(value))
 
 

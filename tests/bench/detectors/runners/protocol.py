@@ -128,6 +128,11 @@ def classes(kinds: Mapping[str, str]) -> list[str]:
     return [name.removeprefix(SCORES) for name in kinds if name.startswith(SCORES)]
 
 
+def latest(rows: Columns, name: str) -> np.ndarray:
+    """A column of answers or scores, of the records that came: other ones than those of the pairs where labels are late."""
+    return rows.get(f"latest.{name}", rows[name])
+
+
 class Series(NamedTuple):
     """Numbers to watch."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     Columns = Mapping[str, np.ndarray]
+
+
+_BINARY = {"problem_type": "classification_binary", "y_pred_proba": "score"}
+_NUMBERS = {"problem_type": "regression"}
 
 
 def univariate(continuous: str, categorical: str) -> Callable[[Columns, Sequence[Columns], Mapping[str, str]], list[float] | None]:
@@ -72,7 +77,7 @@ def accuracy(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, s
     found = []
     for name in columns:
         before, now = (_answers(np.concatenate([row[name] for row in rows])) for rows in ([reference], panes))
-        result = _realised("accuracy", before, now, len(panes[0][name]))
+        result = _realised("accuracy", before, now, len(panes[0][name]), _BINARY)
         found.append(_of_threshold(result, "accuracy", end="lower_threshold"))
     return _most(found)
 
@@ -85,33 +90,32 @@ def mean_loss(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, 
     found = []
     for name in columns:
         before, now = (_losses(np.concatenate([row[name] for row in rows])) for rows in ([reference], panes))
-        found.append(_of_threshold(_realised("mae", before, now, len(panes[0][name])), "mae"))
+        found.append(_of_threshold(_realised("mae", before, now, len(panes[0][name]), _NUMBERS), "mae"))
     return _most(found)
 
 
 def area(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
     """Realised area under the curve, below the mean of the reference's chunks."""
-    if not _has_scores(kinds):
+    if not protocol.classes(kinds):
         return None
     before, now = (_scored(rows, kinds) for rows in ([reference], panes))
-    return _most([_of_threshold(_realised("roc_auc", before, now, len(panes[0]["pairs.label"])), "roc_auc", end="lower_threshold")])
+    result = _realised("roc_auc", before, now, len(panes[0]["pairs.label"]), _problem(kinds))
+    return _most([_of_threshold(result, "roc_auc", end="lower_threshold")])
 
 
 def estimated(reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
-    """Its estimate of accuracy by the scores of all records (CBPE), below the mean of the reference's chunks."""
-    if not _has_scores(kinds):
+    """Its estimate of accuracy by the scores of all records as they come (CBPE), below the mean of the reference's chunks."""
+    if not protocol.classes(kinds):
         return None
-    before, now = (_scored(rows, kinds) for rows in ([reference], panes))
-    columns, size = {"y_true": "label", "y_pred": "answer", "y_pred_proba": "score"}, len(panes[0]["pairs.label"])
-    estimator = nannyml.CBPE(metrics=["accuracy"], problem_type="classification_binary", chunk_size=size, **columns)
+    before, now = _scored([reference], kinds), _scored(panes, kinds, protocol.latest)
+    columns = {"y_true": "label", "y_pred": "answer", "chunk_size": len(panes[0]["pairs.label"])}
+    estimator = nannyml.CBPE(metrics=["accuracy"], **columns, **_problem(kinds))
     estimator.fit(before.dropna())
-    return _most([_of_threshold(estimator.estimate(now[["answer", "score"]]), "accuracy", end="lower_threshold")])
+    return _most([_of_threshold(estimator.estimate(now.drop(columns="label")), "accuracy", end="lower_threshold")])
 
 
-def _realised(metric: str, before: pd.DataFrame, now: pd.DataFrame, size: int) -> Any:
-    columns = {"y_true": "label", "y_pred": "answer"} | ({"y_pred_proba": "score"} if "score" in before else {})
-    problem = "classification_binary" if "score" in before else "regression"
-    calculator = nannyml.PerformanceCalculator(metrics=[metric], problem_type=problem, chunk_size=size, **columns)
+def _realised(metric: str, before: pd.DataFrame, now: pd.DataFrame, size: int, problem: Mapping[str, Any]) -> Any:
+    calculator = nannyml.PerformanceCalculator(metrics=[metric], y_true="label", y_pred="answer", chunk_size=size, **problem)
     calculator.fit(before)
     return calculator.calculate(now)
 
@@ -127,16 +131,24 @@ def _losses(losses: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"label": np.where(np.isnan(losses), np.nan, 0.0), "answer": np.nan_to_num(losses)})
 
 
-def _has_scores(kinds: Mapping[str, str]) -> bool:
-    return len(protocol.classes(kinds)) == 2
+def _problem(kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Of answers with scores."""
+    names = protocol.classes(kinds)
+    if len(names) == 2:
+        return _BINARY
+    return {"problem_type": "classification_multiclass", "y_pred_proba": {name: f"score {name}" for name in names}}
 
 
-def _scored(rows: Sequence[Columns], kinds: Mapping[str, str]) -> pd.DataFrame:
-    """1 = the last class."""
-    name = protocol.classes(kinds)[-1]
-    label, answer, score = (np.concatenate([row[x] for row in rows]) for x in ("pairs.label", "pairs.predicted", protocol.SCORES + name))
-    known = protocol.is_known(label)
-    return pd.DataFrame({"label": np.where(known, label == name, np.nan), "answer": (answer == name).astype(int), "score": score})
+def _scored(rows: Sequence[Columns], kinds: Mapping[str, str], of: Callable[[Columns, str], np.ndarray] = operator.getitem) -> pd.DataFrame:
+    """Of two classes 1 = the last one; more by their names."""
+    names = protocol.classes(kinds)
+    label = np.concatenate([row["pairs.label"] for row in rows])
+    answer, *scores = (np.concatenate([of(row, x) for row in rows]) for x in ("pairs.predicted", *(protocol.SCORES + x for x in names)))
+    if len(names) > 2:
+        given = {f"score {name}": score for name, score in zip(names, scores, strict=True)}
+        return pd.DataFrame({"label": label, "answer": answer, **given})
+    known, last = protocol.is_known(label), names[-1]
+    return pd.DataFrame({"label": np.where(known, label == last, np.nan), "answer": (answer == last).astype(int), "score": scores[-1]})
 
 
 def _words(rows: Sequence[Columns], columns: list[str], kinds: Mapping[str, str]) -> pd.DataFrame:

@@ -77,8 +77,8 @@ def _columns(rows: Columns, kinds: Mapping[str, str]) -> Columns:
     if CONTENT in kinds:
         found[CONTENT] = rows[CONTENT].astype(np.int64)
     if names := protocol.classes(kinds):
-        found["output.scores"] = np.stack([rows[protocol.SCORES + name] for name in names], axis=1)  # (n, k)
-        found["output.label"] = rows["pairs.predicted"]
+        found["output.scores"] = np.stack([protocol.latest(rows, protocol.SCORES + name) for name in names], axis=1)  # (n, k)
+        found["output.label"] = protocol.latest(rows, "pairs.predicted")
     return found
 
 
@@ -88,13 +88,13 @@ def _pairs(rows: Columns, kinds: Mapping[str, str]) -> Pairs:
     if truth is None:
         return Pairs.empty()
     has_come, nothing = protocol.is_known(truth), np.full(len(truth), None, dtype=object)
-    is_classes, scores = kinds.get("pairs.label") == "pair", _columns(rows, kinds).get("output.scores")
+    is_classes, names = kinds.get("pairs.label") == "pair", protocol.classes(kinds)
     is_numbers = kinds.get("pairs.label") == "pair-number"
     return Pairs(
         predicted=rows["pairs.predicted"] if is_classes else nothing,
         label=rows["pairs.label"] if is_classes else nothing,
         groups={name.removeprefix(_GROUP): values for name, values in rows.items() if name.startswith(_GROUP)},
-        scores=scores,
+        scores=np.stack([rows[protocol.SCORES + name] for name in names], axis=1) if names else None,
         predicted_value=rows["pairs.predicted"] if is_numbers else None,
         value=rows["pairs.label"] if is_numbers else None,
         quality=rows.get("pairs.quality"),

@@ -49,12 +49,12 @@ def _errors(rows: Columns, kinds: Kinds) -> np.ndarray:
 
 def _answers(rows: Columns, kinds: Kinds) -> np.ndarray:
     """Whether the answer was the last of the classes, the favourable one."""
-    return np.asarray(rows["pairs.predicted"] == protocol.classes(kinds)[-1], dtype=np.float64)
+    return np.asarray(protocol.latest(rows, "pairs.predicted") == protocol.classes(kinds)[-1], dtype=np.float64)
 
 
 def _scores(rows: Columns, kinds: Kinds) -> np.ndarray:
     """Of the last class."""
-    return rows[protocol.SCORES + protocol.classes(kinds)[-1]]
+    return protocol.latest(rows, protocol.SCORES + protocol.classes(kinds)[-1])
 
 
 def _log_loss(rows: Columns, kinds: Kinds) -> np.ndarray:
@@ -67,8 +67,8 @@ def _log_loss(rows: Columns, kinds: Kinds) -> np.ndarray:
 
 
 def _missing(rows: Columns, kinds: Kinds) -> np.ndarray:
-    """Whether any number is missing."""
-    return np.any([np.isnan(rows[name]) for name in protocol.named(kinds, "numeric")], axis=0).astype(np.float64)
+    """Whether any number or category is missing."""
+    return np.any([~protocol.is_known(rows[name]) for name in protocol.named(kinds, "numeric", "category")], axis=0).astype(np.float64)
 
 
 def _wrong_types(rows: Columns, kinds: Kinds) -> np.ndarray:
