@@ -18,23 +18,14 @@ from tests.bench import environments
 from tests.bench.detectors import annotated, matched, page, passes, score
 from tests.bench.detectors.case import made
 from tests.bench.detectors.errors import FLOORS, OURS, answered
-from tests.bench.detectors.scenarios import EXCLUSIONS, judged, scenarios
+from tests.bench.detectors.scenarios import judged, scenarios
 from tests.bench.detectors.score import Scores, scored
 from tests.bench.environments import ROOT
 from tests.prove import results
 
 
-def test_every_sequential_detector_is_in_a_scenario_or_excluded_with_a_reason() -> None:
-    sequential = {name for name in names() if detector_class(name).kind is Kind.ALARMS}
-    assert sequential - judged() - set(EXCLUSIONS) == set(), "add it to a scenario's `ours`, or to EXCLUSIONS with the reason"
-    assert not judged() & set(EXCLUSIONS)
-    assert judged() | set(EXCLUSIONS) <= sequential
-    assert all(len(reason) > 20 for reason in EXCLUSIONS.values())
-
-
-def test_what_is_in_no_scenario_is_tried_where_the_page_says() -> None:
-    validity, days = ((ROOT / file).read_text() for file in ("docs/validity.md", "tests/statistical/days.py"))
-    assert [name for name in EXCLUSIONS if f"\n### {name}\n" not in validity or f'"{name}"' not in days] == []
+def test_every_detector_that_alarms_is_judged_by_a_scenario() -> None:
+    assert judged() == {name for name in names() if detector_class(name).kind is Kind.ALARMS}, "add it to a scenario's `ours`"
 
 
 def test_the_page_marks_every_rule_that_is_not_matched_at_the_run_length_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import pytest
 from detectors.losses import losses
 from tests.bench.detectors import score
 from tests.bench.detectors.case import Scenario, made
+from tests.bench.detectors.scenarios import scenarios
 
 LABELS = ("negative", "positive")
 GROUPS = ("young", "old")
@@ -169,3 +171,22 @@ def test_a_value_is_missing_in_whatever_column_it_is(runners: Runners) -> None:
     for pane, found in zip(panes, seen[""][1], strict=True):
         assert found["missing values"].tolist() == np.maximum(pane["gone.x"], pane["gone.shop"]).tolist()
         assert found["missing values"].sum() > pane["gone.x"].sum()
+
+
+OWN = [name for name, one in scenarios().items() if one.watched and not name.startswith("nannyml")]
+"""Those whose rows are made here."""
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_ours_say_something_of_each_pane_by_no_later_one_and_rivals_have_something_to_watch(name: str, runners: Runners) -> None:
+    scenario = dataclasses.replace(scenarios()[name], null=(1, 2), drift=(1, 4, 3))
+    arrays = made(scenario)
+    about = json.loads(str(arrays["about"]))
+    reference, panes = next(runners.protocol.streams(arrays, about, "drift"))
+    for row, settings in scenario.ours.items():
+        whole, part = (runners.ours.Folded(settings)(reference, panes[:n], about["kinds"]) for n in (7, 5))
+        assert part == whole[:5], row
+        assert whole[6] > runners.protocol.NOTHING, row
+    for before, now, kinds in runners.watched.views(reference, panes, about).values():
+        for column in kinds:
+            assert all(len(runners.protocol.known(rows[column])) for rows in (before, *now)), column

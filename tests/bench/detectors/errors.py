@@ -31,8 +31,12 @@ FLOORS: dict[str, dict[str, dict[str, Any]]] = {
     "retuned precision_floor": {"precision_floor": _LABEL},
     "retuned recall_floor": {"recall_floor": _LABEL},
 }
+_GAP = {"by": "age_band", "positive": "positive"}
 _GAPS: dict[str, dict[str, dict[str, Any]]] = {
-    "retuned fairness_gap": {"fairness_gap": {"by": "age_band", "maximum": 0.1, "positive": "positive"}},
+    "retuned fairness_gap": {"fairness_gap": {**_GAP, "maximum": 0.1}},
+    "retuned fairness_gap, any gap": {"fairness_gap": {**_GAP, "maximum": 0.001}},
+    "retuned risk_change by age_band": {"risk_change": {"tolerance": 0.0, "within": "age_band"}},
+    "retuned risk_rise by age_band": {"risk_rise": {"tolerance": 0.0, "within": "age_band"}},
 }
 
 

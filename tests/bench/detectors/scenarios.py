@@ -1,4 +1,4 @@
-"""All scenarios by id, and the sequential detectors that are in none, with the reason."""
+"""All scenarios by id, and which of our detectors they judge."""
 
 from __future__ import annotations
 
@@ -10,21 +10,10 @@ from tests.bench.detectors import annotated, nannyml_sets
 if TYPE_CHECKING:
     from tests.bench.detectors.case import Scenario
 
-_MODULES = ("columns", "errors", "generators", "annotated", "nannyml_sets", "texts", "vectors")
-
-_FAULT = "a bet on a share like missing_rise, which is judged; no scenario of this fault was made"
-_NO_SCORES = "cases hold classes without scores: none was made"
-_NO_JUDGE = "cases hold no judgements: none was made"
-EXCLUSIONS: dict[str, str] = {
-    **dict.fromkeys(("wrong_type_rise", "duplicate_id_rise", "duplicate_content_rise"), _FAULT),
-    "fairness_ratio": "fairness_gap's bets, which are judged, on a ratio of the same rates: no scenario of its own was made",
-    **dict.fromkeys(("fairness_score_gap", "fairness_calibration_gap"), f"fairness_gap's bets, which are judged, on scores; {_NO_SCORES}"),
-    "ppi_floor": f"accuracy_floor's bets, which are judged, with predictions beside them; {_NO_SCORES}",
-    "ppi_score_floor": f"score_floor's bets with a judge's scores beside them; {_NO_JUDGE}",
-    **dict.fromkeys(("risk_judged", "risk_judged_change", "score_floor"), _NO_JUDGE),
-    "risk_judged_rise": f"risk_rise's ranks, which are judged, on judgements; {_NO_JUDGE}",
-}
-"""Sequential detector -> why no scenario has it."""
+_MODULES = (
+    *("columns", "faults", "errors", "scored", "groups", "numbers", "judged"),
+    *("generators", "annotated", "nannyml_sets", "texts", "vectors"),
+)
 
 
 def scenarios() -> dict[str, Scenario]:

@@ -185,8 +185,8 @@ if __name__ == "__main__":
         {
             "NannyML Jensen-Shannon": protocol.Rule(univariate("jensen_shannon", "jensen_shannon"), 1.0),
             "NannyML KS (categories: L-infinity)": protocol.Rule(univariate("kolmogorov_smirnov", "l_infinity"), 1.0),
-            "NannyML reconstruction error (PCA)": protocol.Rule(together, 1.0),
-            "NannyML missing values": protocol.Rule(missing, 1.0),
+            "NannyML reconstruction error (PCA)": protocol.Rule(together, 1.0, is_whole=True),
+            "NannyML missing values": protocol.Rule(missing, 1.0, is_whole=True),
             "NannyML realised accuracy": protocol.Rule(accuracy, 1.0),
             "NannyML realised mean loss": protocol.Rule(mean_loss, 1.0),
             "NannyML realised area under the curve": protocol.Rule(area, 1.0, is_whole=True),

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import protocol
 
+from detectors.group_means import Mean
 from detectors.registry import detector_class
+from detectors.sequential.column_of_segment import CategoryOfSegment, NumericOfSegment
+from detectors.sequential.segment import Segment
 from detectors.sketches.hits import Hits
 from detectors.sketches.records import CONTENT
 from detectors.sketches.summary import summarise
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _EATS = {Eats.NUMERIC: "numeric", Eats.CATEGORY: "category", Eats.TEXT: "text", Eats.EMBEDDING: "embedding"}
-_GROUP, _WRONG = "group.", "wrong."
+_GROUP, _SEGMENT, _WRONG = "group.", "segment.", "wrong."
+_OF_SEGMENT = {"conformal_numeric": NumericOfSegment, "conformal_category": CategoryOfSegment}
 _ALPHA = 0.01
 """Caps and shown figures use it; the score is the evidence itself. 1 / alpha = 100 panes, the run length that all are matched at."""
 
@@ -35,13 +39,13 @@ class Folded:
     """The evidence of some detectors over all columns that each reads: the mean of their e-values, as log10."""
 
     settings: Mapping[str, Mapping[str, Any]]
-    """Detector -> settings beside column and alpha."""
+    """Detector -> settings beside column and alpha; `within`: a column of groups, one detector for each."""
     weeks: Iterator[int] = dataclasses.field(default_factory=itertools.count)
     """One of its own for each stream: where a record ranks among equal ones is drawn by its pane's start, and streams share no luck."""
 
     def __call__(self, reference: Columns, panes: Sequence[Columns], kinds: Mapping[str, str]) -> list[float] | None:
         """One score a pane."""
-        detectors = [one for name, settings in self.settings.items() for one in self._built(name, settings, kinds)]
+        detectors = [one for name, settings in self.settings.items() for one in _built(name, settings, reference, kinds)]
         if not detectors:
             return None
         known, start = _reference(reference, kinds), _START + timedelta(weeks=next(self.weeks))
@@ -50,16 +54,26 @@ class Folded:
             mean: np.ndarray = np.log10(np.mean(10.0 ** np.minimum(found, 300.0), axis=0))
         return mean.tolist()
 
-    def _built(self, name: str, settings: Mapping[str, Any], kinds: Mapping[str, str]) -> list[Detector]:
-        cls = detector_class(name)
-        fields = {field.name for field in dataclasses.fields(cls)}
-        given = {"alpha": _ALPHA, **settings}
-        columns = protocol.named(kinds, *(_EATS[x] for x in cls.eats if x in _EATS))
-        if "columns" in fields:
-            return [cls(columns=tuple(protocol.named(kinds, "numeric", "category")), **given)]
-        if "column" not in fields:
-            return [cls(**given)]
-        return [cls(column=name, **given) for name in columns]
+
+def _built(name: str, settings: Mapping[str, Any], reference: Columns, kinds: Mapping[str, str]) -> list[Detector]:
+    cls = detector_class(name)
+    given = {"alpha": _ALPHA, **{key: _setting(key, value) for key, value in settings.items()}}
+    if by := given.pop("within", None):
+        groups = sorted(set(protocol.known(reference[_GROUP + by])))
+        within = [Segment(column=_SEGMENT + by, value=group) for group in groups]
+        return [_OF_SEGMENT.get(name, cls)(within=one, **given) for one in within]
+    fields = {field.name for field in dataclasses.fields(cls)}
+    columns = protocol.named(kinds, *(_EATS[x] for x in cls.eats if x in _EATS))
+    if "columns" in fields:
+        return [cls(columns=tuple(protocol.named(kinds, "numeric", "category")), **given)]
+    if "column" not in fields:
+        return [cls(**given)]
+    return [cls(column=column, **given) for column in columns]
+
+
+def _setting(key: str, value: Any) -> Any:
+    """As the detector wants what came as JSON."""
+    return Mean(value) if key == "of" else tuple(value) if isinstance(value, list) else value
 
 
 def _reference(rows: Columns, kinds: Mapping[str, str]) -> Reference:
@@ -74,6 +88,7 @@ def _reference(rows: Columns, kinds: Mapping[str, str]) -> Reference:
 def _columns(rows: Columns, kinds: Mapping[str, str]) -> Columns:
     """Of all records, under our names of them."""
     found = {name: rows[name] for name, kind in kinds.items() if kind in _EATS.values()}
+    found |= {name.replace(_GROUP, _SEGMENT, 1): rows[name] for name in kinds if name.startswith(_GROUP)}
     if CONTENT in kinds:
         found[CONTENT] = rows[CONTENT].astype(np.int64)
     if names := protocol.classes(kinds):
@@ -98,7 +113,7 @@ def _pairs(rows: Columns, kinds: Mapping[str, str]) -> Pairs:
         predicted_value=rows["pairs.predicted"] if is_numbers else None,
         value=rows["pairs.label"] if is_numbers else None,
         quality=rows.get("pairs.quality"),
-        columns={name: rows[name] for name in protocol.named(kinds, "numeric", "category")},
+        columns={name: values for name, values in _columns(rows, kinds).items() if not name.startswith("output.")},
     ).take(has_come)
 
 

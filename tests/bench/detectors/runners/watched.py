@@ -48,8 +48,8 @@ def _errors(rows: Columns, kinds: Kinds) -> np.ndarray:
 
 
 def _answers(rows: Columns, kinds: Kinds) -> np.ndarray:
-    """Whether the answer was the last of the classes, the favourable one."""
-    return np.asarray(protocol.latest(rows, "pairs.predicted") == protocol.classes(kinds)[-1], dtype=np.float64)
+    """Whether the answer was not the last of the classes, the favourable one."""
+    return np.asarray(protocol.latest(rows, "pairs.predicted") != protocol.classes(kinds)[-1], dtype=np.float64)
 
 
 def _scores(rows: Columns, kinds: Kinds) -> np.ndarray:
