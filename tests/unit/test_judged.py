@@ -189,6 +189,62 @@ def test_a_group_column_of_many_groups_stays_bounded() -> None:
     groups = {"by": objects([f"g{i}" for i in range(600)])}
     found = judge(Pairs(predicted=many.predicted, label=many.label, scores=many.scores, groups=groups), CLASSES)["calibration"]
     assert isinstance(found, ScoreBins)
-    assert len(found.cells) == 48
+    assert len(found.cells) == 48 + 3  # the three classes among their own answers are kept beside
     assert found.dropped == 1200 + 4 - 48
     assert found.bins(ANSWER) is not None
+    assert all(found.answered(label) is not None for label in CLASSES)
+
+
+def _binned(pairs: Pairs, labels: tuple[str, ...] = CLASSES) -> ScoreBins:
+    found = judge(pairs, labels)["calibration"]
+    assert isinstance(found, ScoreBins)
+    return found
+
+
+def test_pairs_by_the_class_of_their_answer_are_those_of_all_answers() -> None:
+    pairs = classes(500)
+    found, answer = _binned(pairs), _binned(pairs).bins(ANSWER)
+    parts = [found.answered(label) for label in CLASSES]
+    assert answer is not None
+    for at, sums in enumerate(answer):
+        np.testing.assert_allclose(sum(part[at] for part in parts if part is not None), sums, atol=1e-9)
+    assert pairs.weight is not None
+    for label, part in zip(CLASSES, parts, strict=True):
+        so = pairs.predicted == label
+        assert part is not None
+        assert part.wy.sum() == pytest.approx(pairs.weight[so & (pairs.label == label)].sum())
+        assert part.w2.sum() == pytest.approx((pairs.weight[so] ** 2).sum())
+
+
+def _of_an_earlier_release() -> bytes:
+    """Two pairs answered "c" with .5, the one right and the other truly "a", as they were kept before answers were counted by class."""
+    cells = {"": [[2, 1, 0, 2, 1, 0, 0.5]], "a": [[2, 1, 0.5, 2, 1, 0.5, 0.625]], "c": [[2, 1, 0, 2, 1, 0, 0.5]]}
+    head = json.dumps([2, 0, [["", "", label, [86 if label == "a" else 100]] for label in cells]]).encode()
+    body = np.array([row for rows in cells.values() for row in rows], dtype="<f8").tobytes()
+    return bytes([1]) + struct.pack("<II", len(head), len(body)) + head + body
+
+
+def test_pairs_of_an_earlier_release_read_and_a_window_with_them_does_not_know_their_answers() -> None:
+    old, new = ScoreBins.from_bytes(_of_an_earlier_release()), _binned(classes(50))
+    assert old.n == 2
+    assert not old.knows_answers()
+    assert new.knows_answers()
+    for both in (old.merge(new), new.merge(old), new.merge(old).merge(new), new.merge(old.merge(new))):
+        assert not both.knows_answers()
+        assert both.answered("c") is None
+        answer = both.bins(ANSWER)
+        assert answer is not None
+        assert not ScoreBins.from_bytes(both.to_bytes()).knows_answers()
+    assert ScoreBins().merge(new).knows_answers()
+    assert ScoreBins().knows_answers()  # nothing is missing of no pairs
+
+
+def test_more_classes_than_there_is_room_for_are_not_known_by_their_answers_in_part() -> None:
+    """Versions whose classes have other names, in one window."""
+    rng, found = np.random.default_rng(0), ScoreBins()
+    for version in range(3):
+        labels = tuple(f"{version}.{i}" for i in range(8))
+        names = objects([labels[i] for i in rng.integers(0, 8, 200)])
+        found = found.merge(_binned(Pairs(predicted=names, label=names, scores=np.full((200, 8), 1 / 8)), labels))
+        assert found.knows_answers() is (version < 2)
+    assert ScoreBins.from_bytes(found.to_bytes()).n == 600
