@@ -33,12 +33,12 @@ class Moments:
     """Sum w^2 (a - mean a)(b - mean b) / (sum w)^2: variance of the weighted means, and their covariance."""
 
 
-def moments(y: Floats, f: Floats, weight: Floats | None = None) -> Moments:
-    """Of labelled rows: truth, prediction and weight, each (n,), n > 0."""
+def moments(y: Floats, f: Floats, weight: Floats | None = None, squares: Floats | None = None) -> Moments:
+    """Of labelled rows: truth, prediction and weight, each (n,), n > 0. `squares`: sum of w^2 where a row stands for several alike."""
     w = np.ones(len(y)) if weight is None else weight
     total = float(w.sum())
     mean_y, mean_f = float(w @ y) / total, float(w @ f) / total
-    dy, df, share = y - mean_y, f - mean_f, (w / total) ** 2
+    dy, df, share = y - mean_y, f - mean_f, (w * w if squares is None else squares) / total**2
     return Moments(
         n=1.0 / float(share.sum()),
         y=mean_y,
@@ -72,7 +72,9 @@ def _powered(few: Moments, of_all: _Two, z2: float, n: float, added: _Two) -> tu
     shift = share * few.y + 0.5 * z2 / n * sum(added) - few.y
     own = share**2 * (few.yy - 2.0 * tuning * few.yf + tuning**2 * few.ff) + share / n * shift**2
     others = 0.5 * z2 / n**2 * sum((x - few.y - shift) ** 2 for x in added)
-    reach = math.sqrt(z2 * max(0.0, own + others + tuning**2 * variance))
+    overlap = min(1.0, variance / few.ff) if few.ff > 0.0 else 0.0  # share of the many that is labelled, where the labelled are of them
+    common = 2.0 * tuning * overlap * max(0.0, few.yf - tuning * few.ff)  # their means then move together
+    reach = math.sqrt(z2 * max(0.0, own + others + tuning**2 * variance + common))
     return value, value + shift - reach, value + shift + reach
 
 
@@ -83,28 +85,49 @@ def _tuning(few: Moments, variance: float) -> float:
 
 def powered_mean(y: Floats, f: Floats, f_all: Floats, weight: Floats | None = None, *, alpha: float = 0.05) -> Estimated:
     """PPI++ for rows: `y`, `f`, `weight` (n,) labelled; `f_all` (N,) of all records; a loss in [0, 1]."""
-    return powered(moments(y, f, weight), mean=float(f_all.mean()), variance=float(f_all.var()) / len(f_all), alpha=alpha)
+    mean, variance = _mean(f_all, np.ones(len(f_all)))
+    return powered(moments(y, f, weight), mean=mean, variance=variance, alpha=alpha)
 
 
-def powered_ratio(y: Floats, f: Floats, f_all: Floats, weight: Floats | None = None, *, alpha: float = 0.05) -> Estimated:
-    """PPI++ for F1 = mean 2 TP / mean (answered + true), its columns: `y`, `f` (n, 2) of labelled rows, `f_all` (N, 2) of all.
+def powered_ratio(
+    y: Floats,
+    f: Floats,
+    f_all: Floats,
+    weight: Floats | None = None,
+    *,
+    squares: Floats | None = None,
+    count: Floats | None = None,
+    hit: float = 2.0,
+    alpha: float = 0.05,
+) -> Estimated:
+    """PPI++ for a ratio of two means in [0, 1], in which a hit adds `hit` to both, a mistake 1 to the denominator (F1, precision, recall).
 
-    One step of Newton from the ratio of the two PPI++ means, on the linearised rows (numerator - ratio * denominator) / denominator's mean.
-    For the interval z^2/2 rows of a hit (2 of 2) and as many of a mistake (0 of 1) are added.
+    Numerator and denominator of a row are the columns of `y`, `f` (n, 2), labelled, and `f_all` (N, 2), of all: of F1 2 TP and answered +
+    true, so that `hit` is 2. Rows that are alike may stand there once: `weight`, `squares` (n,) are the sums of their weights and squared
+    weights, `count` (N,) is how many they are. One step of Newton from the ratio of the two PPI++ means, on the linearised rows
+    (numerator - ratio * denominator) / denominator's mean. For the interval z^2/2 rows of a hit and as many of a mistake are added.
+    Without a denominator nothing is known: n = 0. Guarantee and assumption: as of `powered`. Cost: O(n + N).
     """
-    top, bottom = (_at(moments(y[:, i], f[:, i], weight), f_all[:, i]) for i in (0, 1))
+    most = np.ones(len(f_all)) if count is None else count
+    top, bottom = (_at(moments(y[:, i], f[:, i], weight, squares), _mean(f_all[:, i], most)) for i in (0, 1))
     if bottom <= 0.0:
         return Estimated(value=0.0, low=0.0, high=1.0, n=0.0)
     ratio, z2 = top / bottom, float(ndtri(alpha / 2.0)) ** 2
     rows, guessed, guessed_all = ((x[:, 0] - ratio * x[:, 1]) / bottom for x in (y, f, f_all))
-    few = moments(rows, guessed, weight)
-    added = (2.0 * (1.0 - ratio) / bottom, -ratio / bottom)
-    of_all = (float(guessed_all.mean()), float(guessed_all.var()) / len(f_all))
-    step = _powered(few, of_all, z2, few.n + 1.5 * z2 / bottom, added)
+    few = moments(rows, guessed, weight, squares)
+    added = (hit * (1.0 - ratio) / bottom, -ratio / bottom)
+    step = _powered(few, _mean(guessed_all, most), z2, few.n + 0.5 * (hit + 1.0) * z2 / bottom, added)
     value, low, high = (min(1.0, max(0.0, ratio + x)) for x in step)
     return Estimated(value=value, low=min(value, low), high=max(value, high), n=few.n)
 
 
-def _at(few: Moments, f_all: Floats) -> float:
-    tuning = _tuning(few, float(f_all.var()) / len(f_all))
-    return tuning * float(f_all.mean()) + few.y - tuning * few.f
+def _mean(f: Floats, count: Floats) -> _Two:
+    """(mean, variance of the mean)."""
+    n = float(count.sum())
+    mean = float(count @ f) / n
+    return mean, float(count @ (f - mean) ** 2) / n**2
+
+
+def _at(few: Moments, of_all: _Two) -> float:
+    tuning = _tuning(few, of_all[1])
+    return tuning * of_all[0] + few.y - tuning * few.f
