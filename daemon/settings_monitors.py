@@ -86,8 +86,9 @@ class PerformanceSettings(Part):
     0.02, say, unsure answers are planned more often, each label must come back with its `probability`, and weighs by its inverse (one
     without counts as sure to be labelled). All alarms by labels then bet a share of this, so they are slower."""
     estimate: bool = True
-    """Also estimate before labels come: accuracy, F1 and ROC AUC by calibrated scores, each class's share of the truth by the answers,
-    accuracy by few labels and all scores. They inform. Needs scores in the records and labelled reference rows (`reference.bound`)."""
+    """Also estimate before labels come: accuracy, F1 and ROC AUC by calibrated scores, each class's share of the truth by the answers;
+    accuracy, precision, recall and F1 by few labels and all scores. They inform. Needs scores in the records and labelled reference rows
+    (`reference.bound`)."""
 
     @model_validator(mode="after")
     def _predicts_accuracy(self) -> Self:

@@ -162,6 +162,16 @@ def test_the_floor_by_predictions_alarms_and_the_corrected_scores_follow_late_la
     assert "by the scores of the last 1000 answers alone (inputs are not read" in by_inputs["because"]
 
 
+def test_figures_of_a_class_by_labels_and_scores_are_shown_beside_those_by_labels_alone(shifted: tuple[dict[str, Any], Path]) -> None:
+    last = {(v["detector"], v["subject"]): v for v in shifted[0]["verdicts"]}
+    for metric in ("precision", "recall", "f1"):
+        for subject in (f"{metric}[label=no]", f"{metric}[label=yes]"):
+            both, alone = last["ppi_class", subject], last[metric, subject]
+            assert both["outcome"] == "ok"
+            assert both["value"] == pytest.approx(alone["value"], abs=0.03)  # labels are as many as records, and scores say little
+            assert both["n"] == alone["n"]
+
+
 def test_the_table_is_printed_whatever_a_record_is_called(shifted: tuple[dict[str, Any], Path], capsys: pytest.CaptureFixture[str]) -> None:
     summary, out = shifted
     show_summary({**summary, "first_error": "records.jsonl, line 7: [bold]$.at[/nope]"}, out)

@@ -18,6 +18,8 @@ from detectors.types import Detector, Kind, Outcome, Pairs, Reference, Verdict
 
 _LABELS = ("negative", "positive")
 _OF_CLASS = [(name, metric, label) for name in ("cbpe", "pape") for metric in ("precision", "recall", "f1", "roc_auc") for label in _LABELS]
+_OF_CLASS += [("ppi_class", metric, label) for metric in ("precision", "recall", "f1") for label in _LABELS]
+_MORE: dict[str, dict[str, Any]] = {"pape": {"columns": ("input.age",)}, "ppi_class": {"minimum": 0.8}}
 
 
 def _figures() -> list[tuple[str, Detector]]:
@@ -28,10 +30,7 @@ def _figures() -> list[tuple[str, Detector]]:
         if made.kind in {Kind.INFORMS, Kind.ESTIMATES} and made.__module__.startswith(("detectors.performance", "detectors.fairness")):
             found.append((name, made.example()))
     found += [
-        (
-            f"{name} {metric} {label}",
-            build(name, metric=metric, label=label, labels=_LABELS, **({"columns": ("input.age",)} if name == "pape" else {})),
-        )
+        (f"{name} {metric} {label}", build(name, metric=metric, label=label, labels=_LABELS, **_MORE.get(name, {})))
         for name, metric, label in _OF_CLASS
     ]
     found += [(f"macro {metric}", build("macro", metric=metric, labels=_LABELS, minimum=0.7)) for metric in ("precision", "recall")]
@@ -98,6 +97,12 @@ def test_no_figure_of_labels_of_one_kind_is_known_exactly_and_none_alarms_where_
     if name in {"ppi", "accuracy"}:
         hits = int((rows.pairs.predicted == rows.pairs.label).sum())
         assert binomial(hits, n, 0.05).high < verdict.limit, verdict.because
+    if name.startswith("ppi_class "):
+        made: Any = _FIGURES[name]
+        exact = build(made.metric, label=made.label, minimum=verdict.limit)
+        reference, _ = _started(name)
+        said = exact.step(exact.start(reference), window(rows, reference, _LABELS))[1]
+        assert said.outcome is Outcome.ALARM, (verdict.because, said.because)
     if name.startswith(("cbpe ", "pape ")):
         said = _labelled(name, rows, seed, verdict.limit)
         assert said.outcome is Outcome.ALARM or said.n >= _FEW_N, (verdict.because, said.because)

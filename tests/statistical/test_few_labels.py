@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from detectors.performance.calibration import Calibration, calibrate, score_coun
 from detectors.performance.calibration_error import calibration_figure
 from detectors.performance.confidence import Metric, estimate
 from detectors.performance.label_plan import label_plan
-from detectors.performance.prediction_powered import powered_mean
+from detectors.performance.prediction_powered import powered_mean, powered_ratio
 from detectors.performance.priors import by_answers
 from detectors.performance.rate import binomial
 from detectors.sketches.score_bins import BINS_N, Bin, binned
@@ -56,6 +57,49 @@ def test_accuracy_with_predictions_is_where_its_interval_says(judge: Judge, accu
             judge.failures(f"ppi, accuracy {accuracy}, {scores} scores, {n} labels", np.array(missed), 0.05)
             every += missed
     judge.failures(f"ppi, accuracy {accuracy}, all of these", np.array(every), 0.05)
+
+
+def _of_class(metric: str, answered: Floats, true: Floats) -> Floats:
+    """Numerator and denominator of each row, (n, 2)."""
+    hits = answered * true
+    return np.column_stack({"f1": (2.0 * hits, answered + true), "precision": (hits, answered), "recall": (hits, true)}[metric])
+
+
+def _class_world(rng: np.random.Generator, apart: float, share: float, scores: str) -> tuple[Floats, Floats, Floats]:
+    """(answered so, truly so, its score), each (n,), of two normal classes. "lying": two in five of the class became the other."""
+    true = rng.random(_MANY) < share
+    odds = np.exp(apart * rng.normal(apart * true, 1.0) - apart**2 / 2.0) * share / (1.0 - share)
+    said = rng.random(_MANY) if scores == "useless" else odds / (1.0 + odds)
+    return (odds > 1.0).astype(np.float64), (true & ((scores != "lying") | (rng.random(_MANY) < 0.6))).astype(np.float64), said
+
+
+@pytest.mark.parametrize("apart", [1.0, 2.0, 4.0])
+@pytest.mark.parametrize("metric", ["f1", "precision", "recall"])
+@pytest.mark.parametrize("is_planned", [False, True], ids=["even", "planned"])
+def test_figures_of_a_class_with_predictions_are_where_their_intervals_say(
+    judge: Judge, apart: float, metric: str, is_planned: bool
+) -> None:
+    """With 30 effective labels that count at least, as the service asks for."""
+    rng = np.random.default_rng([round(apart), len(metric), is_planned])
+    every = []
+    for scores, share, n in itertools.product(("calibrated", "lying", "useless"), (0.05, 0.2, 0.5), (60, 150, 400)):
+        missed = []
+        for seed in range(_TRIALS):
+            answered, true, said = _class_world(rng, apart, share, scores)
+            plan = label_plan(np.maximum(said, 1.0 - said), n, seed=seed, is_even=not is_planned)
+            y, f = (_of_class(metric, answered, x) for x in (true, said))
+            w, (top, bottom) = 1.0 / plan.probability, y.sum(axis=0)
+            counted = w[y[plan.rows, 1] > 0.0]
+            if counted.sum() ** 2 < 30.0 * (counted**2).sum() or not len(counted):
+                continue
+            found = powered_ratio(y[plan.rows], f[plan.rows], f, w, hit=2.0 if metric == "f1" else 1.0)
+            missed.append(not found.low <= top / bottom <= found.high)
+            assert found.high - found.low > 0.0
+        if len(missed) >= 50:  # of fewer the class hardly ever has labels enough
+            judge.failures(f"ppi_class {metric}, {apart:g} apart, {share:g}, {scores} scores, {n} labels", np.array(missed), 0.05)
+        every += missed
+    assert len(every) >= 500
+    judge.failures(f"ppi_class {metric}, {apart:g} apart, all of these", np.array(every), 0.05)
 
 
 def test_labels_that_are_all_right_leave_an_interval_as_wide_as_their_number_does() -> None:

@@ -30,7 +30,18 @@ def estimates(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> lis
         found.append(build("cbpe_inputs", labels=labels, columns=columns, **_held(model, "accuracy")))
     found += [build(name, labels=labels, label=label) for name in ("label_shift", "label_shift_scores") for label in labels]
     found.append(build("cbpe_corrected", labels=labels, **_held(model, "accuracy")))
-    return [*found, build("ppi", labels=labels, minimum=_minimum(model, "accuracy"))]
+    return found + few_labels(model)
+
+
+def few_labels(model: ModelSettings) -> list[Detector]:
+    """By few labels and all scores: the figures that labels alone have, of classes."""
+    labels = tuple(model.labels)
+    of_class = [
+        build("ppi_class", metric=metric, label=label, labels=labels, minimum=_minimum(model, metric))
+        for metric in ("precision", "recall", "f1")
+        for label in labels
+    ]
+    return [build("ppi", labels=labels, minimum=_minimum(model, "accuracy")), *of_class]
 
 
 def _held(model: ModelSettings, metric: str) -> dict[str, Any]:
