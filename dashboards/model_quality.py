@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dashboards.panels import Query, Says, band, rows, series
-from dashboards.queries import GAP, OWN_UNIT, PERFORMANCE, evidence, figure
+from dashboards.queries import GAP, OWN_UNIT, PERFORMANCE, PREDICTED, evidence, figure
 
 if TYPE_CHECKING:
     from typing import Any
@@ -15,7 +15,8 @@ _MODEL = 'model="$model"'
 
 _METRIC = Says(
     title="$metric",
-    shows="The metric among the labelled records of the window, inside its exact 95 % interval; dashed: the floor that is watched.",
+    shows="The metric among the labelled records of the window, inside its exact 95 % interval; dashed: the floor that is watched. Grey: "
+    "the interval that these labels and the scores of all records give together (accuracy, precision, recall, F1).",
     do="The line below the floor is no alarm by itself: the evidence says when it is. Few labels make the band wide.",
     empty="too few labelled records in the window to say",
     unit="percentunit",
@@ -53,6 +54,7 @@ def _either(what: str, first: str, second: str) -> str:
 def performance() -> list[Any]:
     """Every metric and error inside its interval and against its limit; the loss against its bound; the evidence of both."""
     window, floor = f'{_MODEL}, {PERFORMANCE}, subject=~"$metric"', f'{_MODEL}, subject=~"$metric"'
+    predicted = f'{_MODEL}, {PREDICTED}, subject=~"$metric"'
     off = f'{_MODEL}, {OWN_UNIT}, subject=~"$error"'
     bound, usual = (f'{_MODEL}, subject="risk", detector=~"risk(_judged)?_{kind}"' for kind in ("change", "rise"))
     gathered = evidence("subject, detector", f'{_MODEL}, detector=~".+_floor|.+_ceiling|risk.*|calibration_change|fairness_.+"')
@@ -63,6 +65,7 @@ def performance() -> list[Any]:
             low=f"max({figure('low', window)})",
             high=f"max({figure('high', window)})",
             limits=[Query(expr=f"max(retuned_figure_limit{{{floor}}})", name="floor")],
+            beside=[Query(expr=f"max({figure(bound, predicted)})", name=f"{bound} with scores") for bound in ("low", "high")],
         ).repeat("metric"),
         band(
             _ERROR,

@@ -105,10 +105,22 @@ def series(
     return panel
 
 
-def band(says: Says, *, value: Query, low: str, high: str, limits: Sequence[Query] = (), top: float | None = 1.0) -> timeseries.Panel:
-    """A figure as a line inside its interval, and the limits that it must keep."""
-    queries = (value, Query(expr=low, name="low"), Query(expr=high, name="high"), *limits)
-    panel = series(says, *queries, colours={value.name: BLUE}, limits=[limit.name for limit in limits], top=top, bottom=0.0)
+def band(
+    says: Says,
+    *,
+    value: Query,
+    low: str,
+    high: str,
+    limits: Sequence[Query] = (),
+    beside: Sequence[Query] = (),
+    top: float | None = 1.0,
+) -> timeseries.Panel:
+    """A figure as a line inside its interval, the limits that it must keep, and lines that may be compared with it."""
+    queries = (value, Query(expr=low, name="low"), Query(expr=high, name="high"), *limits, *beside)
+    colours = {value.name: BLUE} | {query.name: GREY for query in beside}
+    panel = series(says, *queries, colours=colours, limits=[limit.name for limit in limits], top=top, bottom=0.0)
+    for query in beside:
+        panel = panel.override_by_name(query.name, [DynamicConfigValue(id_val="custom.fillOpacity", value=0)])
     edge = [_fixed(BLUE), DynamicConfigValue(id_val="custom.lineWidth", value=0), DynamicConfigValue(id_val="custom.fillOpacity", value=0)]
     panel = panel.override_by_name("low", edge)
     shade = [DynamicConfigValue(id_val="custom.fillBelowTo", value="low"), DynamicConfigValue(id_val="custom.fillOpacity", value=18)]

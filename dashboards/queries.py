@@ -8,6 +8,8 @@ WATCHED = 'detector=~".+_floor"'
 """Sequential detectors of performance: what has a limit and alarms."""
 PERFORMANCE = 'detector=~"accuracy|f1|precision|recall|macro|roc_auc|brier|calibration_error|r2|score"'
 """The same figures of the whole window with exact intervals."""
+PREDICTED = 'detector=~"ppi|ppi_class"'
+"""Some of them from these labels and the scores of all records."""
 DISTANCE = 'detector=~"psi|jensen_shannon|text_figures|text_witness|mmd"'
 """One distance for each kind of column (numeric, category, embedding); two of a text, of which the larger is shown."""
 OF_COLUMNS = (
