@@ -42,6 +42,8 @@ class CategoryCells:
     high: Floats = of_reference()
     reference_n: int
     """0 = the urn began empty: the hour is compared with its own records since the epoch began, as in `number_cells`."""
+    aside: NDArray[np.int32] | None = None
+    """As in `NumberCells`."""
 
     def __post_init__(self) -> None:
         check_filled(self.shares, len(self.weights))

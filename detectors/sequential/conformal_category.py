@@ -19,6 +19,7 @@ from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
 from detectors.sequential.ties import OF_TIES, UNKNOWN, gained_since_rest, is_of_ties, most_gain
 from detectors.sequential.urn import urn_hits, urn_ranks
+from detectors.sequential.way_back import looked_back, set_aside
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class CategoryState:
     step_n: int = 0
     gained: float = UNKNOWN
     """As in `NumericState`."""
+    log_back: float | None = None
+    """That a change is over (see `way_back`)."""
 
 
 @register("conformal_category")
@@ -114,14 +117,20 @@ class ConformalCategory:
     def step(self, state: CategoryState, data: Increment) -> tuple[CategoryState, Verdict]:
         """One closed pane; one without records is no step."""
         values = data.columns.get(self.column, np.empty(0, dtype=object)).tolist()
-        at, uniforms = cells_of(state.categories, values), rank_uniforms(data.start, state.step_n, len(values))
+        at = cells_of(state.categories, values)
+        uniforms = rank_uniforms(data.start, state.step_n, len(values), of=f"{self.name} {self.subject}")
+        parts = [
+            (hour, rows) for hour, rows in increment_by_hour(data, len(values), self.rhythm) if len(rows) and len(state.hours[hour].weights)
+        ]
+        if parts and state.log_back is not None:
+            state = looked_back(state, {hour: at[rows] for hour, rows in parts}, self.alpha)
         hours, found = list(state.hours), []
-        for hour, rows in increment_by_hour(data, len(values), self.rhythm):
-            if len(rows) and len(hours[hour].weights):
-                hours[hour], seen = _seen(hours[hour], state.watched, at[rows], uniforms[:, rows])
-                found.append(seen)
+        for hour, rows in parts:
+            hours[hour], seen = _seen(hours[hour], state.watched, at[rows], uniforms[:, rows])
+            found.append(seen)
         if found:
-            state = self._bet(replace(state, hours=tuple(hours)), found)
+            after = self._bet(replace(state, hours=tuple(hours)), found)
+            state = set_aside(state, after, is_alarm=is_reached(log10_mean(after.log_m, after.stakes), self.alpha))
         return state, self._verdict(state)
 
     def _bet(self, state: CategoryState, found: list[_Seen]) -> CategoryState:

@@ -111,7 +111,7 @@ class ConformalGivenClasses:
         return state, self._verdict(state)
 
     def _folded(self, state: GivenClassesState, pairs: Pairs, classes: NDArray[np.int64], start: datetime) -> GivenClassesState:
-        uniforms, scores = rank_uniforms(start, state.step_n, pairs.n), self._scores(pairs)
+        uniforms, scores = rank_uniforms(start, state.step_n, pairs.n, of=self.name), self._scores(pairs)
         log_bets, ranks = np.zeros(len(RANK_WEIGHTS)), dict(state.ranks)
         for c in np.unique(classes).tolist():
             rows, own = classes == c, ranks[str(c)]

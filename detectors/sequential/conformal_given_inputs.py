@@ -165,7 +165,7 @@ class ConformalInputs:
         """Each number is fixed by the pane's start and the step's number: a replay gives the same evidence."""
         codes = table.encode(asked_of(pairs, self.columns), pairs.n)
         rows = table.features(codes)
-        drawn = rank_uniforms(start, step_n, 3 * pairs.n).reshape(2, 3, pairs.n)
+        drawn = rank_uniforms(start, step_n, 3 * pairs.n, of=self.name).reshape(2, 3, pairs.n)
         found = self._surprise(table, pairs, rows, drawn[0, 2])
         wrong = loss_over(pairs, self.loss, table.clip)
         return _Pane(codes, rows, table.risk(rows), wrong, found, drawn[:, :2].transpose(1, 0, 2))

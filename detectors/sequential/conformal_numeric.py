@@ -10,12 +10,13 @@ import numpy as np
 from detectors.registry import register
 from detectors.rhythm import Rhythm, increment_by_hour, why_not_yet
 from detectors.sequential.bets import NOTHING, check_bets, check_rates, is_reached, log10_mean, restart
-from detectors.sequential.number_cells import NumberCells, cells_by_hour, gain_of, ranked
+from detectors.sequential.number_cells import NumberCells, cells_by_hour, fallen, gain_of, ranked
 from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
 from detectors.sequential.ranks import BETS_N, BINS_N, log_rank_bets, rank_counts, rank_distance, rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
 from detectors.sequential.ties import OF_TIES, UNKNOWN, gained_since_rest, is_of_ties
+from detectors.sequential.way_back import looked_back, set_aside
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class NumericState:
     step_n: int = 0
     gained: float = UNKNOWN
     """Most that the values themselves can have brought since the evidence last rested (see `ties`)."""
+    log_back: float | None = None
+    """That a change is over (see `way_back`)."""
 
     def __post_init__(self) -> None:
         check_bets(self.log_m, _WEIGHTS)
@@ -51,9 +54,10 @@ class NumericState:
 class ConformalNumeric:
     """Ranks of production values bet against being uniform; missing values rank below all others.
 
-    Exact ranks among reference and past (`urn`) are quick and need no radius; but a change that nobody acts on becomes their past. So a
-    quarter of the stake is on ranks in the reference alone, less its radius: what is beyond that stays in alarm. A step is a pane that has
-    records: M <- (M + 1) prod(bets) for each of 45 and 19 bets (location, spread, tails), alarm when their weighted mean reaches 1/alpha.
+    Exact ranks among reference and past (`urn`) are quick and need no radius; but a change that nobody acts on becomes their past, until it
+    is over (see `way_back`). So a quarter of the stake is on ranks in the reference alone, less its radius: what is beyond that stays in
+    alarm. A step is a pane that has records: M <- (M + 1) prod(bets) for each of 45 and 19 bets (location, spread, tails), alarm when their
+    weighted mean reaches 1/alpha.
     With a rhythm ranks are among the records of the same hour; an hour with hardly a reference row is compared with its own records.
     Evidence that is of the random order of ties, as where all values are equal, is no alarm (see `ties`).
     """
@@ -100,19 +104,25 @@ class ConformalNumeric:
     def step(self, state: NumericState, data: Increment) -> tuple[NumericState, Verdict]:
         """One closed pane; one without records of the column is no step."""
         values = _ordered(data.columns.get(self.column, np.empty(0)))
-        uniforms = rank_uniforms(data.start, state.step_n, len(values))
+        uniforms = rank_uniforms(data.start, state.step_n, len(values), of=f"{self.name} {self.subject}")
+        parts = [
+            (hour, rows) for hour, rows in increment_by_hour(data, len(values), self.rhythm) if len(rows) and len(state.hours[hour].weights)
+        ]
+        if parts and state.log_back is not None:
+            state = looked_back(
+                state, {hour: fallen(state.hours[hour], values[rows], uniforms[1, rows]) for hour, rows in parts}, self.alpha
+            )
         hours, exact, log_fixed, sums, more = list(state.hours), [], np.zeros(BETS_N), np.zeros(BINS_N + 1), 0.0
-        for hour, rows in increment_by_hour(data, len(values), self.rhythm):
+        for hour, rows in parts:
             cells = hours[hour]
-            if not len(cells.weights) or not len(rows):
-                continue
             more += gain_of(cells, values[rows])
             hours[hour], ranks, fixed = ranked(cells, values[rows], uniforms[:, rows])
             exact.append(ranks)
             log_fixed = log_fixed if cells.own else log_fixed + log_rank_bets(fixed, cells.radius)
             sums += np.append(rank_counts(fixed), len(rows) * cells.radius)
         if exact:
-            state = self._bet(replace(state, hours=tuple(hours)), np.concatenate(exact), log_fixed, sums, more)
+            after = self._bet(replace(state, hours=tuple(hours)), np.concatenate(exact), log_fixed, sums, more)
+            state = set_aside(state, after, is_alarm=is_reached(log10_mean(after.log_m, _WEIGHTS), self.alpha))
         return state, self._verdict(state)
 
     def is_of_ties(self, state: NumericState) -> bool:

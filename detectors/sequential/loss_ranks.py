@@ -71,13 +71,14 @@ def start_rise(bound: Pairs, loss: Loss) -> RiseState:
     return RiseState(counts=counts, bound_n=len(found), recent=no_sums(len(values)))
 
 
-def step_rise(state: RiseState, pairs: Pairs, loss: Loss, *, start: datetime, alpha: float, most_weight: float) -> RiseState:
+def step_rise(state: RiseState, pairs: Pairs, loss: Loss, *, start: datetime, alpha: float, most_weight: float, of: str) -> RiseState:
     """The newly labelled pairs of the pane that began at `start`; one without any is no step.
 
-    Of unequal weights a pair is kept with chance weight / most_weight: then all records had the same chance to be here.
+    `of` names who ranks (see `rank_uniforms`). Of unequal weights a pair is kept with chance weight / most_weight: then all records had the
+    same chance to be here.
     """
     found, weight = loss.of(pairs, ()), relative_weight(pairs, most_weight)
-    for_rank, for_weight = rank_uniforms(start, state.step_n, len(found))
+    for_rank, for_weight = rank_uniforms(start, state.step_n, len(found), of=of)
     here = np.isfinite(found) if weight is None else np.isfinite(found) & (for_weight < weight)
     cells = cells_of(cell_values(loss), found[here])
     if not len(cells):

@@ -40,6 +40,8 @@ class NumberCells:
     radius: float
     own: float = 0.0
     """1 = the urn began empty: a record counts among its own (see `urn`), and there is no reference to bet against."""
+    aside: NDArray[np.int32] | None = None
+    """Of the weights what may be of a change (see `way_back`)."""
 
     def __post_init__(self) -> None:
         check_filled(self.gaps, len(self.weights))
@@ -66,10 +68,15 @@ def _empty(values: Floats, most: int) -> NumberCells:
     return NumberCells(**knots._asdict(), weights=np.zeros(len(knots.gaps)), reference_n=0, radius=1.0, own=1.0)
 
 
+def fallen(cells: NumberCells, values: Floats, uniforms: Floats) -> NDArray[np.int64]:
+    """The cell that each value falls into, shape (n,); a value that ties with knots by its uniform."""
+    return cells_of(cells.values, cells.keys, values, uniforms)
+
+
 def ranked(cells: NumberCells, values: Floats, uniforms: Floats) -> tuple[NumberCells, Floats, Floats]:
     """(the cells after these values; their exact ranks; their ranks in the reference alone, if it has any); uniforms of shape (2, n)."""
     for_rank, for_tie = uniforms
-    at = cells_of(cells.values, cells.keys, values, for_tie)
+    at = fallen(cells, values, for_tie)
     exact, weights = urn_ranks(cells.weights, at, for_rank, own=cells.own)
     return replace(cells, weights=weights), exact, exact if cells.own else fixed_ranks(cells.gaps, at, for_rank)
 

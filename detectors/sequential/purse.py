@@ -53,6 +53,11 @@ def spend(purse: Purse, log_bet: Floats) -> Purse:
     return Purse(log_v=np.clip(grown, NOTHING, _MOST), step_n=t)
 
 
+def emptied(purse: Purse) -> Purse:
+    """Without what the bets so far have won: the next begin with what is left in it."""
+    return Purse(log_v=np.full(len(purse.log_v), NOTHING), step_n=purse.step_n)
+
+
 def e_value_of(purse: Purse, weights: Floats | None = None) -> EValue:
     """The bets' weighted mean (None = equal) and what is left in the purse."""
     left = 1.0 / math.log2(purse.step_n + 2)

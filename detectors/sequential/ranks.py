@@ -10,6 +10,7 @@ Kiefer & Wolfowitz; Massart's constant). Then with a = 2u - 1 and q = 3a^2 - 1: 
 from __future__ import annotations
 
 import math
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,10 +35,13 @@ def reference_radius(n: int, delta: float) -> float:
     return math.sqrt(math.log(2.0 / delta) / (2.0 * n))
 
 
-def rank_uniforms(start: datetime, step_n: int, n: int) -> Floats:
-    """Two U for each record of a pane, shape (2, n), fixed by the pane's start and the step's number: a replay gives the same evidence."""
+def rank_uniforms(start: datetime, step_n: int, n: int, *, of: str) -> Floats:
+    """Two U for each record of a pane, shape (2, n), fixed by its start, the step's number and who ranks: a replay gives the same evidence.
+
+    `of` names the detector and its subject, so that quiet columns with many equal records are not lucky or unlucky together.
+    """
     seconds = round(start.timestamp() * 1e6)
-    return np.random.default_rng([abs(seconds), step_n]).random((2, n))
+    return np.random.default_rng([abs(seconds), step_n, zlib.crc32(of.encode())]).random((2, n))
 
 
 def log_rank_bets(u: Floats, radius: float) -> Floats:

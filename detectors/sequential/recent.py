@@ -34,6 +34,16 @@ def add_sums(recent: Floats, n: float, sums: Floats, *, log10_e: float, alpha: f
     return moved
 
 
+def is_resting(recent: Floats) -> bool:
+    """Whether the evidence rested after the newest pane."""
+    return bool(recent[2, 0] == 0.0)
+
+
+def rested(recent: Floats) -> Floats:
+    """As if it did."""
+    return np.concatenate([recent[:2], np.zeros_like(recent[2:])])
+
+
 def latest_sums(recent: Floats, *, is_alarm: bool) -> Floats:
     """Count and sums of both blocks, (1 + width,); in an alarm those since the evidence last rested: the change undiluted."""
     return np.asarray(recent[2] if is_alarm and recent[2, 0] > 0 else recent[:2].sum(axis=0), dtype=np.float64)

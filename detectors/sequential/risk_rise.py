@@ -80,8 +80,8 @@ class RiskRise(OfSegment):
 
     def step(self, state: RiseState, data: Increment) -> tuple[RiseState, Verdict]:
         """One closed pane's newly labelled pairs; a pane without any is no step."""
-        pairs = self.kept(data.pairs)
-        state = step_rise(state, pairs, self.loss, start=data.start, alpha=self.alpha, most_weight=self.most_weight)
+        pairs, of = self.kept(data.pairs), f"{self.name} {self.subject}"
+        state = step_rise(state, pairs, self.loss, start=data.start, alpha=self.alpha, most_weight=self.most_weight, of=of)
         return state, self._verdict(state)
 
     def _verdict(self, state: RiseState) -> Verdict:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 _N = len(MEASURES)
 _LEARN_N, _KNOWN_N, _PANE_N = 2_048, 16_384, 4_000
-_APART = timedelta(microseconds=1)
-"""Between what two figures take for the pane's start, which fixes how ties are drawn."""
 _OF_TIES = "; what evidence there is comes from the random order of equal figures, and is no alarm"
 
 
@@ -55,9 +52,9 @@ class TextFigures:
     Length, characters a word; shares of capitals, of punctuation, of digits and of characters outside ASCII; share of words that half of
     the reference has in none of its texts. Nothing is learnt on the way, so that the first pane of a change can already alarm;
     `text_witness`, which learns what the change is, sees those that leave all seven alone. New words are ranked among the reference's other
-    half, all else among the whole of it. A mean of e-detectors is one; seven cost log10(7) = 0.85 of the evidence. Ties are drawn apart for
-    each figure, and a figure whose evidence is of ties (see `ties`) has no part in an alarm. `value` is the largest distance of a figure
-    from the reference's, its interval holds for all of them together.
+    half, all else among the whole of it. A mean of e-detectors is one; seven cost log10(7) = 0.85 of the evidence. A figure
+    whose evidence is of ties (see `ties`) has no part in an alarm. `value` is the largest distance of a figure from the reference's, its
+    interval holds for all of them together.
     """
 
     column: str
@@ -116,7 +113,7 @@ class TextFigures:
         figures = measured(texts[rows].tolist(), state.known)
         times = _times(data.columns, len(texts), rows)
         stepped = [
-            inner.step(own, replace(data, start=data.start + i * _APART, columns={inner.column: figures[:, i], **times}))
+            inner.step(own, replace(data, columns={inner.column: figures[:, i], **times}))
             for i, (inner, own) in enumerate(zip(self._inner(), state.figures, strict=True))
         ]
         verdicts = [verdict for _, verdict in stepped]
@@ -130,7 +127,7 @@ class TextFigures:
     def _inner(self) -> list[ConformalNumeric]:
         """One for each figure; their deltas add up to this one's."""
         return [
-            ConformalNumeric(column=f"{self.column}.{m.name}", alpha=self.alpha, delta=self.delta / _N, rhythm=self.rhythm)
+            ConformalNumeric(column=f"{self.subject}.{m.name}", alpha=self.alpha, delta=self.delta / _N, rhythm=self.rhythm)
             for m in MEASURES
         ]
 

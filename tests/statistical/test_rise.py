@@ -66,7 +66,7 @@ def _run(rng: Rng, name: str, draw: Callable[[Rng, int], Pairs], bound_n: int, *
     state = loss_ranks.start_rise(draw(rng, bound_n), loss)
     for i in range(panes_n):
         start = _T + timedelta(seconds=int(rng.integers(1 << 30)))
-        state = loss_ranks.step_rise(state, draw(rng, PANE_N), loss, start=start, alpha=alpha, most_weight=1.0)
+        state = loss_ranks.step_rise(state, draw(rng, PANE_N), loss, start=start, alpha=alpha, most_weight=1.0, of="risk")
         if is_reached(state.log10_e, alpha):
             return i + 1.0
     return float(panes_n)

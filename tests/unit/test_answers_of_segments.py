@@ -48,6 +48,11 @@ def of_fr(found: Columns) -> Columns:
     return {s: values[found["input.shop"] == "fr"] for s, values in found.items()}
 
 
+def renamed(found: Columns, of: str, to: str) -> Columns:
+    """A column by another name: who ranks draws by it."""
+    return {to if s == of else s: values for s, values in found.items()}
+
+
 def reference(found: Columns) -> Reference:
     return Reference(columns=found, kinds={}, sketches={}, bound=Pairs.empty(), digest="")
 
@@ -73,14 +78,14 @@ def test_a_column_within_a_segment_says_what_one_says_that_is_given_its_records_
     known, news = columns(rng, 3000), [columns(rng, n, refunds=p) for n, p in [(200, 0.2), (0, 0.2), (200, 0.6), (200, 0.6)]]
     news.insert(1, columns(rng, 100, fr=0.0))  # no record of the shop
     within = cls(column=column, alpha=1e-4, within=FR, rhythm=rhythm)
-    alone = build(name, column=column, alpha=1e-4, rhythm=rhythm)
-    own = [of_fr(one) for one in news]
-    said, told = folded(within, known, news), folded(alone, of_fr(known), own)
+    alone = build(name, column=within.subject, alpha=1e-4, rhythm=rhythm)
+    own = [renamed(of_fr(one), column, within.subject) for one in news]
+    said, told = folded(within, known, news), folded(alone, renamed(of_fr(known), column, within.subject), own)
     for one, other in zip(said, told, strict=True):
-        assert replace(one, subject=column, because=other.because) == other
+        assert replace(one, because=other.because) == other
         assert (one.subject, one.because) == (f"{column}[shop=fr]", f"shop=fr: {other.because}")
     assert [v.evidence for v in said[1:3]] == 2 * [said[0].evidence]
-    assert said[-1].n <= sum(len(one[column]) for one in own)
+    assert said[-1].n <= sum(len(one[within.subject]) for one in own)
 
 
 def test_one_shops_change_alarms_there_and_in_no_other_and_names_shop_value_and_figure() -> None:

@@ -84,16 +84,19 @@ def test_an_input_within_a_segment_says_what_one_says_that_is_given_its_records_
     rng = np.random.default_rng(1)
     known, news = columns(rng, 3000), [columns(rng, n, missing=p) for n, p in [(200, 0.02), (0, 0.02), (200, 0.3), (200, 0.3)]]
     news.insert(1, columns(rng, 100, fr=0.0))  # no record of the shop
-    within, alone = cls(column=column, alpha=1e-4, within=FR, rhythm=rhythm), build(cls.name, column=column, alpha=1e-4, rhythm=rhythm)
-    state = alone.start(reference(of_fr(known)))
+    within = cls(column=column, alpha=1e-4, within=FR, rhythm=rhythm)
+    named = within.subject if cls is not MissingWithin else column  # who ranks draws by it
+    alone = build(cls.name, column=named, alpha=1e-4, rhythm=rhythm)
+    fr = {named if s == column else s: values for s, values in of_fr(known).items()}
+    state = alone.start(reference(fr))
     if cls is NumberWithin:
         state = with_joined(state, rhythm)
     elif cls is TextWithin:
         state = replace(state, figures=tuple(with_joined(figure, rhythm) for figure in state.figures))
-    own = [{s: values for s, values in of_fr(one).items() if s in {column, AT}} for one in news]
-    told = folded(alone, of_fr(known), own, state=state, wrong_n=0)  # of all records what does not read is none that is missing
+    own = [{named if s == column else s: values for s, values in of_fr(one).items() if s in {column, AT}} for one in news]
+    told = folded(alone, fr, own, state=state, wrong_n=0)  # of all records what does not read is none that is missing
     for one, other in zip(folded(within, known, news), told, strict=True):
-        assert replace(one, subject=column, because=other.because) == other
+        assert replace(one, subject=named, because=other.because) == other
         assert one.subject == f"{column}[shop=fr]"
         assert "shop=fr" in one.because
     assert len(codec.encode(within.start(reference(known)))) < {"input.age": 25_000, "input.text": 160_000}[column]

@@ -62,7 +62,7 @@ def pane(i: int, texts: Sequence[str | None], **columns: Any) -> Increment:
 def after_quiet(change: Callable[[str], str | None], *, panes_n: int = 1, alpha: float = 1e-3) -> Verdict:
     """The verdict after ten quiet panes of 32 and some that are changed."""
     detector = build("text_figures", column="input.x", alpha=alpha)
-    state = detector.start(reference(drawn(500, 2)))
+    state = detector.start(reference(drawn(500, 3)))
     for i in range(10):
         state, verdict = detector.step(state, pane(i, drawn(32, 100 + i)))
         assert verdict.outcome is Outcome.OK, verdict.because

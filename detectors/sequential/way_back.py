@@ -1,0 +1,122 @@
+"""The end of a change: what came during it leaves the urn again, so that the way back is not told as a change of its own.
+
+Ranks are among the reference and all that came since (`urn`). A change that lasts becomes that past, and records that are as before it are
+then far from it: 1,500 bad ones beside a reference of 1,000 kept an alarm on for 285 panes after their end. So what joined the urn since
+the evidence last rested before an alarm is known by itself ("aside"). Each pane's records are likelier by the urn without it, or by the
+urn with it: the logarithms of the ratio add up, never below 0 (CUSUM), and at ln(1/alpha) the change is over. The urn is then what it was
+before the change, and evidence begins anew with that pane.
+
+While records are like those aside the ratio is at most 1 in the mean (the urn with them is a mixture, and a harmonic mean is below the
+arithmetic one), so that an end is told falsely once in 1/alpha panes or more [Page 1954; Lorden 1971, Procedures for reacting to a change
+in distribution]; the change then alarms again, against an urn that has not learnt it. All this begins with an alarm: what is promised of
+the time up to one stays as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+
+from detectors.sequential.bets import NOTHING
+from detectors.sequential.purse import emptied
+from detectors.sequential.recent import is_resting, rested
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from detectors.sequential.purse import Purse
+
+    Floats = NDArray[np.float64]
+    Cells = NDArray[np.int64]
+    Counts = NDArray[np.int32]
+
+_SMOOTH = 0.5
+"""Records more in each cell, so that no ratio is infinite."""
+_GROUPS_N = 8
+"""Cells are joined to so many, about as frequent before the change: the few rows of a fine cell say little of its chance."""
+
+
+class Urn(Protocol):
+    """Of one hour; a dataclass."""
+
+    @property
+    def weights(self) -> Floats:
+        """Reference rows and records in each cell, shape (cells,)."""
+
+    @property
+    def aside(self) -> Counts | None:
+        """Of them the records that may be of a change, shape (cells,); None while the evidence rests."""
+
+
+class Watched(Protocol):
+    """State of a detector of ranks; a dataclass."""
+
+    @property
+    def hours(self) -> tuple[Any, ...]:
+        """An urn for each hour of the rhythm."""
+
+    @property
+    def log_m(self) -> Floats:
+        """Wealth of each bet."""
+
+    @property
+    def recent(self) -> Floats:
+        """See `recent`."""
+
+    @property
+    def purse(self) -> Purse:
+        """See `purse`."""
+
+    @property
+    def log_back(self) -> float | None:
+        """That the change is over, in nats, from 0 on; None = there is none."""
+
+
+S = TypeVar("S", bound=Watched)
+U = TypeVar("U", bound=Urn)
+
+
+def looked_back(state: S, new: Mapping[int, Cells], alpha: float) -> S:
+    """Before a pane's step, given the cells that its records fall into, by hour: the state as before the change, if that is over."""
+    log_back = max(0.0, (state.log_back or 0.0) + sum(_log_ratio(state.hours[hour], cells) for hour, cells in new.items()))
+    if log_back < -math.log(alpha):
+        return replace(state, log_back=log_back)  # type: ignore[type-var]  # a dataclass
+    again = {"log_m": np.full(len(state.log_m), NOTHING), "recent": rested(state.recent), "purse": emptied(state.purse), "gained": 0.0}
+    return replace(state, hours=tuple(map(_without, state.hours)), log_back=None, **again)  # type: ignore[type-var]  # a dataclass
+
+
+def set_aside(before: S, after: S, *, is_alarm: bool) -> S:
+    """After a pane's step: its records too, unless the evidence rests and no change is on; with an alarm one is."""
+    log_back = 0.0 if is_alarm and after.log_back is None else after.log_back
+    is_kept = log_back is not None or not is_resting(after.recent)
+    hours = tuple(_aside(*both, is_kept=is_kept) for both in zip(before.hours, after.hours, strict=True))
+    return replace(after, hours=hours, log_back=log_back)  # type: ignore[type-var]  # a dataclass
+
+
+def _log_ratio(urn: Urn, cells: Cells) -> float:
+    """How much likelier these records are without those aside than with them, in nats."""
+    if urn.aside is None:
+        return 0.0
+    good = urn.weights - urn.aside
+    middles = (np.cumsum(good) - 0.5 * good) / max(1.0, good.sum())
+    starts = np.unique(np.searchsorted(middles, np.arange(_GROUPS_N) / _GROUPS_N))
+    starts = starts[starts < len(good)]
+    new = np.bincount(cells, minlength=len(good)).astype(np.float64)
+    without, everything, n = (np.add.reduceat(x, starts) for x in (good + _SMOOTH, urn.weights + _SMOOTH, new))
+    return float(n @ (np.log(without / without.sum()) - np.log(everything / everything.sum())))
+
+
+def _aside(before: U, after: U, *, is_kept: bool) -> U:
+    if is_kept and after is not before:
+        joined = (after.weights - before.weights).astype(np.int32)
+        return replace(after, aside=joined if before.aside is None else before.aside + joined)  # type: ignore[type-var]  # a dataclass
+    return after if is_kept or after.aside is None else replace(after, aside=None)  # type: ignore[type-var]  # a dataclass
+
+
+def _without(urn: U) -> U:
+    return urn if urn.aside is None else replace(urn, weights=urn.weights - urn.aside, aside=None)  # type: ignore[type-var]  # a dataclass

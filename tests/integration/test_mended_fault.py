@@ -1,0 +1,50 @@
+"""An incident whose fault was mended closes by itself, and the way back opens no other: a service through its door."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from daemon.store import incidents
+from tests import shifting
+from tests.shifting import MODEL, PANE_S, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+QUIET_N, LEAST_N = 20, 12
+"""Panes without an alarm after which an incident closes; panes that the way back may take."""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    said = json.loads(shifting.settings(tmp_path, n=1000).model_dump_json())
+    monitors = said["models"][0]["monitors"]
+    monitors["quiet_s"] = QUIET_N * PANE_S
+    monitors["drift"]["mean_days_between_false_alarms"] = monitors["performance"]["mean_days_between_false_alarms"] = 90
+    found = World(shifting.Settings.model_validate(said))
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("bad_n", [2, 12])
+def test_an_incident_closes_when_its_fault_was_mended_also_over_a_restart(world: World, bad_n: int) -> None:
+    world.send(2)
+    world.send(bad_n, x=-4.0)
+    opened = world.incident()
+    assert opened is not None
+    assert "conformal_numeric:input.x" in opened.subjects
+    world.close()
+    world.start()
+    world.send(QUIET_N + LEAST_N)
+    assert world.incident() is None
+    world.send(20)
+    with world.wired.ledger.read() as tx:
+        (only,) = incidents.incidents(tx, MODEL)
+    assert only.id == opened.id
+    assert only.closed_at is not None
+    assert only.last_alarm_at <= opened.opened_at + (bad_n + LEAST_N) * PANE_S
+    assert world.verdict("conformal_numeric")["outcome"] == "ok"
