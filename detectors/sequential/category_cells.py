@@ -42,7 +42,7 @@ class CategoryCells:
     high: Floats = of_reference()
     reference_n: int
     """0 = the urn began empty: the hour is compared with its own records since the epoch began, as in `number_cells`."""
-    aside: NDArray[np.int32] | None = None
+    aside: NDArray[np.int64] | None = None
     """As in `NumberCells`."""
 
     def __post_init__(self) -> None:

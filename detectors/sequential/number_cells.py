@@ -40,7 +40,7 @@ class NumberCells:
     radius: float
     own: float = 0.0
     """1 = the urn began empty: a record counts among its own (see `urn`), and there is no reference to bet against."""
-    aside: NDArray[np.int32] | None = None
+    aside: NDArray[np.int64] | None = None
     """Of the weights what may be of a change (see `way_back`)."""
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Cells = NDArray[np.int64]
-    Counts = NDArray[np.int32]
+    Counts = NDArray[np.int64]
 
 _SMOOTH = 0.5
 """Records more in each cell, so that no ratio is infinite."""
@@ -113,7 +113,7 @@ def _log_ratio(urn: Urn, cells: Cells) -> float:
 
 def _aside(before: U, after: U, *, is_kept: bool) -> U:
     if is_kept and after is not before:
-        joined = (after.weights - before.weights).astype(np.int32)
+        joined = (after.weights - before.weights).astype(np.int64)
         return replace(after, aside=joined if before.aside is None else before.aside + joined)  # type: ignore[type-var]  # a dataclass
     return after if is_kept or after.aside is None else replace(after, aside=None)  # type: ignore[type-var]  # a dataclass
 

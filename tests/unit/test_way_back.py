@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -176,3 +177,20 @@ def test_without_an_alarm_nothing_is_taken_out() -> None:
     assert max(aside) >= 4 * PANE_N
     assert aside[-1] == 0
     assert state.hours[0].weights.sum() == 1001 + 80 * PANE_N
+
+
+def test_two_thousand_million_records_of_a_change_leave_as_many_again() -> None:
+    """A million a pane are so many in a day and a half."""
+    rng = np.random.default_rng(8)
+    detector = build("conformal_category", column="input.x", alpha=ALPHA)
+    state: Any = detector.start(reference(category(rng, 1000, 0.0)))
+    known, many = state.hours[0].weights, 2**31 - 200
+    for at in range(25):
+        if at == 4:
+            urn = state.hours[0]
+            came = np.where(urn.aside == urn.aside.max(), many, 0)
+            state = replace(state, hours=(replace(urn, weights=urn.weights + came, aside=(urn.aside + came).astype(urn.aside.dtype)),))
+        state, verdict = detector.step(state, pane(category(rng, PANE_N, 0.5 if at < 12 else 0.0), at))
+    assert verdict.outcome is Outcome.OK
+    assert state.log_back is None
+    assert known.sum() < state.hours[0].weights.sum() <= known.sum() + 13 * PANE_N
