@@ -169,8 +169,11 @@ class Judge:
         name, quiet_s = watch.model.name, watch.model.monitors.quiet_s
         before = _as_incident(incidents.open_of(tx, name))
         held = incidents.held_subjects(tx, name, watch.epoch)
-        after, change = incidents_of.fold(before, found, model=name, epoch=watch.epoch, now=now, quiet_s=quiet_s, held=held)
-        if after is None and (still := incidents_of.still_held(held, found, now=now, quiet_s=quiet_s)) != held:
+        sounding = self._sounding(tx, watch) if before is not None or held else frozenset()
+        after, change = incidents_of.fold(
+            before, found, model=name, epoch=watch.epoch, now=now, quiet_s=quiet_s, held=held, unheard=sounding
+        )
+        if after is None and (still := incidents_of.still_held(held, sounding, now=now, quiet_s=quiet_s)) != held:
             incidents.hold(tx, name, watch.epoch, still, now=now)
         if after is None:
             return None
@@ -190,6 +193,11 @@ class Judge:
         else:
             incidents.extend(tx, after.id, now=now, subjects=after.subjects, harmful=after.harmful, last_alarm_at=after.last_alarm_at)
         return replace(turn, evidence=telling.believe(tx, after, found, now))
+
+    def _sounding(self, tx: Connection, watch: Watch) -> frozenset[str]:
+        """Subjects whose newest verdict alarms, however long ago that was."""
+        newest = verdicts.latest(tx, watch.model.name, epoch=watch.epoch)
+        return frozenset(incidents_of.key_of(v) for v in incidents_of.alarms(v.verdict for v in newest))
 
     def _history(self, tx: Connection, model: ModelSettings, watch: Watch | None, acting: list[Verdict], now: float) -> policy.History:
         name = model.name

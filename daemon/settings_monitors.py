@@ -252,7 +252,7 @@ class Monitors(Part):
     lateness_s: Positive = 6 * 3600.0
     """A record older than this on arrival is counted late and not used. At most the de-duplication horizon."""
     quiet_s: Positive = 3600.0
-    """An incident is over when none of its subjects has alarmed for so long."""
+    """An incident is over when none of its subjects has alarmed for so long. While nothing comes, what alarmed last still does."""
     blind_after_s: Positive = 24 * 3600.0
     """No verdict, or no label where labels are expected, for so long is itself an alert."""
     label_horizon_s: Positive = 30 * 24 * 3600.0

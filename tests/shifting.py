@@ -138,6 +138,12 @@ class World:
             self.now += PANE_S
             self.wired.pipeline.tick(self.now + 6.0)
 
+    def wait(self, panes: int) -> None:
+        """So much time in which nothing comes."""
+        for _ in range(panes):
+            self.now += PANE_S
+            self.wired.pipeline.tick(self.now + 6.0)
+
     def send_late(self) -> None:
         """The labels that were held back."""
         self._post("labels", self.late)

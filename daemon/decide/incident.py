@@ -97,18 +97,23 @@ def fold(
     now: float,
     quiet_s: float,
     held: Container[str] = (),
+    unheard: Container[str] = (),
 ) -> tuple[Incident | None, Change]:
     """The incident after the newest verdicts. `before` is the open one or None; one that is returned closed is to be kept as such.
 
     An incident of an earlier epoch closes: a recovered model raises no alarm about the world it was trained for.
     `held`: keys of subjects whose incident a person closed while they alarmed (`still_held`). By themselves they open nothing; an
     incident that another subject opens takes them in, for what was harmless alone may not be so in company.
+    `unheard`: keys of subjects whose newest verdict alarms, though none of them is among `verdicts`. Silence is not quiet: while traffic or
+    labels stay away an incident stays open, and its quiet time begins when its subjects are heard again.
     """
     if before is not None and before.epoch != epoch:
         return replace(before, closed_at=now), Change.CLOSED
     verdicts = list(verdicts)
     sounding = alarms(verdicts)
     if not sounding:
+        if before is not None and any(key in unheard for key in before.subjects):
+            return replace(before, last_alarm_at=now), Change.NONE
         if before is not None and now - before.last_alarm_at >= quiet_s:
             return replace(before, closed_at=now), Change.CLOSED
         return before, Change.NONE
@@ -126,9 +131,11 @@ def fold(
     return after, Change.EXTENDED if len(subjects) > len(before.subjects) else Change.NONE
 
 
-def still_held(held: Mapping[str, float], verdicts: Iterable[Verdict], *, now: float, quiet_s: float) -> dict[str, float]:
-    """Of the subjects that a person closed (key -> last alarm) those that have not been quiet for `quiet_s`."""
-    sounding = {key_of(v) for v in alarms(verdicts)}
+def still_held(held: Mapping[str, float], sounding: Container[str], *, now: float, quiet_s: float) -> dict[str, float]:
+    """Of the subjects that a person closed (key -> last alarm) those that have not been quiet for `quiet_s`.
+
+    `sounding`: keys of subjects whose newest verdict alarms.
+    """
     last = {key: now if key in sounding else at for key, at in held.items()}
     return {key: at for key, at in last.items() if now - at < quiet_s}
 

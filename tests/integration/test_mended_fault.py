@@ -48,3 +48,28 @@ def test_an_incident_closes_when_its_fault_was_mended_also_over_a_restart(world:
     assert only.closed_at is not None
     assert only.last_alarm_at <= opened.opened_at + (bad_n + LEAST_N) * PANE_S
     assert world.verdict("conformal_numeric")["outcome"] == "ok"
+
+
+def test_silence_is_not_quiet_an_incident_stays_open_until_it_was_heard_to_be_over(world: World) -> None:
+    world.send(2)
+    world.send(3, x=-4.0)
+    opened, told = world.incident(), world.heard()
+    assert opened is not None
+    world.wait(2 * QUIET_N)
+    assert world.incident() is not None
+    assert told == []
+    world.send(LEAST_N)
+    assert world.incident() is not None, "its quiet time begins when it is heard again"
+    world.send(QUIET_N)
+    assert world.incident() is None
+
+
+def test_what_a_person_closed_opens_no_other_incident_after_a_silence(world: World) -> None:
+    world.send(2)
+    world.send(3, x=-4.0)
+    opened = world.incident()
+    assert opened is not None
+    world.http.post(f"/v1/incidents/{opened.id}/close", json={**shifting.ADA, "judged": "expected"}).raise_for_status()
+    world.wait(2 * QUIET_N)
+    world.send(2, x=-4.0)
+    assert world.incident() is None

@@ -230,10 +230,10 @@ def test_what_a_person_closed_opens_nothing_by_itself_but_joins_what_another_sub
 
 def test_what_a_person_closed_is_held_until_it_has_been_quiet() -> None:
     closed = {"text_witness:s": NOW - HOUR / 2, "risk_change:s": NOW - HOUR / 2}
-    held = still_held(closed, [DRIFT], now=NOW, quiet_s=HOUR)
+    held = still_held(closed, {"text_witness:s"}, now=NOW, quiet_s=HOUR)
     assert held == {"text_witness:s": NOW, "risk_change:s": NOW - HOUR / 2}
-    assert still_held(held, [], now=NOW + HOUR / 2, quiet_s=HOUR) == {"text_witness:s": NOW}
-    assert still_held(held, [], now=NOW + HOUR, quiet_s=HOUR) == {}
+    assert still_held(held, set(), now=NOW + HOUR / 2, quiet_s=HOUR) == {"text_witness:s": NOW}
+    assert still_held(held, set(), now=NOW + HOUR, quiet_s=HOUR) == {}
 
 
 def test_an_alarm_is_about_what_its_detector_eats() -> None:
