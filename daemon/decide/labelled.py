@@ -97,13 +97,14 @@ class Labelled:
 
     def told(self) -> str:
         """In words, in the loss's own unit."""
+        if not self.n:
+            return "no label of a record since the opening has come yet"
         low, high = (f"{self.clip * x:.3g}" if self.clip != 1.0 else f"{x:.3f}" for x in self.bounds)
         since = f"of {self.n} labelled records since the opening"
         if self.squares is None:
             return f"{self.errors_n} {since} were wrong, a loss between {low} and {high}"
         what = "absolute error" if self.loss is Loss.ABSOLUTE_ERROR else "loss (1 less the judgement)"
-        mean = self.errors_n / self.n if self.n else 0.0
-        return f"the mean {what} {since} is {self.clip * mean:.3g}, between {low} and {high}"
+        return f"the mean {what} {since} is {self.clip * self.errors_n / self.n:.3g}, between {low} and {high}"
 
     def allowed(self) -> str:
         """The limit in the loss's own unit."""

@@ -29,7 +29,9 @@ DRIFT = subjects(input_age="drift")
 def test_drift_alone_is_unknown_until_labels_prove_something_and_says_how_many_there_are() -> None:
     found = diagnose(subjects(input_age="drift"), Labelled(n=0, **BOUND))
     assert (found.harm, found.shift) == (Harm.UNKNOWN, Shift.UNKNOWN)
-    assert "0 of 0 labelled records" in found.because
+    assert found.because.startswith("no label of a record since the opening has come yet; the bound and its tolerance allow 0.150")
+    worse = diagnose(subjects(risk="risk"), Labelled(n=0, **BOUND))
+    assert worse.because.startswith("the model is wrong more often: loss alarms (no label of a record since the opening has come yet)")
     few = diagnose(subjects(input_age="drift"), Labelled(n=30, errors_n=1, **BOUND))
     assert few.harm is Harm.UNKNOWN
     assert "more labels of records since the opening are missing" in few.because
