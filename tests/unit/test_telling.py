@@ -30,11 +30,14 @@ class Scripted(Watch):
     """A watch whose detectors alarm as written."""
 
     alarming: tuple[str, ...] = field(default=())
+    known: set[str] = field(default_factory=set)
 
     def fold(self, tx: Connection, increment: Increment) -> list[Verdict]:  # noqa: ARG002
         evidence = EDetectorValue(log10_e=6.0, alpha=1e-5)
-        said = {"subject": "input.x", "outcome": Outcome.ALARM, "evidence": evidence, "value": 0.5, "low": 0.4, "high": 0.6, "n": 100}
-        return [Verdict(detector=name, because=f"{name} alarms.", **said) for name in self.alarming]  # type: ignore[arg-type]
+        said = {"subject": "input.x", "evidence": evidence, "value": 0.5, "low": 0.4, "high": 0.6, "n": 100}
+        self.known |= {*self.alarming}
+        outcomes = {name: Outcome.ALARM if name in self.alarming else Outcome.OK for name in sorted(self.known)}
+        return [Verdict(detector=name, because=f"{name} alarms.", outcome=o, **said) for name, o in outcomes.items()]  # type: ignore[arg-type]
 
 
 @pytest.fixture
