@@ -107,6 +107,8 @@ def _model(tx: Connection, model: ModelSettings, now: float, health: Health) -> 
     waiting = outbox.pending(tx, model=name)
     seen, past = incidents.incidents(tx, name, limit=_NEWEST_INCIDENTS), runs.runs(tx, name, limit=_NEWEST_RUNS)
     done = events(tx, name, limit=_NEWEST_EVENTS)
+    if all(e["kind"] != "decision" for e in done):  # a hundred alarms came after it: it is still what the service does
+        done += events(tx, name, "decision", limit=1)
     latest, unread = verdicts.read(tx, name, epoch=champion.epoch) if champion else ([], [])
     unread += sentences("incident", seen) + sentences("run", past) + sentences("event", done)
     return ModelView(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -10,6 +11,8 @@ from daemon.show.views import EventView
 from daemon.store import tables
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from sqlalchemy import Connection
 
     from daemon.store.incidents import StoredIncident
@@ -17,27 +20,43 @@ if TYPE_CHECKING:
 
 _t = tables.event
 _MOST = 500
+_MOST_READ = 5000
+"""Of decisions most are to hold, and not shown."""
 _TICK_MOST_S = 3600.0
 """What a person asks for during a tick is taken up by it, at the time at which it began."""
-_DURING = frozenset({"alarm", "alert", "champion.moved", "champion.adopted", "paused", "resumed", "version.barred", "decision"})
-"""Kinds that name no incident: of interest while it is open."""
+_DURING = (
+    frozenset({"alarm"}),
+    frozenset({"decision"}),
+    frozenset({"alert", "champion.moved", "champion.adopted", "paused", "resumed", "version.barred"}),
+)
+"""Kinds that name no incident, of interest while it is open; those that may come by the hundred by themselves."""
 _OF_RUN = frozenset({"run.entered", "run.again", "run.waits"})
 _OF_INCIDENT = ("opened", "extended", "diagnosed", "evidence", "acknowledged", "muted", "judged", "closed", "reopened", "quiet")
 _NAMED = frozenset({"reference.absorbed", "reference.restored", *(f"incident.{what}" for what in _OF_INCIDENT)})
 
 
 def timeline(tx: Connection, kept: StoredIncident) -> tuple[EventView, ...]:
-    """At most 500 events: those that name the incident, those of the runs it led to, and what else happened to the model meanwhile."""
-    query = select(_t).where(_t.c.model == kept.model, _t.c.at >= kept.opened_at, _t.c.kind.in_(_DURING | _NAMED | _OF_RUN))
+    """Events that name the incident, those of the runs it led to, and what else happened to the model meanwhile.
+
+    Of each group at most 500: an incident of a thousand subjects, or one that is open for days, still shows how it went on and ended.
+    """
     end = float("inf") if kept.closed_at is None else kept.closed_at
     runs = _runs(tx, kept)
-    found = []
-    for row in tx.execute(query.order_by(_t.c.id).limit(_MOST)):
-        is_named = row.data.get("incident") == kept.id or row.data.get("run") in runs
-        is_loud = row.kind in _DURING and row.data.get("decision") != "hold"
-        if is_named or (is_loud and row.at <= end):
-            found.append(EventView(id=row.id, at=row.at, kind=row.kind, data=row.data))
-    return tuple(found)
+
+    def is_named(row: Any) -> bool:  # noqa: ANN401 (a row)
+        return row.data.get("incident") == kept.id or row.data.get("run") in runs
+
+    found = [row for row in _since(tx, kept, _NAMED | _OF_RUN) if is_named(row)]
+    for kinds in _DURING:
+        happened = _since(tx, kept, kinds, most=_MOST_READ)
+        found += islice((r for r in happened if (r.at <= end or is_named(r)) and r.data.get("decision") != "hold"), _MOST)
+    return tuple(EventView(id=row.id, at=row.at, kind=row.kind, data=row.data) for row in sorted(found, key=lambda row: row.id))
+
+
+def _since(tx: Connection, kept: StoredIncident, kinds: Iterable[str], *, most: int = _MOST) -> Iterator[Any]:
+    """Rows of these kinds since the incident opened, oldest first."""
+    query = select(_t).where(_t.c.model == kept.model, _t.c.at >= kept.opened_at, _t.c.kind.in_(kinds))
+    return iter(tx.execute(query.order_by(_t.c.id).limit(most)))
 
 
 def states_of(tx: Connection, run: Run) -> tuple[EventView, ...]:

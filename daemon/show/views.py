@@ -259,7 +259,7 @@ class ModelView:
     runs: tuple[RunView, ...]
     """Newest first, at most 50."""
     events: tuple[EventView, ...]
-    """Newest first, at most 100."""
+    """Newest first, at most 100, and the newest decision when it is not among them."""
     served_ratio: float | None
     """Share of the newest records that the champion answered; None = no record since it became champion."""
     newest_record_at: float | None

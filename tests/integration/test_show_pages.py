@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 
 from daemon.settings import Settings
 from daemon.store import champions, controls, incidents, runs, verdicts
+from daemon.store.ledger import note
 from daemon.wiring import Wired, build
 from detectors.types import EDetectorValue, Outcome, Verdict
 from retrain.gates.record import record_digest
@@ -206,6 +207,15 @@ def test_a_person_approves_a_run_once_and_a_second_click_gets_a_sentence(wired: 
         run = runs.run(tx, "run-1")
     assert run is not None
     assert run.approved_by == "ada"
+
+
+def test_a_hundred_alarms_do_not_hide_what_the_service_decided(wired: Wired, http: TestClient) -> None:
+    with wired.ledger.begin() as tx:
+        note(tx, 1.0, MODEL, "decision", decision="hold", because="run run-1 is awaiting approval")
+        for number in range(120):
+            note(tx, 2.0, MODEL, "alarm", detector="conformal_numeric", subject=f"input.x{number}", because="it moved")
+    wired.pipeline.show(3.0)
+    assert "hold: run run-1 is awaiting approval" in http.get(f"/models/{MODEL}").text
 
 
 def test_an_incident_is_acknowledged_muted_and_closed_by_forms_and_precision_follows(http: TestClient) -> None:

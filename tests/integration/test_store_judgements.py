@@ -77,6 +77,17 @@ def test_a_timeline_holds_what_names_the_incident_and_what_else_happened_while_i
     ]
 
 
+def test_a_timeline_shows_how_it_ended_however_many_alarms_and_decisions_came_before(tx: Connection) -> None:
+    for number in range(600):
+        note(tx, 1.0, "m", "alarm", detector="conformal_numeric", subject=f"input.x{number}")
+        note(tx, 2.0, "m", "decision", decision="hold", because=f"cool-down; loss {number}")
+    note(tx, 2.5, "m", "decision", decision="retrain")
+    note(tx, 2.5, "m", "champion.moved", version="2")
+    judgements.judge(tx, "i", Judged.REAL, now=3.0, **ADA)
+    shown = [e.kind for e in timeline(tx, _kept(tx))]
+    assert shown == ["incident.opened", *["alarm"] * 500, "decision", "champion.moved", "incident.judged", "incident.closed"]
+
+
 def test_what_comes_twice_or_too_late_is_a_conflict(tx: Connection) -> None:
     judgements.acknowledge(tx, "i", now=2.0, **ADA)
     with pytest.raises(Permanent, match="acknowledged already, by ada"):
