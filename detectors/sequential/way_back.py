@@ -10,6 +10,10 @@ While records are like those aside the ratio is at most 1 in the mean (the urn w
 arithmetic one), so that an end is told falsely once in 1/alpha panes or more [Page 1954; Lorden 1971, Procedures for reacting to a change
 in distribution]; the change then alarms again, against an urn that has not learnt it. All this begins with an alarm: what is promised of
 the time up to one stays as it is.
+
+Of a small or short change the end may never be told, nor of an alarm about nothing. What comes after it then stands aside too, until there
+is hardly a change in it. Where evidence rests and a chi-square test does not tell those aside from the others, they are past like all
+others: else a later change would be compared with what chance has made of the few before.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
+from scipy.special import chdtrc
 
 from detectors.sequential.bets import NOTHING
 from detectors.sequential.purse import emptied
@@ -39,6 +44,8 @@ _SMOOTH = 0.5
 """Records more in each cell, so that no ratio is infinite."""
 _GROUPS_N = 8
 """Cells are joined to so many, about as frequent before the change: the few rows of a fine cell say little of its chance."""
+_LEVEL = 0.01
+"""Of the test that tells those aside from the others."""
 
 
 class Urn(Protocol):
@@ -93,8 +100,11 @@ def looked_back(state: S, new: Mapping[int, Cells], alpha: float) -> S:
 def set_aside(before: S, after: S, *, is_alarm: bool) -> S:
     """After a pane's step: its records too, unless the evidence rests and no change is on; with an alarm one is."""
     log_back = 0.0 if is_alarm and after.log_back is None else after.log_back
-    is_kept = log_back is not None or not is_resting(after.recent)
+    rests = is_resting(after.recent)
+    is_kept = log_back is not None or not rests
     hours = tuple(_aside(*both, is_kept=is_kept) for both in zip(before.hours, after.hours, strict=True))
+    if rests and log_back is not None and not _is_apart(hours):
+        log_back, hours = None, tuple(_aside(urn, urn, is_kept=False) for urn in hours)
     return replace(after, hours=hours, log_back=log_back)  # type: ignore[type-var]  # a dataclass
 
 
@@ -102,13 +112,30 @@ def _log_ratio(urn: Urn, cells: Cells) -> float:
     """How much likelier these records are without those aside than with them, in nats."""
     if urn.aside is None:
         return 0.0
-    good = urn.weights - urn.aside
+    good, new = urn.weights - urn.aside, np.bincount(cells, minlength=len(urn.weights)).astype(np.float64)
+    without, everything, n = _grouped(good, good + _SMOOTH, urn.weights + _SMOOTH, new)
+    return float(n @ (np.log(without / without.sum()) - np.log(everything / everything.sum())))
+
+
+def _grouped(good: Floats, *counts: Floats) -> list[Floats]:
+    """Counts in each cell, joined to groups of cells that hold about as many of `good`."""
     middles = (np.cumsum(good) - 0.5 * good) / max(1.0, good.sum())
     starts = np.unique(np.searchsorted(middles, np.arange(_GROUPS_N) / _GROUPS_N))
-    starts = starts[starts < len(good)]
-    new = np.bincount(cells, minlength=len(good)).astype(np.float64)
-    without, everything, n = (np.add.reduceat(x, starts) for x in (good + _SMOOTH, urn.weights + _SMOOTH, new))
-    return float(n @ (np.log(without / without.sum()) - np.log(everything / everything.sum())))
+    return [np.add.reduceat(x, starts[starts < len(good)]) for x in counts]
+
+
+def _is_apart(urns: tuple[Urn, ...]) -> bool:
+    """Whether a chi-square test of two samples, over all hours, tells those aside from the others."""
+    distance, freedom = 0.0, 0
+    for urn in urns:
+        if urn.aside is None or not 0 < urn.aside.sum() < urn.weights.sum():
+            continue
+        good = urn.weights - urn.aside
+        a, b = _grouped(good, good, urn.aside.astype(np.float64))
+        ratio, both = math.sqrt(b.sum() / a.sum()), a + b > 0.0
+        distance += float(((a * ratio - b / ratio)[both] ** 2 / (a + b)[both]).sum())
+        freedom += int(both.sum()) - 1
+    return freedom > 0 and float(chdtrc(freedom, distance)) < _LEVEL
 
 
 def _aside(before: U, after: U, *, is_kept: bool) -> U:

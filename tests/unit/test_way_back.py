@@ -194,3 +194,22 @@ def test_two_thousand_million_records_of_a_change_leave_as_many_again() -> None:
     assert verdict.outcome is Outcome.OK
     assert state.log_back is None
     assert known.sum() < state.hours[0].weights.sum() <= known.sum() + 13 * PANE_N
+
+
+@pytest.mark.parametrize(("name", "by"), [("conformal_numeric", 0.4), ("conformal_category", 0.1)])
+def test_a_small_change_whose_end_is_not_told_does_not_go_on_for_ever(name: str, by: float) -> None:
+    """What came after it is past like all else, so that the next change is compared with all of it and its alarm stays."""
+    on_n, ill_n = 0, 0
+    for seed in range(6):
+        rng, detector = np.random.default_rng(seed), build(name, column="input.x", alpha=ALPHA)
+        state: Any = detector.start(reference(DRAW[name](rng, 1000, 0.0)))
+        found = []
+        for at in range(280):
+            on_n += at == 220 and state.log_back is not None
+            now = by if QUIET_N <= at < 16 else -0.75 * by if at >= 220 else 0.0
+            state, verdict = detector.step(state, pane(DRAW[name](rng, PANE_N, now), 1000 * seed + at))
+            found.append(verdict.outcome is Outcome.ALARM)
+        assert any(found[QUIET_N:18])
+        ill_n += sum(found[235:])
+    assert on_n <= 1
+    assert ill_n >= 0.97 * 6 * 45
