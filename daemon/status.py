@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from daemon.decide.names import listed
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -29,7 +31,7 @@ def show_models(models: list[Body], *, as_json: bool) -> None:
     for m in models:
         state = "paused" if m["is_paused"] else "learning" if m["is_learning"] else "watching"
         run = f"{m['run']['id']} ({m['run']['state']})" if m["run"] else ""
-        table.add_row(*(_cell(x) for x in (m["name"], m["version"], m["epoch"], state, ", ".join(m["alarms"]), m["incident"], run)))
+        table.add_row(*(_cell(x) for x in (m["name"], m["version"], m["epoch"], state, listed(m["alarms"]), m["incident"], run)))
     Console().print(table)
 
 
@@ -66,7 +68,7 @@ def show_incidents(models: list[Body], *, as_json: bool) -> None:
             judged = f"{i['judged']} by {i['judged_by']}" if i["judged"] else ""
             absorbed = f"absorbed {i['absorbed_at']}" if i["absorbed_at"] else None
             opened = [m["name"], i["id"], i["opened_at"], absorbed or i["closed_at"] or "open", *_meaning(i)]
-            said = [", ".join(sorted(i["subjects"])), i["acknowledged_by"], i["muted_until"], judged]
+            said = [listed(sorted(i["subjects"])), i["acknowledged_by"], i["muted_until"], judged]
             table.add_row(*(_cell(x) for x in [*opened, *said]))
     Console().print(table if table.row_count else "no incident yet")
 
@@ -118,7 +120,7 @@ def _incident(incident: Body) -> str:
     harmful = ", harmful" if incident["is_harmful"] else ""
     harmful += ", confirmed" if (incident["evidence"] or {}).get("is_confirmed") else ""
     report = f", report: {incident['report']}" if incident["report"] else ""
-    subjects = ", ".join(sorted(incident["subjects"]))
+    subjects = listed(sorted(incident["subjects"]))
     return f"incident {_cell(incident['id'])} since {incident['opened_at']}, {until}{harmful}: {_cell(subjects)}{report}"
 
 

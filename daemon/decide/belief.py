@@ -18,6 +18,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from daemon.decide.names import listed
 from detectors.combine import e_bh, e_lond, e_lond_levels, mean_e_value
 from detectors.sequential.purse import DISCOVERIES
 from detectors.types import EValue
@@ -76,7 +77,7 @@ def in_words(said: Mapping[str, Any]) -> list[str]:
     else:
         evidence = f"log10 evidence {said['log10_e']:.1f} over everything watched, {said['needed']:.1f} would confirm it"
         sure = f"Not confirmed yet: {evidence}. It may be one of the false alarms that the settings allow."
-    named = ", ".join(said["named"])
+    named = listed(said["named"])
     return [sure, f"Surely changed (at most one in ten named falsely): {named}."] if named else [sure]
 
 

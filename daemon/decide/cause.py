@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.decide.explained import Explained
 from daemon.decide.incident import AlarmKind
+from daemon.decide.names import listed
 from detectors.sequential.loss import Loss
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _harm(kinds: set[str], labelled: Labelled, within: Sequence[str]) -> tuple[H
     others = sorted(kinds - {AlarmKind.DRIFT})
     if others:
         return Harm.UNKNOWN, f"{why}, but {' and '.join(others)} alarms too, of which the loss says nothing"
-    return (Harm.UNKNOWN, f"{why}, over all records; not proven for {', '.join(within)}") if within else (Harm.BENIGN, why)
+    return (Harm.UNKNOWN, f"{why}, over all records; not proven for {listed(within)}") if within else (Harm.BENIGN, why)
 
 
 def _is_within_bound(kinds: set[str], labelled: Labelled) -> bool:
@@ -155,11 +156,11 @@ def _shift(
     if explained.concept is not None:
         return Shift.CONCEPT, explained.concept
     if inputs and is_fine:
-        return Shift.COVARIATE, f"inputs moved ({', '.join(inputs)}) and what is right for them did not"
+        return Shift.COVARIATE, f"inputs moved ({listed(inputs)}) and what is right for them did not"
     if harm is Harm.HARMFUL and not has_drift and quiet_n:
         return Shift.CONCEPT, f"nothing moved that the {quiet_n} drift monitors of inputs watch, so what is right for the same inputs did"
     if inputs and harm is Harm.HARMFUL:
-        return _of_both(", ".join(inputs), explained)
+        return _of_both(listed(inputs), explained)
     return Shift.UNKNOWN, "what changed is not known" if has_drift else "no column has drifted, as far as any is watched"
 
 

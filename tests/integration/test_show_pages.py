@@ -218,6 +218,26 @@ def test_a_hundred_alarms_do_not_hide_what_the_service_decided(wired: Wired, htt
     assert "hold: run run-1 is awaiting approval" in http.get(f"/models/{MODEL}").text
 
 
+def test_an_incident_of_many_columns_in_many_segments_can_be_read(wired: Wired, http: TestClient) -> None:
+    now, about = time.time(), ["input.x", *(f"input.c{c}[shop=s{s}]" for c in range(10) for s in range(4))]
+    said = {"detector": "conformal_numeric", "kind": "drift", "first_at": now, "last_at": now, "because": "it moved"}
+    with wired.ledger.begin() as tx:
+        incidents.close(tx, "inc-1", now=now, because="quiet")
+        for subject in about:
+            note(tx, now, MODEL, "alarm", detector="conformal_numeric", subject=subject, value=0.9, low=0.8, high=1.0, n=60, because="it moved")
+        subjects = {f"conformal_numeric:{subject}": {**said, "subject": subject} for subject in about}
+        incidents.open_incident(tx, incident_id="inc-2", model=MODEL, epoch=2, now=now, subjects=subjects, harmful=False)
+        evidence = {"named": about, "log10_e": 9.0, "needed": 1.4, "is_confirmed": True}
+        incidents.believe(tx, "inc-2", evidence, now=now)
+    page = http.get("/incidents/inc-2").text
+    assert "input.c7[shop=s2]" in page
+    before, folded = page.split("<summary>40 of inputs within segments</summary>")
+    assert "input.x" in before
+    assert before.count("[shop=") == 11, "12 of 41 are named, the one of all records first"
+    assert "and 29 more" in before
+    assert "<summary>41 alarms</summary>" in folded
+
+
 def test_an_incident_is_acknowledged_muted_and_closed_by_forms_and_precision_follows(http: TestClient) -> None:
     path = "/incidents/inc-1"
     assert http.post(f"{path}/acknowledge", data=_form(http, path)).status_code == 303

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from daemon.decide.absorbing import why_not
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from daemon.show.views import EventView, IncidentView, ModelView, RunView, VerdictView
     from daemon.store.epochs import Epoch
 
+MOST_ALARMS = 20
+"""More than these are folded, unless there is nothing else to be read."""
 _WAY = (
     State.PLANNED,
     State.COLLECTING,
@@ -40,7 +43,28 @@ def parted(verdicts: Iterable[VerdictView]) -> tuple[list[VerdictView], list[Ver
     """(all else, inputs within segments): the latter are columns by values, too many to be read among the others."""
     found: tuple[list[VerdictView], list[VerdictView]] = ([], [])
     for v in verdicts:
-        found[v.subject.startswith(("input.", "segment.")) and v.subject.endswith("]")].append(v)
+        found[_is_inside(v.subject)].append(v)
+    return found
+
+
+def _is_inside(subject: str) -> bool:
+    return subject.startswith(("input.", "segment.")) and subject.endswith("]")
+
+
+def alarmed(incident: IncidentView) -> tuple[list[tuple[str, Mapping[str, Any]]], list[tuple[str, Mapping[str, Any]]]]:
+    """Its subjects by key, in the order in which they alarmed: (all else, inputs within segments)."""
+    found: tuple[list[tuple[str, Mapping[str, Any]]], list[tuple[str, Mapping[str, Any]]]] = ([], [])
+    for key, s in sorted(incident.subjects.items(), key=lambda item: (item[1].get("first_at", 0.0), item[0])):
+        found[_is_inside(str(s.get("subject", key)))].append((key, s))
+    return found
+
+
+def folded(events: Iterable[EventView]) -> list[list[EventView]]:
+    """One by one; alarms that follow each other, more of them than can be read, together."""
+    found: list[list[EventView]] = []
+    for is_alarm, group in groupby(events, key=lambda e: e.kind == "alarm"):
+        together = list(group)
+        found += [together] if is_alarm and len(together) > MOST_ALARMS else [[e] for e in together]
     return found
 
 
@@ -74,11 +98,6 @@ def promotable(model: ModelView, epochs: Iterable[Epoch], barred: Iterable[str])
     known = dict.fromkeys([*waiting, *(e.version for e in epochs)])
     now = model.champion.version if model.champion else None
     return [version for version in known if version != now and version not in set(barred)]
-
-
-def by_first_alarm(incident: IncidentView) -> list[tuple[str, Mapping[str, Any]]]:
-    """Its subjects by key, in the order in which they alarmed."""
-    return sorted(incident.subjects.items(), key=lambda item: (item[1].get("first_at", 0.0), item[0]))
 
 
 def subjects(incident: IncidentView) -> list[str]:
@@ -131,7 +150,8 @@ def steps(state: str, entered: Iterable[EventView]) -> list[Step]:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "decision": decision,
-    "by_first_alarm": by_first_alarm,
+    "alarmed": alarmed,
+    "folded": folded,
     "ordered": ordered,
     "parted": parted,
     "headline": headline,

@@ -46,7 +46,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._jinja.filters |= words.FILTERS | picks.FILTERS
-        self._jinja.globals |= {"service_version": version, "drawing": draw}
+        self._jinja.globals |= {"service_version": version, "drawing": draw, "MOST_ALARMS": picks.MOST_ALARMS}
 
     def answer(self, name: str, visitor: Visitor, *, status: int = 200, **shown: Any) -> HTMLResponse:  # noqa: ANN401 (what a template shows)
         """A page."""

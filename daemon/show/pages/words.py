@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.decide.belief import in_words
 from daemon.decide.incident import AlarmKind
+from daemon.decide.names import listed
 from daemon.decide.run import State, is_ended
 from detectors.types import Outcome
 
@@ -219,7 +220,7 @@ def event(kind: str, data: Mapping[str, Any]) -> str:
 def event_because(kind: str, data: Mapping[str, Any]) -> str:
     """Why it happened, as the ledger has it."""
     if kind == "incident.extended":
-        return ", ".join(str(key) for key in data.get("added", ())) + ("; harmful now" if data.get("harmful") else "")
+        return listed(str(key) for key in data.get("added", ())) + ("; harmful now" if data.get("harmful") else "")
     if kind == "incident.evidence":
         return " ".join(in_words(data))
     return str(data.get("because") or "")
@@ -243,6 +244,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "of_run": of_run,
     "harm": harm,
     "evidence_words": in_words,
+    "listed": listed,
     "outcome": outcome,
     "evidence": evidence,
     "gate_line": gate_line,
