@@ -170,8 +170,8 @@ def test_the_tables_of_passes_keep_series_and_sets_apart_and_count_early_alarms_
     assert "| **retuned c** |  | missed | 0 of 1 |  |" in lines
     assert "| d |  | early, 40 of 40 | 1 of 1 |  |" in lines
     said = " ".join(sets.split())
-    assert "Before the change 1 of 3 first alarms of ours come at the matched threshold, 2 of 3 of the rivals'" in said
-    assert "18% of columns and 33% of answers" in said
+    assert "1 of 3 passes of ours alarm before the change and 2 of 3 of the rivals'" in said
+    assert "18% of those of columns would and 33% of those of answers" in said
 
 
 @pytest.mark.skipif(not (environments._RIVALS / "nannyml" / ".ready").exists(), reason="NannyML is not installed (make bench-detectors)")

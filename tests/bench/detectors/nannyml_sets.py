@@ -129,7 +129,7 @@ def _of_answers(name: str, of: str, says: str, places: Places, *, is_scored: boo
         kinds=kinds,
         vocabularies=lambda: dict.fromkeys((*PAIRS, _LATEST), classes),
         draw=_late(of, places, is_scored=is_scored),
-        **{"ours": ours, "watched": watched, "pane_n": 50, "null": (12, 120), "drift": (16, 10, 30), **given},
+        **{"ours": ours, "watched": watched, "pane_n": 50, "null": (8, 120), "drift": (16, 8, 24), **given},
     )
 
 
@@ -202,7 +202,7 @@ _PASSED: Sequence[tuple[str, str, dict[str, Any]]] = (
 IN_ORDER = (
     *(_of_columns(f"in-order-{of}", of, says, as_they_came(of), drift=(1, 20, 20)) for of, says, _ in _PASSED),
     *(
-        _of_answers(f"in-order-{of}-late", of, f"{says}: {_rates(of)}", as_they_came(of), null=(8, 120), drift=(1, 40, 40), **given)
+        _of_answers(f"in-order-{of}-late", of, f"{says}: {_rates(of)}", as_they_came(of), drift=(1, 40, 40), **given)
         for of, says, given in _PASSED
     ),
 )

@@ -24,9 +24,9 @@ each is a case, no rate."""
 _SETS = """\
 NannyML's sets with a change of their own likewise: their columns in panes of 100 rows, and (`late`) their answers in panes of 50, whose
 labels come five panes after their records; the delay is counted from the records. A program made the loans, the cards and the prices,
-row by row; the census is real, with those of a household together. Before the change {matched} of {of} first alarms of ours come at the
-matched threshold, {theirs} of {of_theirs} of the rivals'; of rules that alarm once in 100 panes it would be {columns:.0%} of columns and
-{answers:.0%} of answers."""
+row by row; the census is real, with those of a household together. At the matched threshold {matched} of {of} passes of ours alarm before
+the change and {theirs} of {of_theirs} of the rivals'; by luck alone, once in 100 panes, {columns:.0%} of those of columns would and
+{answers:.0%} of those of answers."""
 _NOTE = """\
 A number is the delay in panes; "early, 3 of 20" is a first alarm in the third of the 20 panes before the change; "missed" is none at all.
 The last two columns count the series with an early one."""
