@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from daemon.show.pages.words import when
 from daemon.store import incidents
 from tests import shifting
 from tests.shifting import MODEL, PANE_S, World
@@ -39,7 +40,14 @@ def test_an_incident_closes_when_its_fault_was_mended_also_over_a_restart(world:
     assert "conformal_numeric:input.x" in opened.subjects
     world.close()
     world.start()
-    world.send(QUIET_N + LEAST_N)
+    page = world.http.get(f"/incidents/{opened.id}").text
+    assert "None of it alarms now" not in page
+    assert "quiet now" not in world.http.get("/").text
+    world.send(LEAST_N)
+    said = f"None of it alarms now. It closes by itself at {when(world.incident().last_alarm_at + QUIET_N * PANE_S)}"  # type: ignore[union-attr]
+    assert said in world.http.get(f"/incidents/{opened.id}").text
+    assert "quiet now" in world.http.get("/").text
+    world.send(QUIET_N)
     assert world.incident() is None
     world.send(20)
     with world.wired.ledger.read() as tx:
@@ -73,3 +81,6 @@ def test_what_a_person_closed_opens_no_other_incident_after_a_silence(world: Wor
     world.wait(2 * QUIET_N)
     world.send(2, x=-4.0)
     assert world.incident() is None
+    assert "1 of its subjects still alarms." in world.http.get(f"/incidents/{opened.id}").text
+    world.send(LEAST_N)
+    assert "None of its subjects still alarms." in world.http.get(f"/incidents/{opened.id}").text

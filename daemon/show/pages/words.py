@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from daemon.decide.run import State, is_ended
 from detectors.types import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from daemon.show.views import EvidenceView, IncidentView, ModelView, VerdictView
 
@@ -98,10 +98,12 @@ def of_model(model: ModelView, now: float) -> Word:
     if model.champion is None:
         return Word(Tone.CALM, "no champion", "No champion yet: it is taken from the registry, or from the first records.")
     if incident is not None:
-        return of_incident(incident, now)
-    sounding = [v for v in model.verdicts if v.outcome == Outcome.ALARM and v.evidence.kind.startswith("e_")]
-    if sounding:
-        return Word(Tone.CALM, "alarm, closed", f"{len(sounding)} detectors still alarm; a person has closed their incident.")
+        said = of_incident(incident, now)
+        is_over = model.verdicts and not sounding(incident, model.verdicts)
+        return replace(said, word=f"{said.word}, quiet now", because=f"None of it alarms now. It was: {said.because}") if is_over else said
+    loud = [v for v in model.verdicts if v.outcome == Outcome.ALARM and v.evidence.kind.startswith("e_")]
+    if loud:
+        return Word(Tone.CALM, "alarm, closed", f"{len(loud)} detectors still alarm; a person has closed their incident.")
     if model.blind:
         return Word(Tone.WARN, "blind", f"Nothing has come for long: {', '.join(sorted(model.blind))}.")
     if model.epoch is not None and model.epoch.is_learning:
@@ -124,6 +126,12 @@ def of_incident(incident: IncidentView, now: float) -> Word:
     elif incident.acknowledged_by is not None:
         word += ", acknowledged"
     return Word(tone, word, because)
+
+
+def sounding(incident: IncidentView, verdicts: Iterable[VerdictView]) -> list[str]:
+    """Those of its subjects, by key, whose newest verdict alarms."""
+    loud = {f"{v.detector}:{v.subject}" for v in verdicts if v.outcome == Outcome.ALARM and v.epoch == incident.epoch}
+    return [key for key in incident.subjects if key in loud]
 
 
 def of_run(state: str) -> Word:
@@ -240,6 +248,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "age": age,
     "figure": figure,
     "of_model": of_model,
+    "sounding": sounding,
     "of_incident": of_incident,
     "of_run": of_run,
     "harm": harm,
