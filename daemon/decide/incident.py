@@ -112,11 +112,7 @@ def fold(
     verdicts = list(verdicts)
     sounding = alarms(verdicts)
     if not sounding:
-        if before is not None and any(key in unheard for key in before.subjects):
-            return replace(before, last_alarm_at=now), Change.NONE
-        if before is not None and now - before.last_alarm_at >= quiet_s:
-            return replace(before, closed_at=now), Change.CLOSED
-        return before, Change.NONE
+        return _without_alarm(before, now, quiet_s, unheard)
     if before is None and all(key_of(v) in held for v in sounding):
         return None, Change.NONE
     start = before or Incident(id=incident_id(model, epoch, now), model=model, epoch=epoch, opened_at=now, last_alarm_at=now)
@@ -129,6 +125,15 @@ def fold(
     if before is None:
         return after, Change.OPENED
     return after, Change.EXTENDED if len(subjects) > len(before.subjects) else Change.NONE
+
+
+def _without_alarm(before: Incident | None, now: float, quiet_s: float, unheard: Container[str]) -> tuple[Incident | None, Change]:
+    if before is None:
+        return None, Change.NONE
+    if any(key in unheard for key in before.subjects):
+        return replace(before, last_alarm_at=now), Change.NONE
+    is_quiet = now - before.last_alarm_at >= quiet_s
+    return (replace(before, closed_at=now), Change.CLOSED) if is_quiet else (before, Change.NONE)
 
 
 def still_held(held: Mapping[str, float], sounding: Container[str], *, now: float, quiet_s: float) -> dict[str, float]:

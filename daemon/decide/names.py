@@ -11,7 +11,7 @@ _MOST = 12
 
 
 def listed(subjects: Iterable[str]) -> str:
-    """ "input.age, risk, input.age[shop=fr]": at most 12 and how many more there are; what is of all records comes before segments."""
+    """As in "input.age, risk, input.age[shop=fr]": at most 12 and how many more there are; what is of all records comes before segments."""
     found = sorted(subjects, key=lambda subject: subject.endswith("]"))
     more = len(found) - _MOST
     return ", ".join(found[:_MOST]) + (f" and {more} more" if more > 0 else "")

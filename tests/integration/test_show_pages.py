@@ -224,7 +224,19 @@ def test_an_incident_of_many_columns_in_many_segments_can_be_read(wired: Wired, 
     with wired.ledger.begin() as tx:
         incidents.close(tx, "inc-1", now=now, because="quiet")
         for subject in about:
-            note(tx, now, MODEL, "alarm", detector="conformal_numeric", subject=subject, value=0.9, low=0.8, high=1.0, n=60, because="it moved")
+            note(
+                tx,
+                now,
+                MODEL,
+                "alarm",
+                detector="conformal_numeric",
+                subject=subject,
+                value=0.9,
+                low=0.8,
+                high=1.0,
+                n=60,
+                because="it moved",
+            )
         subjects = {f"conformal_numeric:{subject}": {**said, "subject": subject} for subject in about}
         incidents.open_incident(tx, incident_id="inc-2", model=MODEL, epoch=2, now=now, subjects=subjects, harmful=False)
         evidence = {"named": about, "log10_e": 9.0, "needed": 1.4, "is_confirmed": True}

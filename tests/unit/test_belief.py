@@ -67,7 +67,10 @@ def test_what_was_confirmed_stays_so_and_is_said_in_words() -> None:
     assert in_words(first.as_data())[1] == "Surely changed (at most one in ten named falsely): risk[channel=web]."
     many = {**first.as_data(), "named": [*(f"input.c{i}[shop=fr]" for i in range(40)), "input.c0", "risk"]}
     said = ": input.c0, risk, input.c0[shop=fr], input.c1[shop=fr], input.c2[shop=fr], input.c3[shop=fr], input.c4[shop=fr], "
-    assert said + "input.c5[shop=fr], input.c6[shop=fr], input.c7[shop=fr], input.c8[shop=fr], input.c9[shop=fr] and 30 more." in in_words(many)[1]
+    assert (
+        said + "input.c5[shop=fr], input.c6[shop=fr], input.c7[shop=fr], input.c8[shop=fr], input.c9[shop=fr] and 30 more."
+        in in_words(many)[1]
+    )
     (alone,) = in_words(believed(verdict("a", 0.0)).as_data())
     assert alone.startswith("Not confirmed yet: log10 evidence 0.0 over everything watched, 1.4 would confirm it.")
 

@@ -49,9 +49,9 @@ def looks(desk: Desk) -> APIRouter:
         snapshot = desk.operations.snapshot().model(found.model)
         latest = {f"{v.detector}:{v.subject}": v for v in snapshot.verdicts if v.epoch == found.incident.epoch} if snapshot else {}
         quiet_s = by_name[found.model].monitors.quiet_s if found.model in by_name else None
-        shown = {"found": found, "incident": found.incident, "latest": latest, "judgements": list(Judged), "model": snapshot}
         closes_at = None if quiet_s is None else found.incident.last_alarm_at + quiet_s
-        return desk.page(request, "incident.html", closes_at=closes_at, **shown)
+        shown: dict[str, object] = {"found": found, "incident": found.incident, "latest": latest, "judgements": list(Judged)}
+        return desk.page(request, "incident.html", status=200, model=snapshot, closes_at=closes_at, **shown)
 
     @router.get("/runs/{run_id}")
     def run(request: Request, run_id: str) -> Response:

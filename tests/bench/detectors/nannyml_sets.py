@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LATE_N = 250
 """Records that a label comes after."""
-_LATEST = "latest.pairs.predicted"
+_LATEST, _CONFIDENCE = "latest.pairs.predicted", "output.score"
 
 
 def drawn(name: str, share: float = 1.0) -> Places:
@@ -65,7 +65,7 @@ def _columns(name: str, places: Places) -> Draw:
 def _late(name: str, places: Places, *, is_scored: bool) -> Draw:
     """Pairs in the order in which their labels come: of records five panes older than the latest ones.
 
-    Answers and scores of those are there beside them: an estimate that needs no label need not wait for it.
+    Answers and scores of those are there beside them, and the answer's score as a column: what needs no label need not wait for it.
     """
 
     def draw(rng: np.random.Generator, much: Floats) -> Rows:
@@ -78,7 +78,7 @@ def _late(name: str, places: Places, *, is_scored: bool) -> Draw:
         for at, label in enumerate(SETS[name].classes):
             found[f"pairs.scores.{label}"] = one.scores[rows[:n], at]
             found[f"latest.pairs.scores.{label}"] = one.scores[latest, at]
-        return found | {_LATEST: one.answer[latest]}
+        return found | {_LATEST: one.answer[latest], _CONFIDENCE: one.scores[latest, one.answer[latest]]}
 
     return draw
 
@@ -88,6 +88,9 @@ _NUMBERS: Ours = {
     **{f"retuned {name}": {name: {"tolerance": 0.0}} for name in ("risk_value_change", "risk_value_rise", "risk_value")},
     "retuned value_ceiling": {"value_ceiling": {"max_rise": 0.001}},
 }
+
+
+_BY_SCORE: Ours = {"retuned conformal_numeric (answer's score)": {"conformal_numeric": {}}}
 
 
 def _of_scores(classes: Sequence[str]) -> Ours:
@@ -121,8 +124,8 @@ def _of_answers(name: str, of: str, says: str, places: Places, *, is_scored: boo
         kinds, ours, watched = dict.fromkeys(PAIRS, "pair-number"), _NUMBERS, ("absolute errors", "residuals")
     elif is_scored:
         scores = [f"{when}pairs.scores.{label}" for label in classes for when in ("", "latest.")]
-        kinds |= {_LATEST: "pair"} | dict.fromkeys(scores, "pair-number")
-        ours, watched = {**OURS, **_of_scores(classes)}, ("errors", "log loss")
+        kinds |= {_LATEST: "pair", _CONFIDENCE: "numeric"} | dict.fromkeys(scores, "pair-number")
+        ours, watched = {**OURS, **_of_scores(classes), **_BY_SCORE}, ("errors", "log loss", "columns")
     return Scenario(
         id=name,
         says=f"{says}, labels five panes late (in the delay)",

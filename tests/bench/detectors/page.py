@@ -48,7 +48,8 @@ _HOW = f"""\
   after it. Values are real, their order is not: every rule, and most of all a rank test, gets the exchangeable rows that it assumes.
   What the order does is in the tables of real series above. NannyML's sets and what river's generators make are drawn from pools likewise.
 - Where labels come five panes late, no rule that reads them can be quicker than 6. NannyML's estimate (CBPE) reads scores of the records
-  as they come, and can. Of ours what reads no label is in the scenarios of columns: it says that inputs moved, not that errors rose.
+  as they come, and can. So can whoever watches the answer's score as a column, ours and rivals: that says that scores moved, not that
+  errors rose.
 - Where NannyML's sets change was read off their data, see tests/bench/detectors/nannyml_rows.py. Its car loans, those with holes and its
   synthetic sample are one set under three names, with equal scores and labels; the Titanic has no answers of a model, and no scenario.
 - Of texts the rivals that read none watch four figures that were chosen here (characters, characters a word, share of capitals, share of
