@@ -58,6 +58,8 @@ _HOW = f"""\
 - Detectors that only say yes or no (ADWIN, HDDM_W) run at some 60 strictnesses side by side, a twentieth of a decade apart where they are
   matched; the score is the strictest that says yes.
 - Rows of ours "by" a column are what `monitors.segments` runs: a detector for each value of the column, their e-values averaged.
+- E-processes (`risk`, `risk_value`, `risk_judged`, all of fairness) promise no false alarm in a whole epoch with 99 %. Matched at one in
+  100 panes their threshold is what the first panes reach, where evidence has not fallen yet: hence so many early ones.
 - Rivals that watch one series at a time watch what our detectors read: columns as they are, the 0/1 errors of labelled pairs, or, where
   a scenario names them, its losses, scores, groups or faults (rows end with their name). NannyML's realised area under the curve and mean
   loss, estimated accuracy and missing values are there where a scenario has what they read; its estimator of the errors of numbers, which
