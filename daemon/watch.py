@@ -12,6 +12,7 @@ import structlog
 from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.segments import watched_values
 from daemon.settings_encoder import SUFFIX
+from daemon.settings_monitors import Monitors
 from daemon.store import codec, states, verdicts
 from daemon.store.damage import BROKEN
 from daemon.store.reference import files_of, load_bound, reference_of
@@ -65,6 +66,13 @@ class Unread(NamedTuple):
     def waits(self, epoch: int, now: float) -> bool:
         """Whether it was tried just now: a large file is read for seconds."""
         return epoch == self.epoch and abs(now - self.at) < _TRY_EVERY_S
+
+
+_NOT_READ = {
+    name: Monitors.model_fields[name].default
+    for name in ("window_s", "watermark_s", "lateness_s", "quiet_s", "blind_after_s", "label_horizon_s")
+}
+"""Settings that no sequential detector reads: whoever changes them keeps the evidence."""
 
 
 @dataclass
@@ -222,7 +230,7 @@ def key_of(model: ModelSettings, version: str, epoch: int, reference: Reference)
     """Names the states of an epoch: those of another one are never used."""
     # embeddings have a share of the rate of false alarms: with others, all shares are others
     unset = {"segments"} if model.monitors.segments is None else None  # a monitor that nobody asked for starts no other one afresh
-    said = model.monitors.model_dump_json(exclude=unset)
+    said = model.monitors.model_copy(update=_NOT_READ).model_dump_json(exclude=unset)
     return digest_of(model.name, version, str(epoch), reference.digest, said, *_embeddings(model, reference))
 
 
