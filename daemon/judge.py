@@ -140,7 +140,7 @@ class Judge:
         if not is_fresh and name in self.groups:
             return
         self._fresh.discard(name)
-        window = self._windows.window(tx, name, watch.version, max(now - monitors.window_s, watch.since), now)
+        window = self._windows.window(tx, name, watch.version, max(monitors.window_from(now), watch.since), now)
         self.groups[name] = watch.groups(window)
         self._classes[name] = compare(watch.reference.bound, window.confusion)
         if is_fresh:
@@ -149,7 +149,8 @@ class Judge:
     def _look_at(self, tx: Connection, watch: Watch, window: Window, now: float) -> None:
         name, monitors = watch.model.name, watch.model.monitors
         if monitors.quality is not None:
-            window = replace(window, traffic=panes.same_hours(tx, name, now - monitors.window_s, now, days=_TRAFFIC_DAYS))
+            of = (monitors.window_from(now), monitors.closed_at(now))  # of this day what earlier ones have, too: closed panes
+            window = replace(window, traffic=panes.same_hours(tx, name, *of, days=_TRAFFIC_DAYS))
         verdicts.save(tx, name, watch.look(window), at=window.end.timestamp(), epoch=watch.epoch)
 
     def _current(self, tx: Connection, watch: Watch | None) -> list[Verdict]:

@@ -244,7 +244,7 @@ class Monitors(Part):
     segments: SegmentSettings | None = None
     """Also watch single values of columns: their labelled records, what the model is asked and answers there; None = only all together."""
     window_s: Positive = 3600.0
-    """Length of the window that informing detectors look at."""
+    """Length of the window that informing detectors look at: so many seconds of the newest closed panes."""
     pane_s: Positive = 60.0
     """Length of a pane: the unit of time of every sequential detector (its 1/alpha counts panes)."""
     watermark_s: Positive = 30.0
@@ -257,6 +257,14 @@ class Monitors(Part):
     """No verdict, or no label where labels are expected, for so long is itself an alert."""
     label_horizon_s: Positive = 30 * 24 * 3600.0
     """How long a record waits for its label, and a label for its record."""
+
+    def closed_at(self, now: float) -> float:
+        """End of the newest pane that may be closed by now; seconds since the epoch."""
+        return (now - self.watermark_s) // self.pane_s * self.pane_s
+
+    def window_from(self, now: float) -> float:
+        """Start of the window as it is now: `window_s` of panes that may be closed, whole ones."""
+        return self.closed_at(now) - self.window_s
 
     def own_days(self, group: Literal["drift", "performance", "quality", "segments", "inputs"]) -> float | None:
         """What an expert set for a group (inputs: those within segments); None = its share of the model's."""

@@ -170,7 +170,7 @@ def _learned(tx: Connection, model: ModelSettings, held: epochs.Epoch, now: floa
 
 def _window(tx: Connection, model: ModelSettings, version: str, now: float) -> WindowView:
     pane = tables.pane.c
-    start = now - model.monitors.window_s
+    start = model.monitors.window_from(now)
     query = select(func.sum(pane.n_seen), func.sum(pane.n), func.sum(pane.n_pairs), func.min(pane.start), func.max(pane.end))
     row = tx.execute(query.where(pane.model == model.name, pane.version == version, pane.start >= start, pane.start < now)).one()
     n_seen, n, n_pairs = (int(x or 0) for x in row[:3])

@@ -29,7 +29,7 @@ def needs(tx: Connection, model: ModelSettings, data_dir: Path, now: float) -> N
     since = [now - max(monitors.label_horizon_s, monitors.lateness_s), *_of_run(run), *_of_learning(tx, name)]
     return Needs(
         records=((min(since), _EVER), *spans),
-        sketches=((now - monitors.window_s, _EVER), *(_window(incident, model) for incident in looked_at)),
+        sketches=((monitors.window_from(now), _EVER), *(_window(incident, model) for incident in looked_at)),
         names=frozenset(
             [
                 *_of_versions(tx, name, run),

