@@ -112,6 +112,7 @@ class Judge:
             self.unread[name] = watches.unread(before, name, held.epoch, e.detail, now)
             return None
         self.unread.pop(name, None)
+        telling.tell_changed(tx, watch, now)
         watch.since = found.started_at if found.started_at > held.since else 0.0
         self._watches[name] = watch
         self._standing.pop(name, None)
@@ -170,7 +171,8 @@ class Judge:
         name, quiet_s = watch.model.name, watch.model.monitors.quiet_s
         before = _as_incident(incidents.open_of(tx, name))
         held = incidents.held_subjects(tx, name, watch.epoch)
-        sounding = self._sounding(tx, watch) if before is not None or held else frozenset()
+        newest = self._newest(tx, watch) if before is not None or held else {}
+        sounding = {incidents_of.key_of(v) for v in incidents_of.alarms(newest.values())}
         after, change = incidents_of.fold(
             before, found, model=name, epoch=watch.epoch, now=now, quiet_s=quiet_s, held=held, unheard=sounding
         )
@@ -188,17 +190,19 @@ class Judge:
             payload = {"incident": after.id, "epoch": after.epoch, "version": watch.version}
             outbox.put(tx, key=f"report:{after.id}", model=name, kind="report", payload=payload, now=now)
         elif change is incidents_of.Change.CLOSED:
-            because = "quiet" if after.epoch == watch.epoch else "the epoch ended"
+            because = "the epoch ended" if after.epoch != watch.epoch else "quiet"
+            if because == "quiet" and newest.keys().isdisjoint(after.subjects):
+                because = "the settings changed, and nothing of it is watched any more"
             incidents.close(tx, after.id, now=now, because=because)
             return replace(turn, because=f"Over: {because}.")
         else:
             incidents.extend(tx, after.id, now=now, subjects=after.subjects, harmful=after.harmful, last_alarm_at=after.last_alarm_at)
         return replace(turn, evidence=telling.believe(tx, after, found, now))
 
-    def _sounding(self, tx: Connection, watch: Watch) -> frozenset[str]:
-        """Subjects whose newest verdict alarms, however long ago that was."""
-        newest = verdicts.latest(tx, watch.model.name, epoch=watch.epoch)
-        return frozenset(incidents_of.key_of(v) for v in incidents_of.alarms(v.verdict for v in newest))
+    def _newest(self, tx: Connection, watch: Watch) -> dict[str, Verdict]:
+        """The newest verdict of each subject, however long ago that was."""
+        latest = verdicts.latest(tx, watch.model.name, epoch=watch.epoch)
+        return {incidents_of.key_of(v.verdict): v.verdict for v in latest}
 
     def _history(self, tx: Connection, model: ModelSettings, watch: Watch | None, acting: list[Verdict], now: float) -> policy.History:
         name = model.name

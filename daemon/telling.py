@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from daemon.decide import belief
 from daemon.decide import incident as incidents_of
 from daemon.decide.cause import Harm
 from daemon.store import counters, incidents, outbox
-from daemon.store.ledger import note
+from daemon.store.ledger import events, note
 from daemon.store.outbox import What
 
 if TYPE_CHECKING:
@@ -20,10 +22,15 @@ if TYPE_CHECKING:
 
     from daemon.store.closed import ClosedPane
     from daemon.store.epochs import Epoch
+    from daemon.watch import Watch
     from detectors.types import Verdict
 
     Said = Mapping[str, Any]
     """{harm, shift, because, …}, as the ledger keeps a diagnosis."""
+
+
+log = structlog.get_logger()
+_CHANGED = "monitors.changed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +77,14 @@ def tell_alarms(tx: Connection, pane: ClosedPane, fresh: Iterable[Verdict], *, e
         whose = {"detector": v.detector, "subject": v.subject, "pane_start": pane.start, "pane_end": pane.end, "epoch": epoch}
         note(tx, now, pane.model, "alarm", **whose, **figures, because=v.because)
         counters.add(tx, pane.model, {("alarms", v.detector): 1})
+
+
+def tell_changed(tx: Connection, watch: Watch, now: float) -> None:
+    """Into the ledger: that the settings changed in the middle of an epoch, once for what they became."""
+    name = watch.model.name
+    if watch.changed and all(e["data"].get("key") != watch.key for e in events(tx, name, _CHANGED, limit=1)):
+        note(tx, now, name, _CHANGED, key=watch.key, epoch=watch.epoch, because=watch.changed)
+        log.warning(_CHANGED, model=name, because=watch.changed)
 
 
 def tell_turn(tx: Connection, turn: Turn | None, diagnosed: Diagnosed | None, now: float) -> None:

@@ -11,6 +11,7 @@ import structlog
 
 from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.segments import watched_values
+from daemon.decide.names import listed
 from daemon.settings_encoder import SUFFIX
 from daemon.settings_monitors import Monitors
 from daemon.store import codec, states, verdicts
@@ -94,6 +95,8 @@ class Watch:
     """Subject of an embedding whose reference is not embedded yet -> why; its detectors say that, and begin with `begin`."""
     embedded: dict[str, Embedding] = field(default_factory=dict)
     """Subject of an embedding that has begun."""
+    changed: str = ""
+    """What became of the evidence because the settings changed in the middle of the epoch; empty = nothing."""
     notes: tuple[str, ...] = ()
     """What the bound rows lack, a sentence each."""
 
@@ -214,8 +217,10 @@ def enter(tx: Connection, model: ModelSettings, version: str, epoch: int, refere
     watch._enter(tx, found, key)  # noqa: SLF001 (this function is the class's constructor)
     for because in bound.notes:
         log.warning("reference.bound", model=model.name, epoch=epoch, because=because)
-    if gone := verdicts.keep_only(tx, model.name, watch.states.keys(), epoch=epoch):  # the settings changed: what they said acts no more
-        log.info("monitors.gone", model=model.name, monitors=[f"{detector}:{subject}" for detector, subject in gone])
+    gone = verdicts.keep_only(tx, model.name, watch.states.keys(), epoch=epoch)  # the settings changed: what they said acts no more
+    if states.are_of_another(tx, model.name, key):
+        lost = f"; not watched any more: {listed(sorted({subject for _, subject in gone}))}" if gone else ""
+        watch.changed = f"the settings of what is watched changed: all sequential evidence begins anew{lost}"
     return watch
 
 

@@ -27,7 +27,7 @@ _TICK_MOST_S = 3600.0
 _DURING = (
     frozenset({"alarm"}),
     frozenset({"decision"}),
-    frozenset({"alert", "champion.moved", "champion.adopted", "paused", "resumed", "version.barred"}),
+    frozenset({"alert", "champion.moved", "champion.adopted", "paused", "resumed", "version.barred", "monitors.changed"}),
 )
 """Kinds that name no incident, of interest while it is open; those that may come by the hundred by themselves."""
 _OF_RUN = frozenset({"run.entered", "run.again", "run.waits"})

@@ -23,6 +23,12 @@ def load(tx: Connection, model: str, epoch_key: str) -> dict[tuple[str, str], tu
     return {(row.detector, row.subject): (row.state, row.n_steps) for row in tx.execute(query)}
 
 
+def are_of_another(tx: Connection, model: str, epoch_key: str) -> bool:
+    """Whether the epoch has states, and all of them are of another key: the settings have changed since."""
+    keys = set(tx.execute(select(_t.c.epoch_key).where(_t.c.model == model).distinct()).scalars())
+    return bool(keys) and epoch_key not in keys
+
+
 def save(tx: Connection, model: str, epoch_key: str, states: Mapping[tuple[str, str], tuple[bytes, int]]) -> None:
     """Keep states; belongs into the transaction that commits the pane which they stepped over."""
     rows = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import shifting
-from tests.shifting import PER_PANE, World
+from tests.shifting import PANE_S, PER_PANE, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,3 +44,31 @@ def test_what_no_detector_reads_may_be_changed_and_the_evidence_goes_on(world: W
     restart(world, **{name: getattr(world.settings.models[0].monitors, name) * 1.1})
     world.send(1, x=-4.0)
     assert world.verdict("conformal_numeric")["n"] == (BAD_N + 1) * PER_PANE
+
+
+def test_a_knob_that_moved_is_told_where_the_incident_is_looked_at_and_once(world: World) -> None:
+    opened = world.incident()
+    assert opened is not None
+    for _ in range(2):
+        restart(world, mean_days_between_false_alarms=365.0, drift={"mean_days_between_false_alarms": 30.0, "together": False})
+        world.wait(1)
+    world.send(1, x=-4.0)
+    assert world.verdict("conformal_numeric")["n"] == PER_PANE
+    page = world.http.get(f"/incidents/{opened.id}").text
+    assert page.count("the settings of what is watched changed: all sequential evidence begins anew") == 1
+
+
+def test_an_incident_of_a_column_that_is_not_watched_any_more_is_not_called_quiet(world: World) -> None:
+    opened, quiet_n = world.incident(), 5
+    assert opened is not None
+    restart(world, columns={"channel": "category"}, quiet_s=quiet_n * PANE_S)
+    told = world.heard()
+    world.send(1, x=-4.0)
+    page = world.http.get(f"/incidents/{opened.id}").text
+    assert "all sequential evidence begins anew; not watched any more: input.x" in page
+    assert "The settings changed, and nothing of it is watched any more. It closes by itself at" in page
+    assert "of an earlier epoch" not in page
+    assert "Nothing of it is watched any more." in world.http.get("/").text
+    world.send(quiet_n, x=-4.0)
+    assert world.incident() is None
+    assert [body.splitlines()[0] for body in told] == ["Over: the settings changed, and nothing of it is watched any more."]

@@ -98,9 +98,7 @@ def of_model(model: ModelView, now: float) -> Word:
     if model.champion is None:
         return Word(Tone.CALM, "no champion", "No champion yet: it is taken from the registry, or from the first records.")
     if incident is not None:
-        said = of_incident(incident, now)
-        is_over = model.verdicts and not sounding(incident, model.verdicts)
-        return replace(said, word=f"{said.word}, quiet now", because=f"None of it alarms now. It was: {said.because}") if is_over else said
+        return _as_it_is(incident, model, of_incident(incident, now))
     loud = [v for v in model.verdicts if v.outcome == Outcome.ALARM and v.evidence.kind.startswith("e_")]
     if loud:
         return Word(Tone.CALM, "alarm, closed", f"{len(loud)} detectors still alarm; a person has closed their incident.")
@@ -109,6 +107,14 @@ def of_model(model: ModelView, now: float) -> Word:
     if model.epoch is not None and model.epoch.is_learning:
         return Word(Tone.CALM, "learning", f"{model.epoch.learned_ratio:.0%} of the reference has been seen; nothing is judged before.")
     return Word(Tone.GOOD, "quiet", "No detector alarms.")
+
+
+def _as_it_is(incident: IncidentView, model: ModelView, said: Word) -> Word:
+    """An open incident tells what was; whether it still is, the newest verdicts say."""
+    if not model.verdicts or sounding(incident, model.verdicts):
+        return said
+    now = "None of it alarms now" if is_watched(incident, model.verdicts) else "Nothing of it is watched any more"
+    return replace(said, word=f"{said.word}, quiet now", because=f"{now}. It was: {said.because}")
 
 
 def of_incident(incident: IncidentView, now: float) -> Word:
@@ -132,6 +138,11 @@ def sounding(incident: IncidentView, verdicts: Iterable[VerdictView]) -> list[st
     """Those of its subjects, by key, whose newest verdict alarms."""
     loud = {f"{v.detector}:{v.subject}" for v in verdicts if v.outcome == Outcome.ALARM and v.epoch == incident.epoch}
     return [key for key in incident.subjects if key in loud]
+
+
+def is_watched(incident: IncidentView, verdicts: Iterable[VerdictView]) -> bool:
+    """Whether anything still speaks of one of its subjects: the settings may have changed."""
+    return any(f"{v.detector}:{v.subject}" in incident.subjects for v in verdicts if v.epoch == incident.epoch)
 
 
 def of_run(state: str) -> Word:
@@ -207,6 +218,7 @@ _EVENTS: dict[str, str] = {
     "run.entered": "Run {state}",
     "run.again": "Run {state}: an attempt failed",
     "run.waits": "Run {state}: waits",
+    "monitors.changed": "The settings changed",
     "paused": "Paused by {by}",
     "resumed": "Resumed by {by}",
     "alarm": "Alarm of {detector} on {subject}",
@@ -249,6 +261,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "figure": figure,
     "of_model": of_model,
     "sounding": sounding,
+    "is_watched": is_watched,
     "of_incident": of_incident,
     "of_run": of_run,
     "harm": harm,
