@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from detectors.performance.calibration import Calibration
 from detectors.performance.estimator import Estimator
-from detectors.performance.scored import calibration_of, counts_of, with_scores
+from detectors.performance.scored import calibration_of, counts_of
 from detectors.registry import register
 from detectors.types import Eats, Kind, Score
 
@@ -45,13 +45,13 @@ class Cbpe(Estimator):
 
     def start(self, reference: Reference) -> CbpeState:
         """The calibrator, and what the metric usually is."""
-        usual = self.usual(with_scores(reference.bound, self.labels))
+        usual = self.usual(reference.bound)
         return CbpeState(calibration=calibration_of(reference, self.labels), usual=usual)
 
     def step(self, state: CbpeState, data: Window) -> tuple[CbpeState, Verdict]:
         """One look at a window."""
         counts, labelled_n = counts_of(data, self.labels), state.calibration.n
-        n = int(counts[:, 1].sum())
+        n = int(counts[0].sum())
         verdict = self.said(
             self.estimate(counts, state.calibration),
             n=n,

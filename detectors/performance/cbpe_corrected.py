@@ -10,7 +10,7 @@ import numpy as np
 from detectors.performance.correction import Correction, corrected, no_correction, offset_of
 from detectors.performance.estimated import normal_estimate
 from detectors.performance.latest_accuracy import LatestAccuracy
-from detectors.performance.scored import calibration_of, numbered, with_scores
+from detectors.performance.scored import calibration_of, numbered
 from detectors.registry import register
 from detectors.sketches.score_bins import bin_of
 from detectors.types import Eats, Increment, Reference, Verdict
@@ -69,7 +69,7 @@ class CbpeCorrected(LatestAccuracy):
 
     def start(self, reference: Reference) -> CorrectedState:
         """The calibrator of the labelled reference rows; the offset is 0, as exactly as so many rows can say."""
-        calibration, usual = calibration_of(reference, self.labels), self.usual(with_scores(reference.bound, self.labels))
+        calibration, usual = calibration_of(reference, self.labels), self.usual(reference.bound)
         return CorrectedState(
             chance=calibration.chance,
             labelled_n=calibration.n,
@@ -102,12 +102,13 @@ class CbpeCorrected(LatestAccuracy):
         return replace(state, block=np.zeros(6), correction=corrected(state.correction, offset, variance))
 
     def _chances(self, state: CorrectedState, scores: Floats | None, answers: NDArray[np.object_] | None) -> Floats:
-        """That each answer is right, (n,); NaN = not known."""
+        """That each answer is right, (n,); NaN = not known. One that is none of the classes is wrong."""
         if scores is None or answers is None or scores.shape[1:] != (len(self.labels),):
             return np.zeros(0) if answers is None else np.full(len(answers), np.nan)
         answer = numbered(answers, self.labels)
-        own = np.where(answer >= 0, scores[np.arange(len(answer)), answer], np.nan)
-        return np.where(np.isfinite(own), state.chance[answer, bin_of(np.clip(np.nan_to_num(own), 0.0, 1.0))], np.nan)
+        own = scores[np.arange(len(answer)), answer]
+        chance = np.where(answer >= 0, state.chance[answer, bin_of(np.clip(np.nan_to_num(own), 0.0, 1.0))], 0.0)
+        return np.where(np.isfinite(own), chance, np.nan)
 
     def _told(self, state: CorrectedState) -> Verdict:
         n, found, offset = len(state.pool), None, 0.0

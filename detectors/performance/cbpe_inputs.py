@@ -87,7 +87,7 @@ class CbpeInputs(LatestAccuracy):
         if rows is None or rows.scores is None:
             return state
         calibration = calibrate_exactly(rows.scores, numbered(rows.label, self.labels), rows.weight)
-        state = replace(state, calibration=calibration, usual=self.usual(rows))
+        state = replace(state, calibration=calibration, usual=self.usual(reference.bound))
         return state if rows.n < 2 * LEAST_N else self._with_inputs(state, calibration, rows)
 
     def _with_inputs(self, state: InputsState, calibration: ExactCalibration, rows: Pairs) -> InputsState:
@@ -102,21 +102,21 @@ class CbpeInputs(LatestAccuracy):
         return replace(state, t=trees.t, trees=trees, subjects=tuple(asked), knots=coding.knots, names=coding.names)
 
     def step(self, state: InputsState, data: Increment) -> tuple[InputsState, Verdict]:
-        """One closed pane's records; those without all scores or with an unknown answer are left out."""
+        """One closed pane's records; those without all scores are left out, an answer that is none of the classes is wrong."""
         answers, scores = data.columns.get("output.label"), data.columns.get("output.scores")
         if state.calibration is None or answers is None or scores is None or scores.shape[1:] != (len(self.labels),):
             return state, self._told(state)
         newest = slice(-self.records_n, None)
         answers, scores = answers[newest], scores[newest]
         answer = numbered(answers, self.labels)
-        kept = np.isfinite(scores).all(axis=1) & (answer >= 0)
+        kept = np.isfinite(scores).all(axis=1)
         new = LatestAnswers.none(int(kept.sum()))
         chance, block = state.calibration.read(scores[kept], answer[kept])
         new = replace(new, chance=chance.astype(np.float32), block=block.astype(np.int32))
         if state.trees is not None:
             asked = inputs_of({c: data.columns[c][newest] for c in self.columns if c in data.columns}, answers, scores, self.columns)
             moves, leaves = state.trees.read(encode(Coding(state.knots, state.names), state.subjects, asked, len(answers))[kept])
-            new = replace(new, moves=moves.astype(np.float32), leaves=leaves)
+            new = replace(new, moves=np.where(answer[kept, None] >= 0, moves, 0.0).astype(np.float32), leaves=leaves)
         state = replace(state, latest=state.latest.then(new, self.records_n))
         return state, self._told(state)
 

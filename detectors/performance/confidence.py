@@ -69,7 +69,7 @@ def counted(counts: Floats, chance: Floats, metric: Metric) -> float:
 def _linear(counts: Floats, chance: Floats, metric: Metric, label: int | None) -> _Linear:
     if metric == "accuracy":
         slope = np.zeros_like(counts)
-        slope[:, 1] = 1.0 / counts[:, 1].sum()
+        slope[:, 1] = 1.0 / counts[0].sum()  # of all records: an answer that is none of the classes is wrong
         return _Linear(value=float((slope * counts * chance).sum()), slope=slope)
     classes = range(len(counts)) if label is None else [label]
     slope, value = np.zeros_like(counts), 0.0

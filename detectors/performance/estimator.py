@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from detectors.performance.calibration import calibrate, score_counts
 from detectors.performance.confidence import LEAST_COUNTED_N, LEAST_N, Metric, estimate
 from detectors.performance.estimated import Estimated
-from detectors.performance.scored import numbered
+from detectors.performance.scored import numbered, with_scores
 from detectors.types import Outcome, Score, Verdict
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ class Estimator:
         label = None if self.label is None else self.labels.index(self.label)
         return estimate(counts, calibration, self.metric, label=label, alpha=self.alpha)
 
-    def usual(self, rows: Pairs | None) -> float:
-        """The metric on labelled reference rows with scores, by the same way."""
+    def usual(self, bound: Pairs) -> float:
+        """The metric on labelled reference rows with scores, by the same way: an answer that is none of the classes is wrong there, too."""
+        rows = with_scores(bound, self.labels, is_any_answer=True)
         if rows is None or rows.scores is None:
             return 0.0
         answers, truth = numbered(rows.predicted, self.labels), numbered(rows.label, self.labels)

@@ -32,9 +32,12 @@ class ExactCalibration:
     """Effective labelled rows."""
 
     def read(self, scores: Floats, answer: Ints) -> tuple[Floats, Ints]:
-        """(chance that the answer is right, its block), shape (n,) both; `scores` (n, k), finite, `answer` (n,) index of its class."""
-        chance, block = np.zeros(len(answer)), np.zeros(len(answer), dtype=np.int64)
-        for j in np.unique(answer).tolist():
+        """(chance that the answer is right, its block), shape (n,) both; `scores` (n, k), finite, `answer` (n,) index of its class.
+
+        An answer that is none of the classes (-1) is wrong, and in no block (-1).
+        """
+        chance, block = np.zeros(len(answer)), np.full(len(answer), -1)
+        for j in np.unique(answer[answer >= 0]).tolist():
             rows, own = answer == j, slice(self.first[j], self.first[j + 1])
             p, ends = scores[rows, j], self.score[own]
             chance[rows] = np.interp(p, ends.ravel(), np.repeat(self.chance[own], 2))
@@ -43,7 +46,7 @@ class ExactCalibration:
 
     def variance_of(self, block: Ints) -> float:
         """What the finite labelled rows bring to the mean chance of records in these blocks, shape (n,)."""
-        share = np.bincount(block, minlength=len(self.variance)) / len(block)
+        share = np.bincount(block[block >= 0], minlength=len(self.variance)) / len(block)
         return float(share**2 @ self.variance)
 
 

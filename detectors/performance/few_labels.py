@@ -89,18 +89,23 @@ class FewLabels:
 
     def step(self, state: PpiState, data: Window) -> tuple[PpiState, Verdict]:
         """One look at a window."""
-        every, judged = self._records(counts_of(data, self.labels)), data.judged.get("calibration")
+        counts, judged = counts_of(data, self.labels), data.judged.get("calibration")
+        every = self._records(counts)
         few = self._labelled(judged) if isinstance(judged, ScoreBins) else np.zeros((2, *_CELLS))
         w, w2 = few[:, self._columns(_TRUE)[..., 1] > 0.0].sum(axis=-1)
         n, n_all = (w**2 / w2 if w2 else 0.0), float(every.sum())
         found, alone = self._figure(few, every, state.chance) if n >= self.min_n and n_all else (_NOTHING, 0.0)
         if found.high - found.low >= 1.0:
             return state, self._verdict(Outcome.INSUFFICIENT, replace(_NOTHING, n=n), self._lacks(n, n_all, judged))
+        wrong_n = int(counts[0].sum() - n_all)  # of accuracy: answers that are none of the classes
+        found, alone = _with_wrong(found, n_all, wrong_n), alone * n_all / (n_all + wrong_n)
         is_low, labels = self.minimum is not None and found.high < self.minimum, "labels" if self.label is None else "labels that count"
         because = (
             f"{self.subject} is {found.value:.3f}, between {found.low:.3f} and {found.high:.3f}, by {n:.0f} {labels} and the scores of "
-            f"{n_all:.0f} records (labels alone: {alone:.3f})" + ("" if self.minimum is None else f"; the minimum is {self.minimum:g}")
+            f"{n_all:.0f} records (labels alone: {alone:.3f})"
         )
+        because += f"; {wrong_n} more, whose answer is none of the classes, are wrong" if wrong_n else ""
+        because += "" if self.minimum is None else f"; the minimum is {self.minimum:g}"
         return state, self._verdict(Outcome.ALARM if is_low else Outcome.OK, replace(found, n=n), because)
 
     def _lacks(self, n: float, n_all: float, judged: object) -> str:
@@ -162,6 +167,12 @@ class FewLabels:
             because=because,
             limit=self.minimum,
         )
+
+
+def _with_wrong(found: Estimated, n: float, wrong_n: int) -> Estimated:
+    """A share of n records, as one of these and of so many that are surely wrong."""
+    by = n / (n + wrong_n)
+    return replace(found, value=found.value * by, low=found.low * by, high=found.high * by)
 
 
 def _by_truth(bins: Bin | None) -> Floats:

@@ -101,7 +101,7 @@ class Pape(Estimator):
             codes=codes,
             scores=scores.astype(np.float32),
             truth=numbered(rows.label, self.labels).astype(np.int16),
-            usual=self.usual(rows),
+            usual=self.usual(reference.bound),
             pool=codes[:0],
             pool_scores=scores[:0].astype(np.float32),
             pool_answer=np.empty(0, np.int16),
@@ -126,9 +126,9 @@ class Pape(Estimator):
         return state, verdict
 
     def _taken(self, state: PapeState, columns: Any, answers: NDArray[np.object_], scores: Floats) -> PapeState:  # noqa: ANN401 (as in `Increment`)
-        """The pane's records into the pool, those without all scores or with an unknown answer left out."""
+        """The pane's records into the pool, those without all scores left out."""
         answer = numbered(answers, self.labels)
-        kept = np.isfinite(scores).all(axis=1) & (answer >= 0)
+        kept = np.isfinite(scores).all(axis=1)
         asked = inputs_of({c: columns[c][: len(answers)] for c in self.columns if c in columns}, answers, scores, self.columns)
         codes = encode(Coding(state.knots, state.names), state.subjects, asked, len(answers))
         return replace(

@@ -25,11 +25,12 @@ def numbered(names: NDArray[np.object_], labels: Sequence[str]) -> NDArray[np.in
     return np.array([known.get(name, -1) for name in names.tolist()], dtype=np.int64)
 
 
-def with_scores(bound: Pairs, labels: Sequence[str]) -> Pairs | None:
-    """The labelled reference rows whose scores, answer and truth are known; None without one."""
+def with_scores(bound: Pairs, labels: Sequence[str], *, is_any_answer: bool = False) -> Pairs | None:
+    """The labelled reference rows whose scores, answer (unless it may be any) and truth are known; None without one."""
     if bound.scores is None or bound.scores.shape[1] != len(labels):
         return None
-    known = (numbered(bound.label, labels) >= 0) & (numbered(bound.predicted, labels) >= 0) & np.isfinite(bound.scores).all(axis=1)
+    known = (numbered(bound.label, labels) >= 0) & np.isfinite(bound.scores).all(axis=1)
+    known &= is_any_answer | (numbered(bound.predicted, labels) >= 0)
     return bound.take(known) if known.any() else None
 
 
