@@ -154,11 +154,13 @@ def test_mlls_is_rarely_wrong_where_no_share_moved() -> None:
     assert false <= 9, f"{false} of 60 at alpha = .05"
 
 
-def test_rows_without_all_scores_or_with_an_unknown_answer_are_left_out() -> None:
+def test_rows_without_all_scores_are_left_out_and_unknown_answers_are_wrong() -> None:
     rng = np.random.default_rng(8)
     known, now = _traffic(rng), _traffic(rng)
     scores, answers = now.columns["output.scores"].copy(), now.columns["output.label"].copy()
     scores[:300, 0], answers[300:500] = np.nan, "maybe"
     torn = replace(now, columns={**now.columns, "output.scores": scores, "output.label": answers})
-    assert _of_pane("pape", known, torn, metric="accuracy", columns=_COLUMNS).n == 500
+    verdict = _of_pane("pape", known, torn, metric="accuracy", columns=_COLUMNS)
+    assert verdict.n == 700
+    assert verdict.value <= 500 / 700
     assert _of_pane("label_shift_scores", known, torn, label="yes").n == 700
