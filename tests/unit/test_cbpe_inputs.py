@@ -174,7 +174,7 @@ def test_hostile_values_are_read_as_missing_or_as_any_other_and_equal_data_give_
     )
     first, second = _said(known, torn), _said(known, torn)
     assert first == second
-    assert first.n == 800
+    assert first.n == 900  # "maybe" is wrong
     assert 0.0 < first.low < first.high < 1.0
     gone = replace(now, columns={k: v for k, v in now.columns.items() if k != "input.x"})
     assert _said(known, gone).n == 1000
