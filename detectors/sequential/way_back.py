@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 _SMOOTH = 0.5
-"""Records more in each cell, so that no ratio is infinite."""
+"""Records more in each group, so that no ratio is infinite."""
 _GROUPS_N = 8
 """Cells are joined to so many, about as frequent before the change: the few rows of a fine cell say little of its chance."""
 _LEVEL = 0.01
@@ -113,7 +113,8 @@ def _log_ratio(urn: Urn, cells: Cells) -> float:
     if urn.aside is None:
         return 0.0
     good, new = urn.weights - urn.aside, np.bincount(cells, minlength=len(urn.weights)).astype(np.float64)
-    without, everything, n = _grouped(good, good + _SMOOTH, urn.weights + _SMOOTH, new)
+    without, everything, n = _grouped(good, good, urn.weights, new)
+    without, everything = without + _SMOOTH, everything + _SMOOTH
     return float(n @ (np.log(without / without.sum()) - np.log(everything / everything.sum())))
 
 

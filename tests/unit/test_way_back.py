@@ -213,3 +213,22 @@ def test_a_small_change_whose_end_is_not_told_does_not_go_on_for_ever(name: str,
         ill_n += sum(found[235:])
     assert on_n <= 1
     assert ill_n >= 0.97 * 6 * 45
+
+
+def test_the_end_is_told_beside_hundreds_of_rare_categories() -> None:
+    late_n = 0
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        names = np.array(["a", "b", *(f"c{i}" for i in range(900))], dtype=object)
+        p = np.concatenate([[0.5, 0.3], np.full(900, 0.2 / 900)])
+        more = 0.7 * p + 0.3 * (names == "a")
+        detector = build("conformal_category", column="input.x", alpha=ALPHA)
+        state = detector.start(reference(rng.choice(names, 1000, p=p)))
+        found = []
+        for at in range(90):
+            is_bad = QUIET_N <= at < QUIET_N + 20
+            state, verdict = detector.step(state, pane(rng.choice(names, PANE_N, p=more if is_bad else p), 1000 * seed + at))
+            found.append(verdict.outcome is Outcome.ALARM)
+        assert any(found[QUIET_N : QUIET_N + 20])
+        late_n += sum(found[QUIET_N + 35 :])
+    assert late_n <= 10
