@@ -64,24 +64,26 @@ class Constant(OneLookOfColumn):
 
     def step(self, state: ConstantState, data: Window) -> tuple[ConstantState, Verdict]:
         """One look at a window."""
-        k, n = _most_frequent(data, self.column)
+        k, n, error = _most_frequent(data, self.column)
         if min(n, state.n) < self.min_n:
             because = f"{self.column}: {n} values in the window, {state.n} in the reference; both need {self.min_n}"
             return state, self.unknown((0.0, 0.0, 1.0), n, because)
         p = state.bound ** (n - 1) if k == n else 1.0
-        figure = (k / n, float(lower_share(k, n, self.alpha / 2.0)), float(upper_share(k, n, self.alpha / 2.0)))
+        low, high = float(lower_share(k, n, self.alpha / 2.0)) - error, float(upper_share(k, n, self.alpha / 2.0)) + error
+        figure = (k / n, max(0.0, low), min(1.0, high))
         says = "all values are the same" if k == n else f"the most frequent value has {k / n:.1%}"
         because = f"{self.column}: {says}, of {n}; in the reference no value has more than {state.bound:.1%}, p = {p:.2g}"
         return state, self.told(p, figure, n, because)
 
 
-def _most_frequent(window: Window, column: str) -> tuple[int, int]:
-    """How often the most frequent value came, and all values; of numbers by the sketch, but exactly when all are the same."""
+def _most_frequent(window: Window, column: str) -> tuple[int, int, float]:
+    """How often the most frequent value came, all values, how far that share may be off; of numbers by the sketch unless all are one."""
     sketches = window.sketches.get(column, {})
     if isinstance(counts := sketches.get("counts"), Counts):
-        return max(counts.counts.values(), default=0), counts.n
+        return max(counts.counts.values(), default=0), counts.n, 0.0
     moments, quantiles = sketches.get("moments", Moments()), sketches.get("quantiles", Quantiles())
     if not moments.n or moments.low == moments.high:
-        return moments.n, moments.n
+        return moments.n, moments.n, 0.0
     _, shares = quantiles.points()
-    return min(moments.n - 1, max(1, round(float(np.diff(shares, prepend=0.0).max()) * moments.n))), moments.n
+    k = min(moments.n - 1, max(1, round(float(np.diff(shares, prepend=0.0).max()) * moments.n)))
+    return k, moments.n, 2.0 * quantiles.rank_error

@@ -212,6 +212,17 @@ def test_categories_expected_are_those_of_a_draw_from_the_reference() -> None:
     assert expected(counts, 860)[0] == pytest.approx(8.0)
 
 
+def test_the_share_of_the_most_frequent_number_holds_the_sketchs_error() -> None:
+    held, reference = 0, _reference(age=np.random.default_rng(0).normal(size=2000))
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        values = rng.normal(size=1_000_000)
+        values[rng.random(1_000_000) < 0.01] = 0.0
+        verdict = _look("constant", _window(age=values), reference, column="input.age")
+        held += verdict.low <= 0.01 <= verdict.high
+    assert held >= 18  # at .99
+
+
 def test_a_window_with_one_value_is_a_hanging_sensor_unless_the_reference_is_like_that() -> None:
     rng = np.random.default_rng(2)
     reference = _reference(age=np.round(rng.normal(40, 10, 2000)))
