@@ -108,13 +108,13 @@ class Between:
             low=low,
             high=max(value, state.unit * upper_end(state, found, self.alpha, self.min_n)),
             n=n,
-            because=f"{self.subject} ({value:.3g}, at least {low:.3g}) {says} {limit:g}{where}; {n} labelled records",
+            because=f"{self.subject} ({value:.3g}, at least {low:.3g}) {says} {limit:g}{where}; {n} labelled records{state.aside}",
             limit=limit,
         )
 
     def _insufficient(self, state: GapState) -> Verdict:
         sizes = ", ".join(f"{g}: {int(n)}" for g, n in zip(state.groups, _pairs_n(state), strict=True)) or "none"
-        because = f"{self.subject}: no two groups of {self.by} have {self.min_n} labelled records each that count ({sizes})"
+        because = f"{self.subject}: no two groups of {self.by} have {self.min_n} labelled records each that count ({sizes}){state.aside}"
         if state.unit == 0.0:
             because = f"{self.subject}: the reference has no range of answers to compare with"
         return Verdict(

@@ -109,13 +109,13 @@ class FairnessRatio:
             low=min(value, _lower_end(state, self.alpha, self.min_n)),
             high=high,
             n=n,
-            because=f"{self.subject} ({value:.3g}, at most {high:.3g}) {says} {self.minimum:g}{where}; {n} labelled records",
+            because=f"{self.subject} ({value:.3g}, at most {high:.3g}) {says} {self.minimum:g}{where}; {n} labelled records{state.aside}",
             limit=self.minimum,
         )
 
     def _insufficient(self, state: GapState) -> Verdict:
         sizes = ", ".join(f"{g}: {int(n)}" for g, n in zip(state.groups, state.sums[:, 0, 0], strict=True)) or "none"
-        few = f"no two groups of {self.by} have {self.min_n} labelled records each, or none has a favourable answer ({sizes})"
+        few = f"no two groups of {self.by} have {self.min_n} labelled records each, or none has a favourable answer ({sizes}){state.aside}"
         return Verdict(
             detector=self.name,
             subject=self.subject,

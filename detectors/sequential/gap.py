@@ -32,6 +32,14 @@ class GapState:
     """The figure's own value at 0."""
     unit: float = 1.0
     """What 1 is in the figure's own unit; 0 = not known, nothing can be judged."""
+    left_out_n: int = 0
+    """Pairs of later groups."""
+
+    @property
+    def aside(self) -> str:
+        """How a sentence goes on where there are later groups."""
+        few = f", {self.left_out_n} more are of groups that came later than the first {MOST_GROUPS} and are not judged"
+        return few if self.left_out_n else ""
 
     @property
     def means(self) -> Floats:
@@ -63,7 +71,9 @@ def grown(state: GapState, group: NDArray[np.object_], x: Floats, w: Floats) -> 
     for i, name in enumerate(names):
         rows = group == name
         sums[i] += sums_of(x[rows], w[rows])
-    return replace(state, groups=tuple(names), sums=sums)
+    known = {None, *names}
+    left_out_n = sum(g not in known for g in group.tolist())
+    return replace(state, groups=tuple(names), sums=sums, left_out_n=state.left_out_n + left_out_n)
 
 
 def comparisons(state: GapState, min_n: int) -> Comparisons:

@@ -75,3 +75,18 @@ def test_its_evidence_is_the_best_null_by_brute_force() -> None:
     found = log10_gap(_curves(state, 0.8), of, 0) * np.log(10.0)
     one = float(of.weight[(of.a == state.groups.index("a"))][0])
     assert free + np.log(one) - 0.25 <= found <= free + np.log(one) + 0.01
+
+
+_PARITY = {"metric": "demographic_parity_difference", "maximum": 0.1, "alpha": 0.01, "min_n": 50}
+
+
+@pytest.mark.parametrize(("name", "settings"), [("fairness_ratio", {}), ("fairness_gap", _PARITY)])
+def test_groups_beyond_the_fiftieth_are_not_judged_and_that_is_said(name: str, settings: dict[str, object]) -> None:
+    detector = build(name, by="zip", positive="yes", **settings)
+    groups = np.array([f"z{i:02}" for i in range(60)] * 50, dtype=object)
+    answers = np.where(np.arange(3000) // 60 % 2 == 0, "yes", "no").astype(object)
+    answers[groups == "z59"] = "no"
+    pairs = Pairs(predicted=answers, label=answers, groups={"zip": groups})
+    _, verdict = detector.step(detector.start(_NONE), Increment(start=_AT, end=_AT, columns={}, pairs=pairs, n=3000))
+    assert verdict.outcome is Outcome.OK
+    assert "2500 labelled records, 500 more are of groups that came later than the first 50 and are not judged" in verdict.because
