@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from daemon.settings import ModelSettings, Settings
 
-_REMEDY = "give Parquet or NDJSON of records as posted to /v1/records; of bound rows also what was right: "
+_REMEDY = "give Parquet or NDJSON of records as posted to /v1/records, or flat: a column for each input, `predicted` (the answer's class) "
+_REMEDY += "or `value` (its number), `score` or `scores`, `at`; of bound rows also what was right: "
 _REMEDY += "`label` (a class of `labels`, a number, the wanted text) or, of a judged text, `judgement`"
 
 

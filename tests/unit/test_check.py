@@ -122,6 +122,17 @@ def test_check_reads_the_reference_and_names_the_row_that_is_none(tmp_path: Path
         load_settings(file, reads_references=True)
 
 
+def test_a_flat_bound_file_whose_answers_have_another_name_is_told_the_one_that_is_read(tmp_path: Path) -> None:
+    (tmp_path / "bound.jsonl").write_text('{"x": 1, "answer": "a", "label": "a"}\n')
+    text = f"{MODEL}    labels: [a, b]\n    columns: {{x: numeric}}\n    reference: {{bound: bound.jsonl}}\n"
+    file = tmp_path / "retuned.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=r"or flat: a column for each input, `predicted` \(the answer's class\)"):
+        load_settings(file, reads_references=True)
+    (tmp_path / "bound.jsonl").write_text('{"x": 1, "predicted": "a", "label": "a"}\n')
+    load_settings(file, reads_references=True)
+
+
 def test_check_counts_the_bound_rows_that_say_less_than_they_could(tmp_path: Path) -> None:
     row = {"inputs": {"x": 1}, "output": {"label": "a"}}
     (tmp_path / "bound.jsonl").write_text("".join(json.dumps({**row, "label": label}) + "\n" for label in ["a", "b", "A", None]))
