@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from daemon import telling
 from daemon.decide.absorbing import OF_ANSWERS, Absorbing, why_not
 from daemon.decide.incident import alarm_kind, alarms
+from daemon.decide.incident import key_of as subject_of
 from daemon.decide.lost import Lost, lost
 from daemon.store import champions, counters, epochs, incidents, rows, runs, states, verdicts
 from daemon.store.ledger import events, note
@@ -152,7 +153,8 @@ class Absorb:
             raise Permanent(Reason.CONFLICT, f"{said}: absorb when it has ended")
         sounding = alarms(v.verdict for v in verdicts.latest(tx, name, epoch=seen.epoch.epoch))
         kinds = {str(s["kind"]) for s in found.subjects.values()} | {alarm_kind(v.detector).value for v in sounding}
-        if (refusal := why_not(kinds, found.diagnosis, is_forced=is_forced)) is not None:
+        is_over = found.subjects.keys().isdisjoint(map(subject_of, sounding))
+        if (refusal := why_not(kinds, found.diagnosis, is_forced=is_forced, is_over=is_over)) is not None:
             raise Permanent(Reason.REFUSED, f"incident {found.id} is not absorbed: {refusal}")
         return _Seen(held=seen.held, epoch=seen.epoch, incident=found)
 

@@ -29,11 +29,12 @@ class Absorbing(StrEnum):
     """Undone: the earlier reference came back."""
 
 
-def why_not(kinds: Iterable[str], diagnosis: Mapping[str, Any] | None, *, is_forced: bool) -> str | None:
+def why_not(kinds: Iterable[str], diagnosis: Mapping[str, Any] | None, *, is_forced: bool, is_over: bool = False) -> str | None:
     """Why an incident is not absorbed; None = it may be.
 
     `kinds`: of its alarms, and of whatever else alarms now. `diagnosis`: as the incident holds it. `is_forced`: a person says that it is
-    normal although that is not proven, or although data come damaged; harm and unfairness are refused all the same.
+    normal although that is not proven, or although data come damaged; harm and unfairness are refused all the same. `is_over`: none of it
+    alarms now, so that records since it opened are of two kinds.
     """
     alarms, said = {AlarmKind(kind) for kind in kinds}, diagnosis or {}
     never = [because for kind, because in _NEVER.items() if kind in alarms]
@@ -43,6 +44,8 @@ def why_not(kinds: Iterable[str], diagnosis: Mapping[str, Any] | None, *, is_for
         never.append(str(said.get("because")))
     if never or is_forced:
         return next(iter(never), None)
+    if is_over:
+        return "none of it alarms now: records since it opened would mix the shift with what came after; force it if traffic is like that"
     if AlarmKind.QUALITY in alarms:
         return "data come damaged, and would count as normal from then on: see to their source, or force it if that is how they come now"
     if said.get("harm") != Harm.BENIGN:

@@ -59,6 +59,18 @@ def _exported(world: World, reason: str) -> bool:
     return f'retuned_reference_moves_total{{model="{MODEL}",reason="{reason}"}} 1.0' in world.http.get("/metrics").text
 
 
+def test_a_benign_shift_that_is_over_is_not_offered_as_the_new_reference(world: World) -> None:
+    world.send(4)
+    incident = world.until_benign()
+    assert "Absorb into the reference" in world.http.get(f"/incidents/{incident.id}").text
+    world.send(14)
+    assert world.verdict("conformal_numeric")["outcome"] == "ok"
+    assert world.incident() is not None
+    _refused(world.http.post(ABSORB, json=ADA), 409, "none of it alarms now")
+    assert "Absorb into the reference" not in world.http.get(f"/incidents/{incident.id}").text
+    assert "Absorb without proof" in world.http.get(f"/incidents/{incident.id}").text
+
+
 def test_an_absorbed_shift_is_quiet_while_it_lasts_and_alarms_again_when_that_is_undone(world: World) -> None:
     world.send(4)
     assert world.incident() is None

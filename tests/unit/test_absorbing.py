@@ -35,6 +35,11 @@ def test_only_what_is_proven_or_forced_is_absorbed_and_never_what_harms(
     assert found is None if word is None else found is not None and word in found
 
 
+def test_a_shift_that_is_over_is_absorbed_only_by_who_says_that_it_is_not() -> None:
+    assert "would mix the shift with what came after" in str(why_not({"drift"}, BENIGN, is_forced=False, is_over=True))
+    assert why_not({"drift"}, BENIGN, is_forced=True, is_over=True) is None
+
+
 def test_who_is_told_that_a_shift_is_benign_is_told_the_command_that_absorbs_it() -> None:
     told = compose("shop", {"what": "incident.benign", "incident": "inc-1", "because": "6 of 174 were wrong"}, "http://r")
     assert "retuned absorb shop --incident inc-1 --because" in told.body

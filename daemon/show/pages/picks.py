@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.decide.absorbing import why_not
 from daemon.decide.run import WAITING, State, is_ended
 from daemon.show.pages.draw import evidence_share
+from daemon.show.pages.words import sounding
 from detectors.types import Outcome
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def absorbable(incident: IncidentView, model: ModelView | None) -> str:
     kinds = [str(s["kind"]) for s in incident.subjects.values() if "kind" in s]
     if why_not(kinds, incident.diagnosis, is_forced=True) is not None:
         return ""
-    return "forced" if why_not(kinds, incident.diagnosis, is_forced=False) else "proven"
+    is_over = model is not None and not sounding(incident, model.verdicts)
+    return "forced" if why_not(kinds, incident.diagnosis, is_forced=False, is_over=is_over) else "proven"
 
 
 def absorbed(events: Iterable[EventView]) -> Mapping[str, Any] | None:
