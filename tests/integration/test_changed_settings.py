@@ -29,10 +29,10 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def restart(world: World, **changed: Any) -> None:
-    """A new process with other settings of the monitors; `columns`: of the model."""
+    """A new process with other settings of the monitors; `name`, `columns`: of the model."""
     said = json.loads(world.settings.model_dump_json())
     (model,) = said["models"]
-    model["columns"] = changed.pop("columns", model["columns"])
+    model |= {name: changed.pop(name, model[name]) for name in ("name", "columns")}
     model["monitors"] |= changed
     world.close()
     world.settings = shifting.Settings.model_validate(said)
@@ -72,3 +72,12 @@ def test_an_incident_of_a_column_that_is_not_watched_any_more_is_not_called_quie
     world.send(quiet_n, x=-4.0)
     assert world.incident() is None
     assert [body.splitlines()[0] for body in told] == ["Over: the settings changed, and nothing of it is watched any more."]
+
+
+def test_the_page_of_an_incident_whose_model_was_taken_out_of_the_settings_says_so(world: World) -> None:
+    opened = world.incident()
+    assert opened is not None
+    restart(world, name="another")
+    page = world.http.get(f"/incidents/{opened.id}").text
+    assert "The settings changed, and nothing of it is watched any more." in page
+    assert "of an earlier epoch" not in page
