@@ -15,7 +15,7 @@ import pytest
 from detectors.registry import detector_class, names
 from detectors.types import Kind
 from tests.bench import environments
-from tests.bench.detectors import annotated, matched, page, passes, score
+from tests.bench.detectors import annotated, matched, page, passes, rivals, score
 from tests.bench.detectors.case import made
 from tests.bench.detectors.errors import FLOORS, OURS, answered
 from tests.bench.detectors.scenarios import judged, scenarios
@@ -29,10 +29,36 @@ def test_every_detector_that_alarms_is_judged_by_a_scenario() -> None:
 
 
 def test_the_page_marks_every_rule_that_is_not_matched_at_the_run_length_asked_for() -> None:
-    rows = [line.split(" | ") for line in (ROOT / "docs" / "benchmarks-detectors.md").read_text().splitlines() if line.count(" | ") == 10]
+    tables = (ROOT / "docs" / "benchmarks-detectors.md").read_text().partition("\n## Every rule\n")[2]
+    rows = [line.split(" | ") for line in tables.splitlines() if line.count(" | ") == 10]
     lengths = {(row[0], row[5]) for row in rows if row[5] != "run length"}
     assert len(lengths) > 100
     assert [(rule, length) for rule, length in lengths if "(" not in length and not 100 <= float(length) <= 150] == []
+
+
+def test_beside_each_rule_stands_the_best_of_what_it_watches_and_no_other_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    def row(name: str, delay: int, length: int = 100) -> page.Row:
+        null = np.zeros((4, length))
+        null[:2, -1] = 1.0
+        drift = np.zeros((4, 30))
+        drift[:, 9 + delay] = 2.0
+        found = matched.found(null, drift, 10, threshold=1.0)
+        return page.Row(name=name, matched=found, shipped=None, ms=0.0)
+
+    ours = row("retuned risk", 3)
+    table = [
+        row("quick (log loss)", 1),
+        ours,
+        row("slow (errors)", 3),
+        row("quick (errors)", 9),
+        row("slow (log loss)", 9),
+        row("loud (errors)", 1, 20),
+    ]
+    monkeypatch.setattr(rivals, "_LEAST_N", 1)
+    text = rivals.section({"auc-falls": table}, lambda t: page.standing(t) if page.best(t, is_ours=False) else None)
+    assert "| quick | 1 | 0 | 0 | 1 |" in text
+    assert "| slow | 1 | 0 | 1 | 0 |" in text
+    assert "| loud |" not in text  # it can not be matched
 
 
 def test_a_scenario_gives_the_same_streams_every_time_and_a_fresh_reference_for_each() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tests.bench.detectors import matched, passes, plots
+from tests.bench.detectors import matched, passes, plots, rivals
 from tests.bench.detectors.case import seed_of
 from tests.bench.detectors.matched import LOOKS
 from tests.bench.detectors.scenarios import in_order, scenarios
@@ -126,6 +126,7 @@ def write_page(results: Mapping[str, Scores], *, is_whole: bool) -> None:
     parts = [
         _head(tables, waiting),
         _summary(tables),
+        rivals.section(tables, lambda table: standing(table) if best(table, is_ours=False) else None),
         *([passes.section(passed)] if passed else []),
         _details(results, tables),
         _method(results),
