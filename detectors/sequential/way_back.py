@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from scipy.special import chdtrc
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Cells = NDArray[np.int64]
-    Counts = NDArray[np.int64]
 
 _SMOOTH = 0.5
 """Records more in each group, so that no ratio is infinite."""
@@ -51,17 +50,21 @@ _LEVEL = 0.01
 class Urn(Protocol):
     """Of one hour; a dataclass."""
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
     @property
     def weights(self) -> Floats:
         """Reference rows and records in each cell, shape (cells,)."""
 
     @property
-    def aside(self) -> Counts | None:
+    def aside(self) -> Cells | None:
         """Of them the records that may be of a change, shape (cells,); None while the evidence rests."""
 
 
 class Watched(Protocol):
     """State of a detector of ranks; a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def hours(self) -> tuple[Any, ...]:
@@ -92,9 +95,9 @@ def looked_back(state: S, new: Mapping[int, Cells], alpha: float) -> S:
     """Before a pane's step, given the cells that its records fall into, by hour: the state as before the change, if that is over."""
     log_back = max(0.0, (state.log_back or 0.0) + sum(_log_ratio(state.hours[hour], cells) for hour, cells in new.items()))
     if log_back < -math.log(alpha):
-        return replace(state, log_back=log_back)  # type: ignore[type-var]  # a dataclass
+        return replace(state, log_back=log_back)
     again = {"log_m": np.full(len(state.log_m), NOTHING), "recent": rested(state.recent), "purse": emptied(state.purse), "gained": 0.0}
-    return replace(state, hours=tuple(map(_without, state.hours)), log_back=None, **again)  # type: ignore[type-var]  # a dataclass
+    return replace(state, hours=tuple(map(_without, state.hours)), log_back=None, **again)
 
 
 def set_aside(before: S, after: S, *, is_alarm: bool) -> S:
@@ -105,7 +108,7 @@ def set_aside(before: S, after: S, *, is_alarm: bool) -> S:
     hours = tuple(_aside(*both, is_kept=is_kept) for both in zip(before.hours, after.hours, strict=True))
     if rests and log_back is not None and not _is_apart(hours):
         log_back, hours = None, tuple(_aside(urn, urn, is_kept=False) for urn in hours)
-    return replace(after, hours=hours, log_back=log_back)  # type: ignore[type-var]  # a dataclass
+    return replace(after, hours=hours, log_back=log_back)
 
 
 def _log_ratio(urn: Urn, cells: Cells) -> float:
@@ -142,9 +145,9 @@ def _is_apart(urns: tuple[Urn, ...]) -> bool:
 def _aside(before: U, after: U, *, is_kept: bool) -> U:
     if is_kept and after is not before:
         joined = (after.weights - before.weights).astype(np.int64)
-        return replace(after, aside=joined if before.aside is None else before.aside + joined)  # type: ignore[type-var]  # a dataclass
-    return after if is_kept or after.aside is None else replace(after, aside=None)  # type: ignore[type-var]  # a dataclass
+        return replace(after, aside=joined if before.aside is None else before.aside + joined)
+    return after if is_kept or after.aside is None else replace(after, aside=None)
 
 
 def _without(urn: U) -> U:
-    return urn if urn.aside is None else replace(urn, weights=urn.weights - urn.aside, aside=None)  # type: ignore[type-var]  # a dataclass
+    return urn if urn.aside is None else replace(urn, weights=urn.weights - urn.aside, aside=None)

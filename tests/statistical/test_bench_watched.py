@@ -25,6 +25,16 @@ SCORED = {**CLASSES, "pairs.scores.negative": "pair-number", "pairs.scores.posit
 NUMBERS = {"pairs.predicted": "pair-number", "pairs.label": "pair-number"}
 
 
+def _case(draw: Any, kinds: dict[str, str], watched: tuple[str, ...], **sizes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(arrays of a case with one quiet stream, what is said about it)."""
+    vocabularies = {"pairs.predicted": LABELS, "pairs.label": LABELS, "group.age_band": GROUPS}
+    scenario = Scenario(
+        id="a-test", says="-", kinds=kinds, draw=draw, ours={}, watched=watched, vocabularies=lambda: vocabularies, null=(1, 2), **sizes
+    )
+    arrays = made(scenario)
+    return arrays, json.loads(str(arrays["about"]))
+
+
 class Runners:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.syspath_prepend(str(Path(score.__file__).parent / "runners"))
@@ -32,22 +42,7 @@ class Runners:
 
     def stream(self, draw: Any, kinds: dict[str, str], *watched: str) -> tuple[Any, Any, dict[str, Any]]:
         """(reference, panes, what is watched) of one drifting stream."""
-        vocabularies = {"pairs.predicted": LABELS, "pairs.label": LABELS, "group.age_band": GROUPS}
-        scenario = Scenario(
-            id="a-test",
-            says="-",
-            kinds=kinds,
-            draw=draw,
-            ours={},
-            watched=watched,
-            vocabularies=lambda: vocabularies,
-            pane_n=40,
-            reference_n=60,
-            null=(1, 2),
-            drift=(1, 1, 3),
-        )
-        arrays = made(scenario)
-        about = json.loads(str(arrays["about"]))
+        arrays, about = _case(draw, kinds, watched, pane_n=40, reference_n=60, drift=(1, 1, 3))
         reference, panes = next(self.protocol.streams(arrays, about, "drift"))
         return reference, panes, self.watched.views(reference, panes, about)
 
@@ -135,20 +130,7 @@ def test_faults_are_counted_alike_on_both_sides(runners: Runners) -> None:
 
 
 def test_a_rule_has_a_row_for_each_thing_that_it_can_read_and_one_if_it_reads_the_whole_case(runners: Runners) -> None:
-    draw, kinds = _classes, SCORED
-    scenario = Scenario(
-        id="a-test",
-        says="-",
-        kinds=kinds,
-        draw=draw,
-        ours={},
-        watched=("errors", "log loss"),
-        vocabularies=lambda: {"pairs.predicted": LABELS, "pairs.label": LABELS, "group.age_band": GROUPS},
-        null=(1, 2),
-        drift=(2, 1, 3),
-    )
-    arrays = made(scenario)
-    about = json.loads(str(arrays["about"]))
+    arrays, about = _case(_classes, SCORED, ("errors", "log loss"), drift=(2, 1, 3))
 
     def reads(_: Any, panes: Any, found: Any) -> list[float] | None:
         return None if "binary" in found.values() else [float(len(panes))] * len(panes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +14,9 @@ from detectors.performance.label_plan import inclusion, label_plan
 from detectors.performance.prediction_powered import powered_mean, powered_ratio
 from detectors.performance.priors import by_answers, by_scores
 from detectors.registry import build
-from detectors.sketches.confusion import Confusion
-from detectors.sketches.judged import judge
 from detectors.sketches.score_bins import BINS_N
-from detectors.sketches.score_counts import ScoreCounts
-from detectors.types import Outcome, Pairs, Reference, Window
+from detectors.types import Outcome, Pairs
+from tests.scored_pairs import LABELS, drawn, reference, window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -201,42 +198,16 @@ def test_shares_are_as_likely_as_any_also_where_scores_hardly_tell_classes_apart
     assert len(steps) < 200
 
 
-_LABELS = ("no", "yes")
-
-
-def _pairs(rng: np.random.Generator, n: int, share: float = 0.4) -> Pairs:
-    """Scores of a model that knows p(x | class), under a share of "yes" of 0.4; the truth comes under `share`."""
-    truth = rng.random(n) < share
-    x = rng.normal(np.where(truth, 1.0, -1.0), 1.0)
-    yes = 1.0 / (1.0 + np.exp(-2.0 * x) * 0.6 / 0.4)
-    names = np.array(_LABELS, dtype=object)
-    return Pairs(predicted=names[(yes > 0.5).astype(int)], label=names[truth.astype(int)], scores=np.column_stack([1.0 - yes, yes]))
-
-
-def _reference(pairs: Pairs) -> Reference:
-    return Reference(columns={}, kinds={}, sketches={}, bound=pairs, digest="test")
-
-
-def _window(pairs: Pairs, labelled: Pairs) -> Window:
-    assert pairs.scores is not None
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    sketches = {"output.scores": {"scores": ScoreCounts.of(pairs.scores, pairs.predicted, _LABELS)}}
-    judged = judge(labelled, _LABELS)
-    return Window(
-        model="m", version="1", start=at, end=at, n_seen=pairs.n, n=pairs.n, sketches=sketches, confusion=Confusion(), judged=judged
-    )
-
-
 def test_label_shift_keeps_its_level_and_its_interval_holds_and_it_finds_a_shift() -> None:
     # 400 trials at alpha .05: more than 35 alarms (or misses of the interval) happen with probability 6e-4
     rng = np.random.default_rng(11)
-    detector = build("label_shift", label="yes", labels=_LABELS, alpha=0.05)
+    detector = build("label_shift", label="yes", labels=LABELS, alpha=0.05)
     alarms = missed = found = 0
     for _ in range(400):
-        state = detector.start(_reference(_pairs(rng, 400)))
-        quiet = detector.step(state, _window(_pairs(rng, 600), Pairs.empty()))[1]
+        state = detector.start(reference(drawn(rng, 400)))
+        quiet = detector.step(state, window(drawn(rng, 600), Pairs.empty()))[1]
         alarms += quiet.outcome is Outcome.ALARM
-        shifted = detector.step(state, _window(_pairs(rng, 600, 0.6), Pairs.empty()))[1]
+        shifted = detector.step(state, window(drawn(rng, 600, 0.6), Pairs.empty()))[1]
         found += shifted.outcome is Outcome.ALARM
         missed += not shifted.low <= 0.6 <= shifted.high
     assert 6 <= alarms <= 35
@@ -246,14 +217,14 @@ def test_label_shift_keeps_its_level_and_its_interval_holds_and_it_finds_a_shift
 
 def test_cbpe_on_sketches_holds_the_realised_accuracy_and_abstains_without_labelled_reference_rows() -> None:
     rng = np.random.default_rng(12)
-    detector = build("cbpe", metric="accuracy", labels=_LABELS)
+    detector = build("cbpe", metric="accuracy", labels=LABELS)
     hits = 0
     for _ in range(200):
-        pairs = _pairs(rng, 700)
-        verdict = detector.step(detector.start(_reference(_pairs(rng, 500))), _window(pairs, Pairs.empty()))[1]
+        pairs = drawn(rng, 700)
+        verdict = detector.step(detector.start(reference(drawn(rng, 500))), window(pairs, Pairs.empty()))[1]
         hits += verdict.low <= float((pairs.predicted == pairs.label).mean()) <= verdict.high
     assert hits >= 178  # 95 % of 200 is 190
-    few = detector.step(detector.start(_reference(_pairs(rng, 99))), _window(_pairs(rng, 700), Pairs.empty()))[1]
+    few = detector.step(detector.start(reference(drawn(rng, 99))), window(drawn(rng, 700), Pairs.empty()))[1]
     assert few.outcome is Outcome.INSUFFICIENT
 
 

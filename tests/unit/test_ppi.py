@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,41 +11,14 @@ import pytest
 from detectors.performance.calibration import calibrate
 from detectors.performance.prediction_powered import powered_mean, powered_ratio
 from detectors.registry import build
-from detectors.sketches.confusion import Confusion
-from detectors.sketches.judged import judge
 from detectors.sketches.score_bins import bin_of
-from detectors.sketches.score_counts import ScoreCounts
-from detectors.types import Outcome, Pairs, Reference, Window
+from detectors.types import Outcome, Pairs
+from tests.scored_pairs import LABELS, drawn, reference, window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-_LABELS = ("no", "yes")
-
-
-def _pairs(rng: np.random.Generator, n: int) -> Pairs:
-    """Scores of a model that knows p(x | class), 4 in 10 of them "yes"."""
-    truth = rng.random(n) < 0.4
-    x = rng.normal(np.where(truth, 1.0, -1.0), 1.0)
-    yes = 1.0 / (1.0 + np.exp(-2.0 * x) * 0.6 / 0.4)
-    names = np.array(_LABELS, dtype=object)
-    return Pairs(predicted=names[(yes > 0.5).astype(int)], label=names[truth.astype(int)], scores=np.column_stack([1.0 - yes, yes]))
-
-
-def _reference(pairs: Pairs) -> Reference:
-    return Reference(columns={}, kinds={}, sketches={}, bound=pairs, digest="test")
-
-
-def _window(pairs: Pairs, labelled: Pairs) -> Window:
-    assert pairs.scores is not None
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    sketches = {"output.scores": {"scores": ScoreCounts.of(pairs.scores, pairs.predicted, _LABELS)}}
-    judged = judge(labelled, _LABELS)
-    return Window(
-        model="m", version="1", start=at, end=at, n_seen=pairs.n, n=pairs.n, sketches=sketches, confusion=Confusion(), judged=judged
-    )
 
 
 def _spoilt(rng: np.random.Generator, pairs: Pairs) -> NDArray[np.object_]:
@@ -70,10 +42,10 @@ def _columns(metric: str, answered: Floats, true: Floats) -> Floats:
 
 def test_ppi_on_sketches_is_that_of_the_rows() -> None:
     rng = np.random.default_rng(16)
-    known, pairs = _pairs(rng, 600), _pairs(rng, 3000)
+    known, pairs = drawn(rng, 600), drawn(rng, 3000)
     few = _drawn(rng, pairs, pairs.label)
-    detector: Any = build("ppi", labels=_LABELS)
-    found = detector.step(detector.start(_reference(known)), _window(pairs, few))[1]
+    detector: Any = build("ppi", labels=LABELS)
+    found = detector.step(detector.start(reference(known)), window(pairs, few))[1]
     assert known.scores is not None
     chance = calibrate(known.scores.max(axis=1)[:, None], (known.label != known.predicted).astype(np.int64)).chance[0]
     right, (f, f_all) = (few.label == few.predicted).astype(float), (chance[bin_of(x.scores.max(axis=1))] for x in (few, pairs))  # type: ignore[union-attr]
@@ -84,13 +56,13 @@ def test_ppi_on_sketches_is_that_of_the_rows() -> None:
 def test_ppi_on_sketches_holds_the_true_accuracy_when_scores_lie_and_labels_are_chosen() -> None:
     """Half of what is "yes" is spoilt after the reference."""
     rng = np.random.default_rng(13)
-    detector = build("ppi", labels=_LABELS)
+    detector = build("ppi", labels=LABELS)
     hits, narrow = 0, 0
     for _ in range(200):
-        state = detector.start(_reference(_pairs(rng, 600)))
-        pairs = _pairs(rng, 3000)
+        state = detector.start(reference(drawn(rng, 600)))
+        pairs = drawn(rng, 3000)
         label = _spoilt(rng, pairs)
-        verdict = detector.step(state, _window(pairs, _drawn(rng, pairs, label)))[1]
+        verdict = detector.step(state, window(pairs, _drawn(rng, pairs, label)))[1]
         hits += verdict.low <= float((pairs.predicted == label).mean()) <= verdict.high
         narrow += verdict.high - verdict.low < 0.2
     assert hits >= 178
@@ -98,16 +70,16 @@ def test_ppi_on_sketches_holds_the_true_accuracy_when_scores_lie_and_labels_are_
 
 
 @pytest.mark.parametrize("metric", ["f1", "precision", "recall"])
-@pytest.mark.parametrize("label", _LABELS)
+@pytest.mark.parametrize("label", LABELS)
 def test_ppi_of_a_class_on_sketches_is_that_of_the_rows(metric: str, label: str) -> None:
-    rng, j = np.random.default_rng(17), _LABELS.index(label)
-    detector: Any = build("ppi_class", metric=metric, label=label, labels=_LABELS)
-    known, pairs = _pairs(rng, 600), _pairs(rng, 3000)
+    rng, j = np.random.default_rng(17), LABELS.index(label)
+    detector: Any = build("ppi_class", metric=metric, label=label, labels=LABELS)
+    known, pairs = drawn(rng, 600), drawn(rng, 3000)
     few = _drawn(rng, pairs, pairs.label)
-    state = detector.start(_reference(known))
-    found = detector.step(state, _window(pairs, few))[1]
+    state = detector.start(reference(known))
+    found = detector.step(state, window(pairs, few))[1]
     assert known.scores is not None
-    chance = calibrate(known.scores, np.array([_LABELS.index(x) for x in known.label])).chance[j]
+    chance = calibrate(known.scores, np.array([LABELS.index(x) for x in known.label])).chance[j]
     np.testing.assert_allclose(state.chance, chance)
     y, f, f_all = (
         _columns(metric, (of.predicted == label).astype(float), true)
@@ -128,13 +100,13 @@ def test_ppi_of_a_class_on_sketches_is_that_of_the_rows(metric: str, label: str)
 def test_ppi_of_a_class_on_sketches_holds_when_scores_lie_and_labels_are_chosen(metric: str) -> None:
     """Half of what is "yes" is spoilt after the reference."""
     rng = np.random.default_rng(18)
-    detector = build("ppi_class", metric=metric, label="yes", labels=_LABELS)
+    detector = build("ppi_class", metric=metric, label="yes", labels=LABELS)
     hits = said = 0
     for _ in range(200):
-        state = detector.start(_reference(_pairs(rng, 600)))
-        pairs = _pairs(rng, 6000)
+        state = detector.start(reference(drawn(rng, 600)))
+        pairs = drawn(rng, 6000)
         label = _spoilt(rng, pairs)
-        verdict = detector.step(state, _window(pairs, _drawn(rng, pairs, label)))[1]
+        verdict = detector.step(state, window(pairs, _drawn(rng, pairs, label)))[1]
         top, bottom = _columns(metric, (pairs.predicted == "yes").astype(float), (label == "yes").astype(float)).sum(axis=0)
         hits += verdict.low <= top / bottom <= verdict.high
         said += verdict.outcome is not Outcome.INSUFFICIENT
@@ -144,9 +116,9 @@ def test_ppi_of_a_class_on_sketches_holds_when_scores_lie_and_labels_are_chosen(
 
 def test_a_class_is_insufficient_with_labels_of_an_earlier_release_and_with_few_that_count() -> None:
     rng = np.random.default_rng(19)
-    detector = build("ppi_class", metric="recall", label="yes", labels=_LABELS)
-    state, pairs = detector.start(_reference(_pairs(rng, 600))), _pairs(rng, 3000)
-    whole = _window(pairs, pairs.take(slice(0, 300)))
+    detector = build("ppi_class", metric="recall", label="yes", labels=LABELS)
+    state, pairs = detector.start(reference(drawn(rng, 600))), drawn(rng, 3000)
+    whole = window(pairs, pairs.take(slice(0, 300)))
     assert detector.step(state, whole)[1].outcome is Outcome.OK
     bins = whole.judged["calibration"]
     earlier = replace(bins, cells={cell: sums for cell, sums in bins.cells.items() if cell.group != "answered"})
@@ -154,21 +126,21 @@ def test_a_class_is_insufficient_with_labels_of_an_earlier_release_and_with_few_
         verdict = detector.step(state, replace(whole, judged={"calibration": judged}))[1]
         assert (verdict.outcome, verdict.n) == (Outcome.INSUFFICIENT, 0)
         assert "an earlier release" in verdict.because
-        told = build("ppi", labels=_LABELS).step(state, replace(whole, judged={"calibration": judged}))[1]
+        told = build("ppi", labels=LABELS).step(state, replace(whole, judged={"calibration": judged}))[1]
         assert told.outcome is Outcome.OK  # accuracy needs no more than was kept
         assert "an earlier release" not in told.because
     is_yes = np.flatnonzero(pairs.label == "yes")
     few = np.concatenate([is_yes[:29], np.flatnonzero(pairs.label == "no")[:200]])
-    verdict = detector.step(state, _window(pairs, pairs.take(few)))[1]
+    verdict = detector.step(state, window(pairs, pairs.take(few)))[1]
     assert (verdict.outcome, verdict.n) == (Outcome.INSUFFICIENT, 29)
-    enough = detector.step(state, _window(pairs, pairs.take(np.append(few, is_yes[29]))))[1]
+    enough = detector.step(state, window(pairs, pairs.take(np.append(few, is_yes[29]))))[1]
     assert (enough.outcome, enough.n) == (Outcome.OK, 30)
 
 
 def test_ppi_refuses_a_metric_without_its_class() -> None:
     for name, settings in (("ppi", {"metric": "f1", "label": "yes"}), ("ppi_class", {"metric": "accuracy"})):
         with pytest.raises(ValueError, match="it is of"):
-            build(name, labels=_LABELS, **settings)
+            build(name, labels=LABELS, **settings)
     for label in (None, "maybe"):
         with pytest.raises(ValueError, match="f1 needs one of"):
-            build("ppi_class", labels=_LABELS, metric="f1", label=label)
+            build("ppi_class", labels=LABELS, metric="f1", label=label)
