@@ -14,6 +14,7 @@ from daemon.decide import incident as incidents_of
 from daemon.decide import policy
 from daemon.decide.classes import Classes, compare
 from daemon.decide.run import State
+from daemon.decide.times import when
 from daemon.diagnosis import diagnose
 from daemon.settings_encoder import SUFFIX
 from daemon.store import champions, controls, epochs, incidents, outbox, panes, runs, tables, verdicts
@@ -190,11 +191,14 @@ class Judge:
             payload = {"incident": after.id, "epoch": after.epoch, "version": watch.version}
             outbox.put(tx, key=f"report:{after.id}", model=name, kind="report", payload=payload, now=now)
         elif change is incidents_of.Change.CLOSED:
-            because = "the epoch ended" if after.epoch != watch.epoch else "quiet"
-            if because == "quiet" and newest.keys().isdisjoint(after.subjects):
+            because = f"quiet since {when(after.last_alarm_at)}"
+            if after.epoch != watch.epoch:
+                because = "the epoch ended"
+            elif newest.keys().isdisjoint(after.subjects):
                 because = "the settings changed, and nothing of it is watched any more"
+            because = f"{because}. {after.in_words()}"
             incidents.close(tx, after.id, now=now, because=because)
-            return replace(turn, because=f"Over: {because}.")
+            return replace(turn, because=f"Over: {because}")
         else:
             incidents.extend(tx, after.id, now=now, subjects=after.subjects, harmful=after.harmful, last_alarm_at=after.last_alarm_at)
         return replace(turn, evidence=telling.believe(tx, after, found, now))

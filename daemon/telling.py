@@ -45,7 +45,7 @@ class Turn:
     because: str = ""
     """Of a closed one."""
     evidence: Said | None = None
-    """{named, log10_e, needed, is_confirmed}: what may be believed of it by now; None = it has no e-process, or nothing alarms now."""
+    """{named, over, log10_e, needed, is_confirmed}: what may be believed by now; None = it has no e-process, or nothing alarms now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +63,7 @@ def believe(tx: Connection, incident: incidents_of.Incident, found: Iterable[Ver
     if kept is None or not incidents_of.alarms(found):
         return None
     earlier = incidents.evidence_of_epochs(tx, incident.model, before=incident.epoch)
-    believed = belief.believe(found, before=kept.evidence or None, earlier=earlier)
+    believed = belief.believe(found, before=kept.evidence or None, earlier=earlier, silent=incident.silent(now))
     if believed is None:
         return None
     incidents.believe(tx, incident.id, believed.as_data(), now=now)

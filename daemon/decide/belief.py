@@ -6,6 +6,7 @@ detectors look at it (a text has two, a column of numbers one and its faults): t
 
 - `named`: e-BH at the moment of an alarm, a stopping time of all of them, names what has changed since the epoch began. At that moment at
   most `DISCOVERIES` of the named are named falsely in the mean, whatever depends on what.
+- `over`: what was named and no longer alarms. Its e-process may have begun anew when the change ended (docs/decisions/0036).
 - `is_confirmed`: the mean of all e-processes is one of "nothing has changed in this epoch", whichever of them alarmed. Epochs are the
   stream of hypotheses that e-LOND takes (docs/decisions/0024 says why not incidents): over the life of a model at most `DISCOVERIES` of the
   epochs whose incidents are confirmed had nothing to confirm, in the mean. e-LOND's level of an epoch is known when the epoch begins, so
@@ -15,10 +16,11 @@ detectors look at it (a text has two, a column of numbers one and its faults): t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from daemon.decide.names import listed
+from daemon.decide.names import is_of_segment, listed
+from daemon.decide.times import when
 from detectors.combine import e_bh, e_lond, e_lond_levels, mean_e_value
 from detectors.sequential.purse import DISCOVERIES
 from detectors.types import EValue
@@ -35,6 +37,8 @@ class Belief:
 
     named: tuple[str, ...] = ()
     """Subjects that have surely changed."""
+    over: Mapping[str, float] = field(default_factory=dict)
+    """Of those named at this alarm or before, the ones that do not alarm now -> when they last did."""
     log10_e: float
     """The most that the mean of all e-processes has been at an alarm of the incident."""
     needed: float
@@ -43,14 +47,21 @@ class Belief:
 
     def as_data(self) -> dict[str, Any]:
         """As the ledger keeps it."""
-        return {"named": [*self.named], "log10_e": self.log10_e, "needed": self.needed, "is_confirmed": self.is_confirmed}
+        shown = {"log10_e": self.log10_e, "needed": self.needed, "is_confirmed": self.is_confirmed}
+        return {"named": [*self.named], "over": {**self.over}, **shown}
 
 
-def believe(verdicts: Iterable[Verdict], *, before: Mapping[str, Any] | None, earlier: Sequence[float | None]) -> Belief | None:
+def believe(
+    verdicts: Iterable[Verdict],
+    *,
+    before: Mapping[str, Any] | None,
+    earlier: Sequence[float | None],
+    silent: Mapping[str, float],
+) -> Belief | None:
     """What follows from the newest verdicts; None = there is no e-process.
 
     `before`: what was believed of the incident. `earlier`: of each epoch before this one, in order, the most that its mean was (log10) at
-    an alarm; None = it had no incident.
+    an alarm; None = it had no incident. `silent`: subjects of the incident that do not alarm now -> when they last did.
     """
     found: dict[str, list[EValue]] = {}
     for v in verdicts:
@@ -62,8 +73,11 @@ def believe(verdicts: Iterable[Verdict], *, before: Mapping[str, Any] | None, ea
     is_named = e_bh(evidence, DISCOVERIES)
     now = max(mean_e_value(evidence).log10_e, before["log10_e"] if before is not None else -math.inf)
     stream = [_of_epoch(log10_e) for log10_e in [*earlier, now]]
+    named = tuple(subject for subject, named in zip(found, is_named, strict=True) if named)
+    ever = {*named, *(before["named"] if before is not None else ()), *(before.get("over", ()) if before is not None else ())}
     return Belief(
-        named=tuple(subject for subject, named in zip(found, is_named, strict=True) if named),
+        named=named,
+        over={subject: at for subject, at in silent.items() if subject in ever},
         log10_e=now,
         needed=-math.log10(e_lond_levels(stream, DISCOVERIES)[-1]),
         is_confirmed=bool(e_lond(stream, DISCOVERIES)[-1]),
@@ -77,8 +91,14 @@ def in_words(said: Mapping[str, Any]) -> list[str]:
     else:
         evidence = f"log10 evidence {said['log10_e']:.1f} over everything watched, {said['needed']:.1f} would confirm it"
         sure = f"Not confirmed yet: {evidence}. It may be one of the false alarms that the settings allow."
-    named = listed(said["named"])
-    return [sure, f"Surely changed (at most one in ten named falsely): {named}."] if named else [sure]
+    over: Mapping[str, float] = said.get("over", {})  # events of an older release have none
+    lines = [sure]
+    if named := [subject for subject in said["named"] if subject not in over]:
+        lines.append(f"Surely changed (at most one in ten named falsely): {listed(named)}.")
+    if over:
+        since = [f"{subject} since {when(over[subject])}" for subject in sorted(over, key=is_of_segment)]
+        lines.append(f"Changed, and over: {listed(since)}.")
+    return lines
 
 
 def _e_process(verdict: Verdict) -> EValue | None:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from daemon.decide.names import listed
+from daemon.decide.times import lasting, when
 from detectors.registry import detector_class
 from detectors.types import Eats, EDetectorValue, EValue, Outcome, Verdict, digest_of
 
@@ -60,6 +62,20 @@ class Incident:
         """The earliest subject of one of the kinds (of all, without kinds)."""
         found = [s for s in self.subjects.values() if not kinds or s["kind"] in kinds]
         return min(found, key=lambda s: s["first_at"], default=None)
+
+    def silent(self, now: float) -> dict[str, float]:
+        """What it is about and does not alarm at `now`, the time of its newest alarm -> when it last did."""
+        last: dict[str, float] = {}
+        for s in self.subjects.values():
+            last[s["subject"]] = max(s["last_at"], last.get(s["subject"], 0.0))
+        return {subject: at for subject, at in last.items() if at < now}
+
+    def in_words(self) -> str:
+        """What alarmed, since when and for how long, of one that is over."""
+        of_kind = {kind: {s["subject"] for s in self.subjects.values() if s["kind"] == kind} for kind in AlarmKind}
+        what = "; ".join(f"{kind} ({listed(sorted(subjects))})" for kind, subjects in of_kind.items() if subjects)
+        lasted_s = self.last_alarm_at - self.opened_at
+        return f"{f'It lasted {lasting(lasted_s)}, from' if lasted_s else 'It was one alarm, at'} {when(self.opened_at)}: {what}."
 
 
 def alarm_kind(detector: str) -> AlarmKind:

@@ -191,8 +191,9 @@ class IncidentView:
     diagnosis: Mapping[str, Any] | None = None
     """{harm: harmful | benign | likely | unknown, shift: covariate | concept | label | damage | unknown, because, n, errors_n, squares}."""
     evidence: Mapping[str, Any] | None = None
-    """{named: subjects that surely changed (at most one in ten falsely), is_confirmed: whether anything surely changed in the epoch (of
-    all epochs so confirmed at most one in ten falsely), log10_e, needed}; None = there is no e-process."""
+    """{named: subjects that surely changed (at most one in ten falsely), over: of those named so far the ones that no longer alarm -> since
+    when, is_confirmed: whether anything surely changed in the epoch (of all epochs so confirmed at most one in ten falsely), log10_e,
+    needed}; None = there is no e-process."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,7 +54,7 @@ class StoredIncident:
     diagnosis: dict[str, Any] | None = None
     """{harm, shift, because, n, errors_n}, of other losses than errors squares; None = of an older release. See `decide.labelled`."""
     evidence: dict[str, Any] | None = None
-    """{named, log10_e, needed, is_confirmed}, as `daemon.decide.belief` says; None = of an older release, or no e-process."""
+    """{named, over, log10_e, needed, is_confirmed}, as `daemon.decide.belief` says; None = of an older release, or no e-process."""
 
 
 def open_incident(
@@ -81,13 +81,13 @@ def open_incident(
 
 
 def extend(tx: Connection, incident_id: str, *, now: float, subjects: Mapping[str, Any], harmful: bool, last_alarm_at: float) -> None:
-    """Write the subjects as they are now; an event only when a subject was added or the incident became harmful."""
+    """Write the subjects as they are now; an event only when a subject was added or the incident became harmful, which it says once."""
     held = _get(tx, incident_id)
     values = {"subjects": dict(subjects), "harmful": harmful, "last_alarm_at": last_alarm_at}
     tx.execute(update(_t).where(_t.c.id == incident_id).values(values))
     added = sorted(set(subjects) - set(held.subjects))
     if added or harmful != held.harmful:
-        note(tx, now, held.model, "incident.extended", incident=incident_id, added=added, harmful=harmful)
+        note(tx, now, held.model, "incident.extended", incident=incident_id, added=added, harmful=harmful and not held.harmful)
 
 
 def close(tx: Connection, incident_id: str, *, now: float, because: str) -> None:
@@ -155,13 +155,13 @@ def diagnose(tx: Connection, incident_id: str, found: Mapping[str, Any], *, now:
 
 
 def believe(tx: Connection, incident_id: str, found: Mapping[str, Any], *, now: float) -> None:
-    """Write what may be believed of it; an event when it is confirmed, and when a subject is named for the first time."""
+    """Write what may be believed of it; an event when it is confirmed, and when a subject is named, or over, for the first time."""
     kept = _get(tx, incident_id)
     tx.execute(update(_t).where(_t.c.id == incident_id).values(evidence=dict(found)))
     before = kept.evidence or {"named": [], "is_confirmed": False}
-    added = [subject for subject in found["named"] if subject not in before["named"]]
+    added = {*found["named"]} - {*before["named"]} | {*found["over"]} - {*before.get("over", ())}
     if added or found["is_confirmed"] != before["is_confirmed"]:
-        said = {name: found[name] for name in ("named", "is_confirmed", "log10_e", "needed")}
+        said = {name: found[name] for name in ("named", "over", "is_confirmed", "log10_e", "needed")}
         note(tx, now, kept.model, "incident.evidence", incident=incident_id, **said)
 
 

@@ -239,7 +239,7 @@ def test_an_incident_of_many_columns_in_many_segments_can_be_read(wired: Wired, 
             )
         subjects = {f"conformal_numeric:{subject}": {**said, "subject": subject} for subject in about}
         incidents.open_incident(tx, incident_id="inc-2", model=MODEL, epoch=2, now=now, subjects=subjects, harmful=False)
-        evidence = {"named": about, "log10_e": 9.0, "needed": 1.4, "is_confirmed": True}
+        evidence = {"named": about, "over": {}, "log10_e": 9.0, "needed": 1.4, "is_confirmed": True}
         incidents.believe(tx, "inc-2", evidence, now=now)
     page = http.get("/incidents/inc-2").text
     assert "input.c7[shop=s2]" in page

@@ -277,14 +277,28 @@ def test_incidents_open_extend_close_and_reopen_with_an_event_each(ledger: Ledge
             incidents.open_incident(tx, incident_id="j", model="m", epoch=1, now=1.0, subjects={}, harmful=False)
         incidents.extend(tx, "i", now=2.0, subjects={"a": {"kind": "drift"}}, harmful=False, last_alarm_at=2.0)
         incidents.extend(tx, "i", now=3.0, subjects={"a": {"kind": "drift"}, "b": {"kind": "risk"}}, harmful=True, last_alarm_at=3.0)
+        three = {"a": {"kind": "drift"}, "b": {"kind": "risk"}, "c": {"kind": "risk"}}
+        incidents.extend(tx, "i", now=3.5, subjects=three, harmful=True, last_alarm_at=3.5)
         incidents.close(tx, "i", now=4.0, because="quiet")
         incidents.close(tx, "i", now=5.0, because="quiet")
         incidents.reopen(tx, "i", now=6.0, because="rolled back")
         found = incidents.open_of(tx, "m")
         assert found is not None
-        assert (found.harmful, sorted(found.subjects), found.last_alarm_at) == (True, ["a", "b"], 6.0)
+        assert (found.harmful, sorted(found.subjects), found.last_alarm_at) == (True, ["a", "b", "c"], 6.0)
         kinds = [e["kind"] for e in reversed(events(tx, "m"))]
-        assert kinds == ["incident.opened", "incident.extended", "incident.closed", "incident.reopened"]
+        assert kinds == ["incident.opened", "incident.extended", "incident.extended", "incident.closed", "incident.reopened"]
+        grown = [e["data"] for e in events(tx, "m", "incident.extended")]
+        assert [(e["added"], e["harmful"]) for e in grown] == [(["c"], False), (["b"], True)], "that it does harm is said once"
+
+
+def test_what_surely_changed_and_is_over_is_an_event_once(ledger: Ledger) -> None:
+    said = {"named": ["a", "b"], "over": {}, "is_confirmed": True, "log10_e": 9.0, "needed": 1.0}
+    with ledger.begin() as tx:
+        incidents.open_incident(tx, incident_id="i", model="m", epoch=1, now=1.0, subjects={"a": {"kind": "drift"}}, harmful=False)
+        for at, over in ((1.0, {}), (2.0, {"a": 1.0}), (3.0, {"a": 1.0}), (4.0, {})):
+            incidents.believe(tx, "i", {**said, "over": over}, now=at)
+        found = events(tx, "m", "incident.evidence")
+    assert [(e["at"], e["data"]["over"]) for e in found] == [(2.0, {"a": 1.0}), (1.0, {})]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def verdict(subject: str, log10_e: float | None) -> Verdict:
 
 
 def believed(*found: Verdict, **known: object) -> Belief:
-    said = believe(found, **{"before": None, "earlier": (), **known})  # type: ignore[arg-type]
+    said = believe(found, **{"before": None, "earlier": (), "silent": {}, **known})  # type: ignore[arg-type]
     assert said is not None
     return said
 
@@ -30,7 +30,7 @@ def believed(*found: Verdict, **known: object) -> Belief:
 def test_what_changed_is_named_by_e_processes_never_by_e_detectors() -> None:
     said = believed(verdict("input.a", 4.0), verdict("f1[channel=web]", 3.0), verdict("input.c", 0.5), verdict("input.d", None))
     assert said.named == ("input.a", "f1[channel=web]")
-    assert believe([verdict("input.d", None)], before=None, earlier=()) is None
+    assert believe([verdict("input.d", None)], before=None, earlier=(), silent={}) is None
     bet = replace(verdict("risk", None), detector="risk", evidence=EValue(log10_e=5.0, alpha=0.01))
     assert believed(bet, verdict("risk", 4.0)).named == ("risk",)
 
@@ -73,6 +73,18 @@ def test_what_was_confirmed_stays_so_and_is_said_in_words() -> None:
     )
     (alone,) = in_words(believed(verdict("a", 0.0)).as_data())
     assert alone.startswith("Not confirmed yet: log10 evidence 0.0 over everything watched, 1.4 would confirm it.")
+
+
+def test_what_was_named_and_alarms_no_more_is_told_as_over() -> None:
+    first = believed(verdict("input.a", 4.0), verdict("risk", 4.0), verdict("input.c", 0.0))
+    later = believed(verdict("input.a", 0.0), verdict("risk", 4.0), before=first.as_data(), silent={"input.a": 0.0, "input.c": 0.0})
+    assert (later.named, later.over) == (("risk",), {"input.a": 0.0})  # that c changed was never sure
+    said = ["Surely changed (at most one in ten named falsely): risk.", "Changed, and over: input.a since 1970-01-01 00:00 UTC."]
+    assert in_words(later.as_data())[1:] == said
+    stays = believed(verdict("input.a", 4.0), verdict("risk", 4.0), before=later.as_data(), silent={"input.a": 0.0})
+    assert in_words(stays.as_data())[1:] == said  # an e-process does not know that it is over
+    again = believed(verdict("input.a", 4.0), verdict("risk", 4.0), before=stays.as_data(), silent={})
+    assert in_words(again.as_data())[1:] == ["Surely changed (at most one in ten named falsely): input.a, risk."]
 
 
 def test_the_mean_takes_e_values_only() -> None:

@@ -97,7 +97,14 @@ def test_drift_that_meets_risk_is_told_once_and_then_closed(ledger: Ledger, tmp_
     assert [m["what"] for m in messages] == ["incident.opened", "incident.harmful", "incident.closed"]
     assert [m["harmful"] for m in messages] == [False, True, True]
     assert "diagnosis" not in messages[2]
+    what = "drift (input.x); risk (input.x)"
+    assert messages[2]["because"] == f"Over: quiet since 1970-01-02 00:03 UTC. It lasted 2 min, from 1970-01-02 00:01 UTC: {what}."
     assert compose("m", messages[1], "http://r").body.endswith("Do: http://r/runbooks/RetunedHarmfulDrift")
+
+
+def test_an_incident_of_one_alarm_says_so_when_it_is_over(ledger: Ledger, tmp_path: Path) -> None:
+    _, closed = told(ledger, tmp_path, [("missing_rise",), (), (), ()])
+    assert closed["because"].endswith("It was one alarm, at 1970-01-02 00:01 UTC: quality (input.x).")
 
 
 def test_damaged_data_alone_are_one_message(ledger: Ledger, tmp_path: Path) -> None:

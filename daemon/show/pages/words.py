@@ -11,6 +11,7 @@ from daemon.decide.belief import in_words
 from daemon.decide.incident import AlarmKind
 from daemon.decide.names import listed
 from daemon.decide.run import State, is_ended
+from daemon.decide.times import lasting, when
 from detectors.types import Outcome
 
 if TYPE_CHECKING:
@@ -62,11 +63,6 @@ _RUN_TONES = {State.KEPT: Tone.GOOD, State.PROMOTED: Tone.GOOD, State.AWAITING_A
 _RUN_BAD = frozenset({State.FAILED, State.INVALID, State.ROLLED_BACK, State.REJECTED})
 
 
-def when(at: float) -> str:
-    """An instant, UTC, to the minute."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
 def stamp(at: float) -> str:
     """An instant, UTC, to the second: for what follows closely."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -79,11 +75,7 @@ def iso(at: float) -> str:
 
 def age(at: float, now: float) -> str:
     """How far away, in the largest unit that says enough."""
-    seconds = abs(now - at)
-    for unit, size in (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0), ("s", 1.0)):
-        if seconds >= 2 * size or unit == "s":
-            said = f"{int(seconds / size)} {unit}"
-            break
+    said = lasting(abs(now - at))
     return f"in {said}" if at > now + 1.0 else f"{said} ago"
 
 
