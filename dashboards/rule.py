@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from dashboards.words import link
+from dashboards.words import OF_JOB, link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,11 +60,13 @@ class Alert:
     """How long it must hold; None where the evidence itself is valid at any look, or the fact is one."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Annotation -> path under the external URL."""
+    of: tuple[str, ...] = OF_JOB
+    """The alert's labels that name the service whose external URL links begin with; () = any service's."""
 
     def rule(self) -> dict[str, Any]:
         """As Prometheus reads it."""
-        links = {name: link(path) for name, path in self.links.items()}
-        runbook = link(f"/runbooks/{self.name}", otherwise=f"docs/runbooks/{self.name}.md")
+        links = {name: link(path, of=self.of) for name, path in self.links.items()}
+        runbook = link(f"/runbooks/{self.name}", otherwise=f"docs/runbooks/{self.name}.md", of=self.of)
         return {
             "alert": self.name,
             "expr": _text(self.expr),

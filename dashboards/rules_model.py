@@ -82,7 +82,7 @@ HARM = (
         severity=Severity.PAGE,
         expr=f"retuned:incident_harmful_state:max > 0 and {_ON} retuned:incident_subjects:unheeded",
         summary="{{ $labels.model }}: traffic changed and the model is worse for it",
-        says=f"Drift and a risen loss in one incident.{figures('.+')}{since()}",
+        says=f"Drift and a risen loss in one incident; drift is told as a distance from the reference, 0 is alike.{figures('.+')}{since()}",
         links=_INCIDENT,
     ),
     Alert(
@@ -122,7 +122,7 @@ HARM = (
         severity=Severity.TICKET,
         expr=f"count {_OF} ({_alarmed(_DAMAGE)}) > 0",
         summary="{{ $labels.model }}: its data come damaged",
-        says=f"More often than in the reference, by more than the tolerance.{figures(_DAMAGE)}{since()}",
+        says=f"Shares of values or records, above the reference's by more than the tolerance.{figures(_DAMAGE)}{since()}",
         links=_INCIDENT,
     ),
     Alert(
@@ -133,7 +133,7 @@ HARM = (
         unless {_ON} {_alarmed(_WORSE)}
         """,
         summary="{{ $labels.model }}: traffic changed; no label says yet that it hurts",
-        says=f"Compared with the reference.{figures(_DRIFT)}{since()}",
+        says=f"Told as distances from the reference, 0 is alike.{figures(_DRIFT)}{since()}",
         links=_INCIDENT,
     ),
 )

@@ -33,6 +33,7 @@ ALERTS = (
         name="RetunedWatchdog",
         severity=Severity.NONE,
         expr="vector(1)",
+        of=(),
         summary="The way from Prometheus to people works",
         says="Always fires. Whoever receives it should be told when it stops: then no other alert arrives either.",
     ),

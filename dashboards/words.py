@@ -10,7 +10,7 @@ OF_MODEL = ("namespace", "job", "model")
 def selector(metric: str, of: tuple[str, ...], **matchers: str) -> str:
     """The template of a selector that has the alert's own labels: the head of a pipeline that ends in `query`."""
     inside = ",".join([*(f"{label}=%q" for label in of), *(f'{label}=~\\"{value}\\"' for label, value in matchers.items())])
-    return f'printf "{metric.format("{" + inside + "}")}" {" ".join(f"$labels.{label}" for label in of)}'
+    return " ".join([f'printf "{metric.format("{" + inside + "}")}"', *(f"$labels.{label}" for label in of)])
 
 
 def figures(detectors: str) -> str:
@@ -44,7 +44,7 @@ def each(metric: str, label: str, of: tuple[str, ...] = OF_MODEL, **matchers: st
     return f"{{{{ range {selector(metric, of, **matchers)} | query }}}} {{{{ .Labels.{label} }}}}{{{{ end }}}}"
 
 
-def link(path: str, otherwise: str = "") -> str:
+def link(path: str, otherwise: str = "", of: tuple[str, ...] = OF_JOB) -> str:
     """A link under the service's external URL; `otherwise` where no service has been seen for a day."""
-    seen = selector("last_over_time(retuned:service:info{}[1d])", OF_JOB)
+    seen = selector("last_over_time(retuned:service:info{}[1d])", of)
     return f'{{{{ with {seen} | query }}}}{{{{ . | first | label "external_url" }}}}{path}{{{{ else }}}}{otherwise}{{{{ end }}}}'
