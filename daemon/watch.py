@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 
 from daemon.decide.monitors.all import monitors
+from daemon.decide.monitors.fairness import beyond_judged
 from daemon.decide.monitors.segments import watched_values
 from daemon.decide.names import listed
 from daemon.settings_encoder import SUFFIX
@@ -98,7 +99,7 @@ class Watch:
     changed: str = ""
     """What became of the evidence because the settings changed in the middle of the epoch; empty = nothing."""
     notes: tuple[str, ...] = ()
-    """What the bound rows lack, a sentence each."""
+    """What the bound rows lack, and groups that no alarm judges, a sentence each."""
 
     def begin(self, tx: Connection, subject: str, made: EmbeddedReference) -> None:
         """The detectors of an embedding begin, or go on with the states that were made with the same encoder and vectors."""
@@ -212,7 +213,8 @@ def enter(tx: Connection, model: ModelSettings, version: str, epoch: int, refere
     key = key_of(model, version, epoch, reference)
     values = watched_values(model, reference.columns)
     found = monitors(model, has_bound=reference.bound.n > 0, seen=reference.columns, values=values)
-    watch = Watch(model=model, version=version, epoch=epoch, reference=reference, key=key, detectors=found, notes=bound.notes)
+    notes = (*bound.notes, *beyond_judged(model, reference.columns))
+    watch = Watch(model=model, version=version, epoch=epoch, reference=reference, key=key, detectors=found, notes=notes)
     watch.waiting = dict.fromkeys(_embeddings(model, reference), "its reference has to be embedded")
     watch._enter(tx, found, key)  # noqa: SLF001 (this function is the class's constructor)
     for because in bound.notes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daemon.decide.monitors.fairness import beyond_judged
 from daemon.store.reference import load_bound, load_reference
 from daemon.watched.seen.day import Day
 from daemon.watched.soon import soon_seen
@@ -80,6 +81,14 @@ def hours_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
     if thin and {*model.subjects().values()} & {ColumnKind.TEXT, ColumnKind.EMBEDDING}:
         told.append(f"{thin} {of} have fewer than {LEAST_ROWS_N} reference rows: words and embeddings are not watched at these.")
     return told
+
+
+def fairness_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
+    """Protected columns with more groups than alarms judge, where that is known beforehand. `Permanent(BAD_DATA)` likewise."""
+    recorded = traffic.recorded.get(model.name)
+    if model.monitors.fairness is None or (model.reference.path is None and recorded is None):
+        return []
+    return beyond_judged(model, standing_reference(model, recorded, recorded.per_day if recorded is not None else 0.0).columns)
 
 
 def standing_reference(model: ModelSettings, recorded: Recorded | None, per_day: float) -> Reference:

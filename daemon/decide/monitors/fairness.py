@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from daemon.decide.monitors.performance import most_weight
+from detectors.fairness.intersection import AND, joint_groups
 from detectors.fairness.metric import GAPS
 from detectors.group_means import Mean
 from detectors.registry import build
+from detectors.sequential.gap import MOST_GROUPS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
     from daemon.settings import ModelSettings
     from daemon.settings_monitors import FairnessMetric
     from detectors.types import Detector
@@ -26,6 +32,18 @@ def fairness(model: ModelSettings) -> list[Detector]:
         return []
     asked = [(metric, by) for by in [*dict.fromkeys(wanted.by), *wanted.crossed()] for metric in wanted.watched()]
     return [_informing(model, *one) for one in asked] + [_alarming(model, *one) for one in asked]
+
+
+def beyond_judged(model: ModelSettings, columns: Mapping[str, NDArray[Any]]) -> list[str]:
+    """A sentence on each protected column and intersection with more groups in the reference's `columns` than alarms judge."""
+    wanted = model.monitors.fairness
+    if wanted is None:
+        return []
+    by = {column: columns[f"segment.{column}"] for column in wanted.by if f"segment.{column}" in columns}
+    known = joint_groups(by, [pair for pair in wanted.crossed() if by.keys() >= {*pair.split(AND)}])
+    sizes = {column: len({*groups.tolist()} - {None}) for column, groups in known.items()}
+    why = f"alarms judge the first {MOST_GROUPS} that come with labels, figures the {MOST_GROUPS} largest; post rare groups under one name"
+    return [f"Fairness by {column}: {n} groups in the reference; {why}." for column, n in sizes.items() if n > MOST_GROUPS]
 
 
 def _informing(model: ModelSettings, metric: FairnessMetric, by: str) -> Detector:
