@@ -1,4 +1,7 @@
-"""Losses ranked among bound rows and all before them, and what bets on a rise win by these ranks: the fold behind `risk_rise`."""
+"""Losses ranked among bound rows and all before them, and what bets on a rise win by these ranks: the fold behind `risk_rise`.
+
+What came during a rise leaves that past when it is over (see `way_back`): else a second rise is compared with the first.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detectors.sequential.bets import NOTHING, check_bets, log10_mean, restart
+from detectors.sequential.bets import NOTHING, check_bets, is_reached, log10_mean, restart
 from detectors.sequential.loss_cells import cell_values, cells_of
 from detectors.sequential.purse import Purse, full_purse, spend
 from detectors.sequential.ranks import rank_uniforms
@@ -15,6 +18,7 @@ from detectors.sequential.recent import add_sums, no_sums
 from detectors.sequential.rise_bets import RISE_WEIGHTS, log_rise_bets
 from detectors.sequential.share import relative_weight
 from detectors.sequential.urn import urn_ranks
+from detectors.sequential.way_back import looked_back, set_aside
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,25 +36,41 @@ _REST = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class RiseState:
-    """The losses so far (see `loss_cells`), and the wealth of each bet."""
+class LossUrn:
+    """The losses so far (see `urn`)."""
 
-    counts: Floats
-    """Of bound rows and labelled records in each cell: the urn."""
+    weights: Floats
+    """Bound rows and labelled records in each cell (see `loss_cells`), shape (cells,)."""
+    aside: NDArray[np.int64] | None = None
+    """Of them the records since the evidence last rested, and all of a rise that is on (see `way_back`)."""
+
+    @property
+    def before(self) -> Floats:
+        """Those from before that, shape (cells,)."""
+        return self.weights if self.aside is None else np.asarray(self.weights - self.aside, dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RiseState:
+    """The losses so far, and the wealth of each bet."""
+
+    hours: tuple[LossUrn, ...]
+    """One: all hours are compared alike."""
     bound_n: int
     recent: Floats
     """Losses in each cell (see `recent`)."""
+    n: int = 0
+    """Labelled records that counted so far."""
     log_m: Floats = field(default_factory=lambda: np.full(len(RISE_WEIGHTS), NOTHING))
     purse: Purse = field(default_factory=lambda: full_purse(len(RISE_WEIGHTS)))
     step_n: int = 0
+    gained: float = 0.0
+    """What ties are held back by (see `ties`): of losses nothing, the tolerance does."""
+    log_back: float | None = None
+    """That a rise is over (see `way_back`)."""
 
     def __post_init__(self) -> None:
         check_bets(self.log_m, RISE_WEIGHTS)
-
-    @property
-    def n(self) -> int:
-        """Labelled records that counted so far."""
-        return int(self.counts.sum()) - self.bound_n
 
     @property
     def log10_e(self) -> float:
@@ -59,8 +79,8 @@ class RiseState:
 
     @property
     def before(self) -> Floats:
-        """Bound rows and labelled records from before the evidence last rested, in each cell."""
-        return np.asarray(self.counts - self.recent[2, 1:], dtype=np.float64)
+        """Bound rows and labelled records from before a rise, or from before the evidence last rested, in each cell."""
+        return np.asarray(sum(urn.before for urn in self.hours), dtype=np.float64)
 
 
 def start_rise(bound: Pairs, loss: Loss) -> RiseState:
@@ -68,7 +88,7 @@ def start_rise(bound: Pairs, loss: Loss) -> RiseState:
     found = loss.of(bound, ())
     found, values = found[np.isfinite(found)], cell_values(loss)
     counts = np.bincount(cells_of(values, found), minlength=len(values)).astype(np.float64)
-    return RiseState(counts=counts, bound_n=len(found), recent=no_sums(len(values)))
+    return RiseState(hours=(LossUrn(weights=counts),), bound_n=len(found), recent=no_sums(len(values)))
 
 
 def step_rise(state: RiseState, pairs: Pairs, loss: Loss, *, start: datetime, alpha: float, most_weight: float, of: str) -> RiseState:
@@ -83,9 +103,21 @@ def step_rise(state: RiseState, pairs: Pairs, loss: Loss, *, start: datetime, al
     cells = cells_of(cell_values(loss), found[here])
     if not len(cells):
         return state
-    ranks, counts = urn_ranks(state.counts, cells, for_rank[here], own=1.0)
+    if state.log_back is not None:
+        state = looked_back(state, {0: cells}, alpha)
+    (urn,) = state.hours
+    ranks, weights = urn_ranks(urn.weights, cells, for_rank[here], own=1.0)
     log_bets = log_rise_bets(ranks).sum(axis=0)
     log_m = restart(state.log_m, log_bets, alpha=alpha)
     log10_e = log10_mean(log_m, RISE_WEIGHTS)
-    recent = add_sums(state.recent, len(cells), counts - state.counts, log10_e=log10_e, alpha=alpha**_REST)
-    return replace(state, counts=counts, log_m=log_m, recent=recent, purse=spend(state.purse, log_bets), step_n=state.step_n + 1)
+    recent = add_sums(state.recent, len(cells), weights - urn.weights, log10_e=log10_e, alpha=alpha**_REST)
+    after = replace(
+        state,
+        hours=(replace(urn, weights=weights),),
+        n=state.n + len(cells),
+        log_m=log_m,
+        recent=recent,
+        purse=spend(state.purse, log_bets),
+        step_n=state.step_n + 1,
+    )
+    return set_aside(state, after, is_alarm=is_reached(log10_e, alpha))

@@ -32,7 +32,8 @@ class RiskRise(OfSegment):
 
     Promised is how seldom it alarms while losses are exchangeable. A smaller rise than the tolerance is a change: nothing is promised of
     it but that it is estimated as a larger one when it alarms. Nor is it promised that a rise is seen: it becomes its own past, and what
-    was not seen by then, or not acted on, fades; `risk` and `risk_change` stand for what is above the limit for good.
+    was not seen by then, or not acted on, fades, until it is over (see `way_back`); `risk` and `risk_change` stand for what is above the
+    limit for good.
 
     Pairs of unequal weights are thinned: one is kept with chance weight / most_weight, so that those that stay are alike in their chance
     to be there, and exchangeable (weighted ranks would be so only with weights that are known for all records).

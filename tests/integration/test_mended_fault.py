@@ -58,6 +58,32 @@ def test_an_incident_closes_when_its_fault_was_mended_also_over_a_restart(world:
     assert world.verdict("conformal_numeric")["outcome"] == "ok"
 
 
+def test_an_incident_of_the_loss_closes_when_its_fault_was_mended_and_the_next_one_is_not_missed(world: World) -> None:
+    """1,500 bad labels, then good ones, then some: had they stayed in the past, that would be seen after 300 panes or never."""
+    world.close()
+    said = json.loads(world.settings.model_dump_json())
+    others = ("accuracy_floor", "risk_change", "risk", "calibration_change")
+    said["models"][0]["monitors"]["alphas"] = dict.fromkeys(others, 1e-290)  # those hold to a limit, or speak of the whole epoch
+    world.settings = shifting.Settings.model_validate(said)
+    world.start()
+    world.send(2)
+    world.send(10, p_wrong=0.4)
+    opened = world.incident()
+    assert opened is not None
+    assert opened.subjects.keys() == {"risk_rise:risk"}
+    world.send(QUIET_N + 4)
+    assert world.incident() is None
+    world.send(20)
+    with world.wired.ledger.read() as tx:
+        (only,) = incidents.incidents(tx, MODEL)
+    assert only.last_alarm_at <= opened.opened_at + (10 + 4) * PANE_S
+    assert world.verdict("risk_rise")["outcome"] == "ok"
+    world.send(8, p_wrong=0.15)
+    again = world.incident()
+    assert again is not None
+    assert again.subjects.keys() == {"risk_rise:risk"}
+
+
 def test_silence_is_not_quiet_an_incident_stays_open_until_it_was_heard_to_be_over(world: World) -> None:
     world.send(2)
     world.send(3, x=-4.0)

@@ -29,7 +29,7 @@ def of_rise(d: Any, state: RiseState, reference: Reference, day: Day) -> Soon:  
     values, is_bounded = cell_values(d.loss), d.loss.is_bounded
     if not share or not (state.bound_n or is_bounded):
         return nothing(d, "what the loss is now no labelled bound row says (reference.bound)")
-    shares = state.counts / state.bound_n if state.bound_n else np.where((values == 0.0) | (values == 1.0), 0.5, 0.0)
+    shares = state.before / state.bound_n if state.bound_n else np.where((values == 0.0) | (values == 1.0), 0.5, 0.0)
     now, _ = usual_mean(values, shares, is_bounded=is_bounded)
 
     def smallest(times: float) -> float:
