@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from detectors.quality.fault import UNKNOWN, Fault, Known, Rise, Share, Trials
+from detectors.quality.fault import UNKNOWN, Fault, Known, Rise, RiseState, Share, Trials
+from detectors.quality.repeats import MEMORY_N, repeats
 from detectors.registry import register
 from detectors.sequential.interval import upper_share
 from detectors.sequential.share import NO_LIMIT
@@ -25,21 +26,31 @@ _NONE = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True, kw_only=True)
 class _DuplicateContent(Fault):
-    """A trial is a block of 32 records in a row, a hit one in which some content comes twice.
+    """`tolerance` is of single records: so large a share of them may repeat a recent one beyond what the reference's do."""
 
-    Blocks are independent when records are, and have one chance of a hit however many records a pane has.
-    `tolerance` is of single records: if each repeats one of its block with that chance, a block of 32 has a repetition with
-    1 - (1 - tolerance)^31. Where the reference's own contents repeat in nearly every block (few columns of few values) nothing can be said.
-    """
-
-    noun: ClassVar[str] = f"of {BLOCK_N} records have a content twice"
-    trial: ClassVar[str] = "blocks"
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.FAULTS, Eats.NUMERIC})
 
     @property
     def subject(self) -> str:
         """Not a column."""
         return CONTENT
+
+
+@register("duplicate_content")
+@dataclass(frozen=True, kw_only=True)
+class DuplicateContent(_DuplicateContent, Share):
+    """Share of blocks of 32 records of a pane in which a content comes twice; panes of fewer records have none.
+
+    Blocks are independent when records are, as the interval wants its trials, and have one chance of a hit however many records a pane has.
+    If each record repeats one of its block with the tolerance's chance, a block of 32 has a repetition with 1 - (1 - tolerance)^31. Where
+    the reference's own contents repeat in nearly every block (few columns of few values) nothing can be said.
+    """
+
+    min_n: int = 10
+    """Fewer blocks in the window: insufficient."""
+
+    noun: ClassVar[str] = f"of {BLOCK_N} records have a content twice"
+    trial: ClassVar[str] = "blocks"
 
     def known(self, reference: Reference) -> Known:
         """Its share of the reference's blocks."""
@@ -57,34 +68,48 @@ class _DuplicateContent(Fault):
         found = window.sketches.get(RECORD, {}).get("repeats", Hits())
         return Trials(found.k, found.n)
 
-    def in_increment(self, known: Known, data: Increment, tail: NDArray[np.int64]) -> Trials:  # noqa: ARG002 (as above)
-        """Blocks go on from pane to pane."""
-        contents = np.concatenate([tail, data.columns.get(CONTENT, _NONE)])
-        contents = contents[contents != NOT_LOOKED_AT]
-        found = repeating_blocks(contents)
-        return Trials(int(found.sum()), len(found), tail=contents[len(found) * BLOCK_N :])
-
-
-@register("duplicate_content")
-@dataclass(frozen=True, kw_only=True)
-class DuplicateContent(_DuplicateContent, Share):
-    """Share of blocks of 32 records of a pane in which a content comes twice; panes of fewer records have none."""
-
-    min_n: int = 10
-    """Fewer blocks in the window: insufficient."""
-
     @classmethod
     def example(cls) -> Self:
         """As the contract tests build it."""
         return cls()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContentState(RiseState):
+    """By records; `tail` is their memory. A state by blocks, of an older release, is of another class and does not read as one."""
+
+
 @register("duplicate_content_rise")
 @dataclass(frozen=True, kw_only=True)
 class DuplicateContentRise(_DuplicateContent, Rise):
-    """Contents repeat within 32 records more often than in the reference, by more than the tolerance: an e-detector."""
+    """Records have a content of the 31 before them more often than in the reference, by more than the tolerance: an e-detector.
+
+    A clump of repetitions counts once (see `repeats`), in the reference as in production.
+    """
+
+    noun: ClassVar[str] = f"have a content of the {MEMORY_N} before them"
+    trial: ClassVar[str] = "records"
+
+    def known(self, reference: Reference) -> Known:
+        """Its share of the reference's rows, in their order."""
+        k, n, _ = repeats(_looked_at(reference.columns.get(CONTENT, _NONE)), _NONE)
+        return Known(bound=float(upper_share(k, n, self.delta)), n=n) if n else UNKNOWN
+
+    def start(self, reference: Reference) -> RiseState:
+        """What is fine; the memory is empty."""
+        state = super().start(reference)
+        return ContentState(known=state.known, share=state.share)
+
+    def in_increment(self, known: Known, data: Increment, tail: NDArray[np.int64]) -> Trials:  # noqa: ARG002 (one memory for all)
+        """The memory goes on from pane to pane."""
+        k, n, memory = repeats(_looked_at(data.columns.get(CONTENT, _NONE)), tail)
+        return Trials(k, n, tail=memory)
 
     @classmethod
     def example(cls) -> Self:
         """As the contract tests build it."""
         return cls(alpha=0.01)
+
+
+def _looked_at(contents: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.asarray(contents[contents != NOT_LOOKED_AT], dtype=np.int64)

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from detectors import registry
 from detectors.examples import Records, class_names, one_input, part, records, reference_of
+from detectors.quality.repeats import MEMORY_N
 from detectors.sequential.share import ShareState
+from detectors.sketches.records import CONTENT
 from detectors.types import Detector, EDetectorValue, EValue, Increment, Pairs, Reference, Score, Verdict
 from tests.prove.limits import LOG_FLAKE
 from tests.prove.worlds import taken, together
@@ -144,14 +146,12 @@ def after_learning(detector: Detector) -> Streams:
     return stream
 
 
-def at_its_limit(
-    detector: Detector, unit_n: int = 1, *, is_paired: bool = False, lead_n: int = 0, reference_n: int = REFERENCE_N
-) -> Streams:
+def at_its_limit(detector: Detector, unit_n: int = 1, *, is_paired: bool = False, lead_n: int = 0) -> Streams:
     """Rows of which the mean loss is the limit that the detector holds, as the detector itself counts losses.
 
     `unit_n`: rows that make one loss; `is_paired`: these are one of each class. `lead_n`: records that come before the first label.
     """
-    reference = reference_of(detector, records(detector, reference_n, seed=0))
+    reference = reference_of(detector, records(detector, REFERENCE_N, seed=0))
     pool = together(*(dataclasses.replace(records(detector, POOL_N, seed=1, is_shifted=x), is_shifted=False) for x in (False, True)))
     units = _units(pool, detector, unit_n, is_paired=is_paired)
     state = detector.start(reference)
@@ -172,6 +172,24 @@ def at_its_limit(
         lead = dataclasses.replace(_pane(detector, part(rows, 0, lead_n), reference, _minute(seed, 0)), pairs=Pairs.empty())
         panes = _panes(detector, part(rows, lead_n, rows.n), reference, seed)
         return Stream(detector.step(state, lead)[0], [dataclasses.replace(pane, columns={}, n=0) for pane in panes])
+
+    return stream
+
+
+def repeating_at_the_limit(detector: Detector) -> Streams:
+    """Each record has the content of the one before it with the chance that the detector holds; panes that outlast its memory twice."""
+    reference = reference_of(detector, records(detector, REFERENCE_N, seed=0))
+    state = detector.start(reference)
+
+    def stream(seed: int) -> Stream:
+        rng, size = np.random.default_rng([seed, 10]), 2 * (MEMORY_N + 1)
+        rows = records(detector, PANES_N * size, seed=seed + 1)
+        sent = np.arange(rows.n)
+        sent[1:][rng.random(rows.n - 1) < _share(state).limit] = -1
+        contents = rows.columns[CONTENT][np.maximum.accumulate(sent)]
+        return Stream(
+            state, _panes(detector, dataclasses.replace(rows, columns={**rows.columns, CONTENT: contents}), reference, seed, size)
+        )
 
     return stream
 
@@ -229,7 +247,7 @@ def _pane(detector: Detector, rows: Records, reference: Reference, minute: int) 
 
 
 _FAULTS = ("duplicate_id_rise", "missing_rise", "out_of_range_rise", "unseen_category_rise", "wrong_type_rise")
-_SETTINGS = {name: {"tolerance": 0.3} for name in _FAULTS}
+_SETTINGS = {name: {"tolerance": 0.3} for name in (*_FAULTS, "duplicate_content_rise")}
 """So rare a fault as one in a hundred would alone decide the mean."""
 _PLACES: dict[str, Callable[[Detector], Streams]] = {
     **dict.fromkeys(("domain_classifier", "embedding_witness", "text_witness"), after_learning),
@@ -243,6 +261,6 @@ _PLACES: dict[str, Callable[[Detector], Streams]] = {
     ),
     **dict.fromkeys(("ppi_floor", "ppi_score_floor"), partial(at_its_limit, lead_n=16)),
     "auc_floor": partial(at_its_limit, is_paired=True, unit_n=2),
-    "duplicate_content_rise": partial(at_its_limit, unit_n=32, reference_n=6400),
+    "duplicate_content_rise": repeating_at_the_limit,
     "calibration_change": as_sure_as_allowed,
 }

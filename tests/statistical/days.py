@@ -193,7 +193,7 @@ def fault(name: str) -> World:
         data = replace(data, columns={**data.columns, CONTENT: contents}, arrived=n, repeated=int(hit.sum()))
         return replace(data, wrong={column: int(hit.sum())} if name == "wrong_type_rise" else {})
 
-    return World(detector=detector, reference=found, pane=pane, usual=0.01 if name == "duplicate_content_rise" else limit)
+    return World(detector=detector, reference=found, pane=pane, usual=limit)
 
 
 def labels_world(detector: Any, drawn: Callable[[Rng, int, float], Pairs], before: float, usual: float | None = None) -> World:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from detectors.quality.cardinality import Cardinality
+from detectors.quality.repeats import MEMORY_N
 from detectors.registry import build
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.hits import Hits
-from detectors.sketches.records import BLOCK_N, CONTENT
+from detectors.sketches.records import CONTENT
 from detectors.sketches.summary import summarise
 from detectors.types import ColumnKind, Increment, Pairs, Reference, Window
 
@@ -73,7 +74,7 @@ def _truth(name: str, known: Any, base: Any) -> float:
         case _:
             assert len(base)
             q = 1 / 300
-            return 1.0 - (1 - q) ** BLOCK_N - BLOCK_N * q * (1 - q) ** (BLOCK_N - 1)
+            return q * (1.0 - (1.0 - q) ** MEMORY_N)
 
 
 _FAULTS = {
@@ -122,6 +123,25 @@ def test_data_as_damaged_as_is_fine_run_as_long_as_promised(judge: Any, make: An
 
         runs.append(make.run_length(detector, base, panes()))
     judge.run_lengths(f"{name}_rise (whole detector, at the tolerance)", np.array(runs), 0.95 / alpha)
+
+
+@short_and_full
+@pytest.mark.parametrize("popular", [(1, 1 / 32), (1, 0.2), (5, 0.03), (100, 0.01)], ids=str)
+def test_independent_contents_that_repeat_by_chance_run_as_long_as_promised(
+    judge: Any, make: Any, popular: tuple[int, float], size: int
+) -> None:
+    """So many contents come with such a chance each, all others once: what recent ones leave to chance is no fixed share."""
+    (many, chance), rng, alpha, runs = popular, np.random.default_rng(35), 1 / 25, []
+    detector = build("duplicate_content_rise", alpha=alpha, delta=0.05, tolerance=0.003)
+
+    def drawn(n: int) -> Any:
+        return np.where(rng.random(n) < many * chance, rng.integers(0, many, n), rng.integers(many, 2**62, n))
+
+    for _ in range(8 * size):
+        base = Reference(columns={CONTENT: drawn(640)}, kinds={}, sketches={}, bound=Pairs.empty(), digest="0")
+        panes = (replace(make.increment(i), columns={CONTENT: drawn(60)}, n=60) for i in range(LOOKS_N))
+        runs.append(make.run_length(detector, base, panes))
+    judge.run_lengths(f"duplicate_content_rise, contents that come by chance again, {popular}", np.array(runs), 0.95 / alpha)
 
 
 @short_and_full

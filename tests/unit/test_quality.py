@@ -14,11 +14,13 @@ from daemon.decide.incident import AlarmKind, alarm_kind, fold
 from daemon.decide.monitors.all import monitors
 from daemon.decide.policy import stand
 from daemon.settings import ModelSettings
+from daemon.store import codec
 from daemon.store.building import Building
 from daemon.store.columns import Reader
 from daemon.store.reference import load_reference
 from daemon.store.spooled import records_of, rows_of
 from detectors.quality.cardinality import expected
+from detectors.quality.fault import RiseState
 from detectors.registry import build
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.hits import Hits
@@ -28,6 +30,8 @@ from detectors.types import ColumnKind, Eats, EDetectorValue, Increment, Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
 _KINDS = {"input.age": ColumnKind.NUMERIC, "input.channel": ColumnKind.CATEGORY}
@@ -187,15 +191,37 @@ def test_of_a_large_pane_the_first_records_are_looked_at_for_contents_that_come_
     assert repeating_blocks(frame.contents).tolist() == [True] * (2000 // BLOCK_N)
 
 
-def test_blocks_go_on_from_pane_to_pane_so_that_little_traffic_is_looked_at_too() -> None:
-    detector = build("duplicate_content_rise", alpha=0.01)
-    base = Reference(columns={CONTENT: np.arange(20_000)}, kinds={}, sketches={}, bound=Pairs.empty(), digest="d")
-    state = detector.start(base)
-    for i in range(20):
-        columns = {CONTENT: np.arange(10) if i % 2 else np.arange(10) + 1000 * i}
-        state, verdict = detector.step(state, Increment(start=_AT, end=_AT, columns=columns, pairs=Pairs.empty(), n=10))
-    assert (state.share.n, verdict.value) == (200 // BLOCK_N, 1.0)
-    assert len(state.tail) == 200 % BLOCK_N
+def _sent(alpha: float, known: NDArray[np.int64], panes: list[NDArray[np.int64]]) -> tuple[Any, Any]:
+    detector = build("duplicate_content_rise", alpha=alpha)
+    state = detector.start(Reference(columns={CONTENT: known}, kinds={}, sketches={}, bound=Pairs.empty(), digest="d"))
+    for contents in panes:
+        state, verdict = detector.step(state, Increment(start=_AT, end=_AT, columns={CONTENT: contents}, pairs=Pairs.empty(), n=10))
+    return state, verdict
+
+
+def test_a_content_is_remembered_from_pane_to_pane_so_that_little_traffic_is_looked_at_too() -> None:
+    quiet, verdict = _sent(0.01, np.arange(2000), [np.arange(10) + 10 * i for i in range(20)])
+    assert (quiet.share.n, quiet.share.errors_n, verdict.value) == (200 - 15, 0, 0.0)
+    again, verdict = _sent(0.01, np.arange(2000), [np.arange(10) + 10 * (i % 2) for i in range(20)])  # each comes once more after 20
+    assert (again.share.n, again.share.errors_n, verdict.outcome) == (9 * 6, 9, Outcome.ALARM)  # 15 rest, five are new, one comes again
+    assert "of the last 49 records have a content of the 31 before them" in verdict.because  # since the evidence last rested
+
+
+def test_a_batch_that_is_sent_again_is_one_repetition_and_a_sender_who_repeats_every_tenth_record_alarms() -> None:
+    records = np.arange(4000)
+    batches = np.concatenate([np.tile(records[i : i + 12], 2) if i % 360 == 0 else records[i : i + 12] for i in range(0, 4000, 12)])
+    state, verdict = _sent(0.01, np.arange(2000), np.array_split(batches, 40))
+    assert (state.share.errors_n, verdict.outcome) == (12, Outcome.OK)  # so many batches came twice
+    state, verdict = _sent(0.01, np.arange(2000), np.array_split(np.repeat(records, np.where(records % 10, 1, 2)), 40))
+    assert verdict.outcome is Outcome.ALARM
+
+
+def test_the_evidence_of_blocks_that_an_older_release_wrote_is_not_taken_for_that_of_records() -> None:
+    state, _ = _sent(0.01, np.arange(2000), [np.arange(40)])
+    assert codec.encode(codec.decode(codec.encode(state), type(state))) == codec.encode(state)
+    older = RiseState(known=state.known, share=state.share, tail=state.tail)
+    with pytest.raises(ValueError, match="expected a state of ContentState, found RiseState"):
+        codec.decode(codec.encode(older), type(state))
 
 
 # -- what is not a rate

@@ -8,13 +8,15 @@ import numpy as np
 
 from daemon.watched.seen.day import Soon, nothing, one_in, seen
 from detectors.quality.by_hour import ByHour
+from detectors.quality.duplicate_content import ContentState
+from detectors.quality.repeats import REST_N
 from detectors.rhythm import Rhythm
 from detectors.sequential.growth import smallest_rise_by_hour, smallest_share, smallest_shift
 from detectors.sequential.growth_of_witness import half_b, smallest_part
 from detectors.sequential.hour_witness import held_n
 from detectors.sequential.share import NO_LIMIT
 from detectors.sequential.timed_rows import hours_in
-from detectors.sketches.records import AT, BLOCK_N
+from detectors.sketches.records import AT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from detectors.types import Reference
 
 _NO_ROW = "the reference has no row of it"
+_ROUNDS_N = 12
+"""From below: the more hits there are, the fewer records count."""
 
 
 def of_number(d: ConformalNumeric, state: NumericState, day: Day) -> Soon:
@@ -100,25 +104,24 @@ def of_fault(d: Rise, state: RiseState, day: Day) -> Soon:
     limit = state.share.limit
     if limit == NO_LIMIT:
         return nothing(d, d.why_no_limit(state.known))
-    is_blocks = d.trial == "blocks"
-    trials = day.records_n / (BLOCK_N if is_blocks else 1)
     hours, where = (state.hours, " in the mean of the hours") if isinstance(state, ByHour) else (((limit, 1.0),), "")
+    rest_n = REST_N if isinstance(state, ContentState) else 0  # records after a hit that do not count
 
     def smallest(times: float) -> float:
-        risen = smallest_rise_by_hour(alpha=d.alpha, hours=tuple((m, times * trials * part) for m, part in hours))
-        return _repeating(risen, state.known.bound) if is_blocks and risen <= 1.0 else risen
+        n, risen = times * day.records_n, 0.0
+        for _ in range(_ROUNDS_N if rest_n else 1):
+            counted = n / (1.0 + rest_n * min(1.0, risen))
+            risen = smallest_rise_by_hour(alpha=d.alpha, hours=tuple((m, counted * part) for m, part in hours))
+        return risen
 
-    def says(risen: float) -> str:
-        if is_blocks:
-            return f"{risen:.1%} of records more than in the reference repeat a recent content (fine: {d.tolerance:.1%})"
-        return f"{risen:.1%} of {d.trial} {d.noun} (fine: {limit:.1%}{where})"
-
-    return seen(d, smallest, says, n=day.records_n / day.share, unit="records", never=f"{limit:.1%} are fine: that leaves no room")
-
-
-def _repeating(blocks: float, usual: float) -> float:
-    """Share of records that repeat a content within their block, beyond what is usual, by the share of blocks in which one does."""
-    return float(1.0 - ((1.0 - blocks) / (1.0 - usual)) ** (1.0 / (BLOCK_N - 1)))
+    return seen(
+        d,
+        smallest,
+        lambda risen: f"{risen:.1%} of {d.trial} {d.noun} (fine: {limit:.1%}{where})",
+        n=day.records_n / day.share,
+        unit="records",
+        never=f"{limit:.1%} are fine: that leaves no room",
+    )
 
 
 def _hours(rows: Sequence[int], n: float) -> tuple[tuple[int, float], ...]:
