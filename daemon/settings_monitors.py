@@ -75,7 +75,7 @@ class PerformanceSettings(Part):
     labelled bound rows, three records or more a label, and labels before 2,048 more have become due; later ones speak alone."""
     tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     """Risk: extra loss above the source bound, or above what it was before, that is still no harm; points (classes, judged texts) or a
-    share of that (numbers)."""
+    share of that (numbers). Numbers that became too high or too low: so much of their mean error is still no harm."""
     calibration: Annotated[float, Field(ge=0.0, lt=1.0)] | None = 0.02
     """Of classes with scores: so much further than in the bound rows may the confidence of answers be off the share of right ones.
     None = not watched. It tells people (recalibrate), it never trains."""

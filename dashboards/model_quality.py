@@ -57,7 +57,9 @@ def performance() -> list[Any]:
     predicted = f'{_MODEL}, {PREDICTED}, subject=~"$metric"'
     off = f'{_MODEL}, {OWN_UNIT}, subject=~"$error"'
     bound, usual = (f'{_MODEL}, subject="risk", detector=~"risk(_judged)?_{kind}"' for kind in ("change", "rise"))
-    gathered = evidence("subject, detector", f'{_MODEL}, detector=~".+_floor|.+_ceiling|risk.*|calibration_change|fairness_.+"')
+    gathered = evidence(
+        "subject, detector", f'{_MODEL}, detector=~".+_floor|.+_ceiling|risk.*|calibration_change|conformal_residual|fairness_.+"'
+    )
     return [
         band(
             _METRIC,

@@ -13,7 +13,7 @@ _ON = "on (namespace, job, model)"
 
 _FAST = "risk.*_(change|rise)|.+_floor|.+_ceiling"
 _SLOW = "risk|risk_value|risk_judged"
-_CALIBRATION = "calibration_change"
+_CALIBRATION = "calibration_change|conformal_residual"
 _FAIR = "fairness_.+"
 _DAMAGE = "(missing|wrong_type|out_of_range|unseen_category|duplicate_.+)_rise"
 _WORSE = f"{_FAST}|{_SLOW}|{_FAIR}|{_CALIBRATION}"
@@ -113,8 +113,9 @@ HARM = (
         name="RetunedCalibrationOff",
         severity=Severity.TICKET,
         expr=f"count {_OF} ({_alarmed(_CALIBRATION)}) > 0",
-        summary="{{ $labels.model }}: its confidence does not say how often it is right",
-        says=f"Off by more than in the bound rows; below 0 it is too sure of itself.{figures(_CALIBRATION)}{since()}",
+        summary="{{ $labels.model }}: its confidence, or the level of its numbers, is off",
+        says="Otherwise than in the bound rows. Calibration below 0: too sure of itself. Residual above 0: answers too high, by so much."
+        f"{figures(_CALIBRATION)}{since()}",
         links=_INCIDENT,
     ),
     Alert(

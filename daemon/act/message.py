@@ -44,6 +44,7 @@ _OF_KIND = (
     ("performance", "RetunedPerformanceDegradedFast"),
     ("fairness", "RetunedFairnessBreach"),
     ("calibration", "RetunedCalibrationOff"),
+    ("bias", "RetunedCalibrationOff"),
     ("quality", "RetunedDataQuality"),
     ("drift", "RetunedDrift"),
 )

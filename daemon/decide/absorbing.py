@@ -11,7 +11,7 @@ from daemon.decide.incident import AlarmKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-OF_ANSWERS = frozenset({AlarmKind.RISK, AlarmKind.PERFORMANCE, AlarmKind.FAIRNESS, AlarmKind.CALIBRATION})
+OF_ANSWERS = frozenset({AlarmKind.RISK, AlarmKind.PERFORMANCE, AlarmKind.FAIRNESS, AlarmKind.CALIBRATION, AlarmKind.BIAS})
 """Alarms about answers and labels: held to what the version was promoted with, whatever the reference is."""
 _NEVER = {
     AlarmKind.RISK: "the model is wrong more often (its loss alarms): retrain or roll back",

@@ -151,21 +151,22 @@ def _shift(
     kinds: set[str], subjects: Mapping[str, Mapping[str, Any]], harm: Harm, quiet_n: int, explained: Explained, *, is_fine: bool
 ) -> tuple[Shift, str]:
     inputs, has_drift = moved_inputs(subjects), AlarmKind.DRIFT in kinds
+    is_off = harm is Harm.HARMFUL or AlarmKind.BIAS in kinds
     if AlarmKind.QUALITY in kinds:
         return Shift.DAMAGE, "data come damaged, which comes before any other cause"
     if explained.concept is not None:
         return Shift.CONCEPT, explained.concept
-    if inputs and is_fine:
+    if inputs and is_fine and AlarmKind.BIAS not in kinds:
         return Shift.COVARIATE, f"inputs moved ({listed(inputs)}) and what is right for them did not"
-    if harm is Harm.HARMFUL and not has_drift and quiet_n:
+    if is_off and not has_drift and quiet_n:
         return Shift.CONCEPT, f"nothing moved that the {quiet_n} drift monitors of inputs watch, so what is right for the same inputs did"
-    if inputs and harm is Harm.HARMFUL:
+    if inputs and is_off:
         return _of_both(listed(inputs), explained)
     return Shift.UNKNOWN, "what changed is not known" if has_drift else "no column has drifted, as far as any is watched"
 
 
 def _of_both(inputs: str, explained: Explained) -> tuple[Shift, str]:
-    """The model is wrong more often and its inputs moved."""
+    """The model is wrong more often, or off to one side, and its inputs moved."""
     if explained.by_inputs is not None:
         return Shift.COVARIATE, f"inputs moved ({inputs}) to where the model was wrong before: {explained.by_inputs}"
     why = f" ({explained.open})" if explained.open is not None else ""

@@ -27,6 +27,8 @@ class AlarmKind(StrEnum):
     """Of the data as such: tells people, never trains, and makes no drift harmful."""
     CALIBRATION = "calibration"
     """Confidence is off: to be recalibrated, not retrained; makes no drift harmful."""
+    BIAS = "bias"
+    """Numbers are off otherwise than before, most often to one side: to be corrected; never trains, makes no drift harmful."""
 
 
 class Change(StrEnum):
@@ -80,7 +82,7 @@ class Incident:
 
 def alarm_kind(detector: str) -> AlarmKind:
     """What a detector's alarm is about, by what it eats; an unknown name is drift (it alerts, it never trains)."""
-    for prefix, kind in (("risk", AlarmKind.RISK), ("calibration", AlarmKind.CALIBRATION)):
+    for prefix, kind in (("risk", AlarmKind.RISK), ("calibration", AlarmKind.CALIBRATION), ("conformal_residual", AlarmKind.BIAS)):
         if detector.startswith(prefix):
             return kind
     try:

@@ -12,6 +12,7 @@ from daemon.watched.seen.day import nothing
 from daemon.watched.seen.groups import of_gap, of_ratio
 from daemon.watched.seen.labels import of_limit
 from daemon.watched.seen.losses import of_rise
+from daemon.watched.seen.residuals import of_residual
 from detectors.quality.fault import Rise
 from detectors.sequential.auc_floor import AucFloor
 from detectors.sequential.between import Between
@@ -19,6 +20,7 @@ from detectors.sequential.calibration_change import CalibrationChange
 from detectors.sequential.column_of_segment import ColumnOfSegment
 from detectors.sequential.conformal_category import ConformalCategory
 from detectors.sequential.conformal_numeric import ConformalNumeric
+from detectors.sequential.conformal_residual import ConformalResidual
 from detectors.sequential.domain_classifier import DomainClassifier
 from detectors.sequential.embedding_witness import EmbeddingWitness
 from detectors.sequential.fairness_ratio import FairnessRatio
@@ -77,6 +79,7 @@ _BY_KIND: tuple[tuple[type[Any], Callable[[Any, Any, Reference, Day], Soon]], ..
     (CalibrationChange, of_calibration),
     (PpiFloor, of_predicted),
     (RiskRise, of_rise),
+    (ConformalResidual, lambda d, state, _, day: of_residual(d, state, day)),
     (AucFloor, lambda d, state, reference, day: of_limit(d, state.share, reference, day)),
     (PpiScoreFloor, of_judged),
 )

@@ -339,6 +339,16 @@ def rise(name: str) -> World:
     return labels_world(build(name, tolerance=0.0, alpha=ALPHA), drawn, before, before)
 
 
+@of("conformal_residual")
+def residual(name: str) -> World:
+    """Normal errors of scale 1, all to one side by as much."""
+
+    def drawn(rng: Rng, n: int, by: float) -> Pairs:
+        return _numbers(n, error=-rng.normal(by, 1.0, n))
+
+    return labels_world(build(name, tolerance=0.0, alpha=ALPHA), drawn, 0.0, 0.0)
+
+
 @of("value_ceiling", "risk_value", "risk_value_change")
 def valued(name: str) -> World:
     """The absolute error of a normal variable, times a factor; the mean is that of errors clipped where the bound rows say."""

@@ -46,6 +46,7 @@ _KINDS = {
     AlarmKind.FAIRNESS: "groups are treated differently beyond the limit",
     AlarmKind.QUALITY: "its data come damaged",
     AlarmKind.CALIBRATION: "its confidence no longer says how often it is right",
+    AlarmKind.BIAS: "its answers are too high or too low, or further off, than before",
 }
 _HARM = {"harmful": "Harmful", "benign": "Benign", "likely": "Likely harmful", "unknown": "Not known to be harmful"}
 _SHIFTS = {
@@ -56,6 +57,10 @@ _SHIFTS = {
 }
 _ALONE: dict[frozenset[str | None], str] = {
     frozenset({AlarmKind.CALIBRATION}): "Its confidence is off; that it is wrong more often is not proven. Recalibrate its scores.",
+    frozenset(
+        {AlarmKind.BIAS}
+    ): "Its answers are too high or too low, or further off, than before; that its loss is too high is not proven."
+    " Look for what changed, or correct them by as much.",
     frozenset({AlarmKind.QUALITY}): "Not known to be harmful: data come damaged (missing, unreadable, out of range, repeated)."
     " See to their source.",
 }

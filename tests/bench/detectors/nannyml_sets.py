@@ -85,7 +85,8 @@ def _late(name: str, places: Places, *, is_scored: bool) -> Draw:
 
 _INPUTS: Ours = {"retuned conformal_numeric + conformal_category": {"conformal_numeric": {}, "conformal_category": {}}}
 _NUMBERS: Ours = {
-    **{f"retuned {name}": {name: {"tolerance": 0.0}} for name in ("risk_value_change", "risk_value_rise", "risk_value")},
+    **{f"retuned risk_value{kind}": {f"risk_value{kind}": {"tolerance": 0.0}} for kind in ("_change", "_rise", "")},
+    "retuned conformal_residual": {"conformal_residual": {"tolerance": 0.0}},
     "retuned value_ceiling": {"value_ceiling": {"max_rise": 0.001}},
 }
 

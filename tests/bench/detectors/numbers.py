@@ -21,6 +21,7 @@ _OURS: dict[str, dict[str, dict[str, Any]]] = {
     "retuned risk_value_change": {"risk_value_change": {"tolerance": 0.0}},
     "retuned risk_value_rise": {"risk_value_rise": {"tolerance": 0.0}},
     "retuned risk_value": {"risk_value": {"tolerance": 0.0}},
+    "retuned conformal_residual": {"conformal_residual": {"tolerance": 0.0}},
     "retuned value_ceiling, absolute error": {"value_ceiling": {"max_rise": 0.001}},
     "retuned value_ceiling, squared error": {"value_ceiling": {"max_rise": 0.001, "metric": "rmse"}},
 }
