@@ -5,6 +5,7 @@ alarm: a detector says so. alert: a person is told. trigger: a retraining starts
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -240,9 +241,27 @@ def _too_soon_or_costly(
 
 def silences(history: History, now: float, rules: Rules) -> dict[Sense, float]:
     """What has been silent for too long, and since when; without a reference no verdict can come, so nobody waits for it."""
-    last = {Sense.VERDICT: history.last_verdict_at} | ({Sense.LABEL: history.last_label_at} if rules.labels_expected else {})
-    since = {sense: max(at or 0.0, history.watched_since) for sense, at in last.items()}
+    since = _heard(history, rules)
     return {sense: at for sense, at in since.items() if now - at >= rules.blind_after_s or (sense is Sense.VERDICT and history.unread)}
+
+
+def calm_until(history: History, now: float, rules: Rules, *, quiet_s: float) -> float:
+    """Until when time alone changes nothing but the last alarm of an incident that is not heard; `now` where each tick may.
+
+    Then a silence is too long, or an incident has been quiet for `quiet_s`; a second less, for sums are rounded otherwise than differences.
+    """
+    retrain = rules.retrain
+    if retrain is not None and (history.standing or (TriggerKind.SCHEDULE.value in retrain.on and retrain.schedule is not None)):
+        return now
+    due = [at + rules.blind_after_s for at in _heard(history, rules).values()]
+    due += [history.incident.last_alarm_at + quiet_s] if history.incident is not None else []
+    return min((at - 1.0 for at in due if at > now), default=math.inf)
+
+
+def _heard(history: History, rules: Rules) -> dict[Sense, float]:
+    """When there was something of each kind last, or could have been."""
+    last = {Sense.VERDICT: history.last_verdict_at} | ({Sense.LABEL: history.last_label_at} if rules.labels_expected else {})
+    return {sense: max(at or 0.0, history.watched_since) for sense, at in last.items()}
 
 
 def _blind(history: History, now: float, rules: Rules) -> Alert | None:

@@ -153,10 +153,24 @@ class _Player:
         return min(closes)
 
     def _following(self, tick_at: float, at: float) -> float:
-        """The next tick; in a silence longer than `GAP_S` that step, once everything that came before is closed."""
+        """The next tick; of those before the next line (`at`) the last, and such as may change something."""
+        wakes_at, following = self._wakes_at(tick_at), self._step(tick_at, at)
+        while following < wakes_at and (after := self._step(following, at)) <= at:
+            following = after
+        return following
+
+    def _step(self, tick_at: float, at: float) -> float:
+        """To the next close; in a silence longer than `GAP_S` that step, once everything that came before is closed."""
         following = self._next_close(tick_at)
         silent = at - following > GAP_S and not self._pipeline.intake.n_pending
         return max(following, self._next_close(tick_at + GAP_S)) if silent else following
+
+    def _wakes_at(self, now: float) -> float:
+        """When a tick may change something though no line has come: none does where there is nothing to close and all models are calm."""
+        pipeline = self._pipeline
+        if not pipeline.intake.is_empty:
+            return now
+        return min(pipeline.prune_at, *(pipeline.judge.calm_until.get(m.name, now) for m in self._settings.models))
 
     def _end(self, last_at: float) -> float:
         """When the pane of the last line is closed, and one more for labels that came after it."""

@@ -75,6 +75,11 @@ class Intake:
         """Records in open panes."""
         return sum(len(pending.keys) for pending in self._pending.values())
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that was read is in committed panes."""
+        return not any(pending.buffers or pending.labels for pending in self._pending.values())
+
     def versions(self, model: str) -> dict[str, tuple[float, int]]:
         """Version -> (start of the first open pane with a record of it, records) of the model's open panes."""
         found: dict[str, tuple[float, int]] = {}
