@@ -190,6 +190,7 @@ class Judge:
         if after is None:
             return None
         turn = telling.Turn(after=after, change=change, found=found, was_harmful=before is not None and before.harmful)
+        turn = replace(turn, was_unfair=before is not None and before.has(incidents_of.AlarmKind.FAIRNESS))
         if after == before:
             return turn
         if change is incidents_of.Change.OPENED:

@@ -55,7 +55,7 @@ class Topic(StrEnum):
     """What people can be told of."""
 
     INCIDENT = "incident"
-    """Opened, become harmful, shown to do no harm, closed."""
+    """Opened, become harmful, become one of fairness too, shown to do no harm, closed."""
     RUN = "run"
     """Failed, waiting for approval, promoted, rolled back, and every other end."""
     REFERENCE = "reference"

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 """A model as GET /v1/models/NAME gives it."""
 
-_COLOURS = {"alarm": "red", "ok": "green", "insufficient": "dim"}
+_COLOURS = {"alarm": "red", "differs": "yellow", "ok": "green", "insufficient": "dim"}
+_LOUD = {"differs": 1, "alarm": 2}
+_MOST_SAID = 12
 
 
 def show_models(models: list[Body], *, as_json: bool) -> None:
@@ -44,7 +46,7 @@ def show_model(model: Body, *, as_json: bool) -> None:
     console.print("\n".join(_head(model)), highlight=False)
     console.print(_figures(model["verdicts"]) if model["verdicts"] else "nothing is judged yet")
     for incident in model["incidents"][:5]:
-        console.print(_incident(incident), highlight=False)
+        console.print("\n".join(_incident(incident)), highlight=False)
     if model["runs"]:
         console.print(_runs([model]))
 
@@ -91,10 +93,17 @@ def _head(model: Body) -> list[str]:
     return lines
 
 
+def _says(verdict: Body) -> str:
+    """In the page's words: one look informs, only what may be looked at forever alarms."""
+    is_one_look = verdict["outcome"] == "alarm" and not verdict["evidence"]["kind"].startswith("e_")
+    return "differs" if is_one_look else str(verdict["outcome"])
+
+
 def _figures(verdicts: list[Body]) -> Table:
+    """Alarms come last: there a terminal begins to be read."""
     table = _table("subject", "detector", "says", "value", "interval", "n", "evidence")
-    for v in verdicts:
-        says = f"[{_COLOURS.get(v['outcome'], 'white')}]{v['outcome']}[/]"
+    for v in sorted(verdicts, key=lambda v: _LOUD.get(_says(v), 0)):
+        says = f"[{_COLOURS.get(_says(v), 'white')}]{_says(v)}[/]"
         interval = f"{v['low']:.3g} to {v['high']:.3g}"
         table.add_row(_cell(v["subject"]), v["detector"], says, f"{v['value']:.3g}", interval, str(v["n"]), _evidence(v["evidence"]))
     return table
@@ -114,14 +123,27 @@ def _meaning(incident: Body) -> tuple[str, str]:
     return said["harm"], said["shift"]
 
 
-def _incident(incident: Body) -> str:
+def _incident(incident: Body) -> list[str]:
+    """A line; of an open one also what each alarm said first, what it means, and who is on it."""
     until = f"closed {incident['closed_at']}" if incident["closed_at"] else "[red]open[/red]"
     until = f"absorbed {incident['absorbed_at']}" if incident["absorbed_at"] else until
-    harmful = ", harmful" if incident["is_harmful"] else ""
-    harmful += ", confirmed" if (incident["evidence"] or {}).get("is_confirmed") else ""
+    harm = {"harmful": ", harmful", "likely": ", likely harmful", "benign": ", benign"}.get(_meaning(incident)[0], "")
+    harm += ", confirmed" if (incident["evidence"] or {}).get("is_confirmed") else ""
     report = f", report: {incident['report']}" if incident["report"] else ""
     subjects = listed(sorted(incident["subjects"]))
-    return f"incident {_cell(incident['id'])} since {incident['opened_at']}, {until}{harmful}: {_cell(subjects)}{report}"
+    line = f"incident {_cell(incident['id'])} since {incident['opened_at']}, {until}{harm}: {_cell(subjects)}{report}"
+    return [line] if incident["closed_at"] else [line, *(f"  {_cell(said)}" for said in _told(incident))]
+
+
+def _told(incident: Body) -> list[str]:
+    """Sentences."""
+    said = []
+    for key, s in incident["subjects"].items():
+        subject, because = str(s.get("subject", key)), str(s.get("because", ""))
+        said.append(f"{because if because.startswith(subject) else f'{subject}: {because}'} (since {s.get('first_at', '?')})")
+    more = [f"and {len(said) - _MOST_SAID} more"] if len(said) > _MOST_SAID else []
+    means = [f"it means: {incident['diagnosis']['because']}"] if incident["diagnosis"] else []
+    return [*said[:_MOST_SAID], *more, *means, f"on it: {incident['acknowledged_by'] or 'nobody yet'}"]
 
 
 def _runs(models: list[Body]) -> Table:

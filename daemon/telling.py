@@ -42,6 +42,8 @@ class Turn:
     found: list[Verdict]
     was_harmful: bool = False
     """Drift and risk were in it before."""
+    was_unfair: bool = False
+    """Fairness was."""
     because: str = ""
     """Of a closed one."""
     evidence: Said | None = None
@@ -90,8 +92,8 @@ def tell_changed(tx: Connection, watch: Watch, now: float) -> None:
 def tell_turn(tx: Connection, turn: Turn | None, diagnosed: Diagnosed | None, now: float) -> None:
     """To people, at most one message a pane, and each once an incident.
 
-    Opened, with what it means by then; harmful, when it was not told to be so: neither at its opening nor later; benign; closed. The
-    diagnosis of a pane is made before, so that the message of an incident never says less than its page.
+    Opened, with what it means by then; harmful, when it was not told to be so: neither at its opening nor later; unfair, likewise; benign;
+    closed. The diagnosis of a pane is made before, so that the message of an incident never says less than its page.
     """
     if turn is not None and turn.change is incidents_of.Change.OPENED:
         _tell(tx, What.INCIDENT_OPENED, turn, diagnosed, now)
@@ -99,6 +101,8 @@ def tell_turn(tx: Connection, turn: Turn | None, diagnosed: Diagnosed | None, no
         _tell(tx, What.INCIDENT_CLOSED, turn, None, now)
     elif turn is not None and _does_harm(turn, diagnosed) and not _was_told_harm(turn, diagnosed):
         _tell(tx, What.INCIDENT_HARMFUL, turn, diagnosed, now)
+    elif turn is not None and turn.after.has(incidents_of.AlarmKind.FAIRNESS) and not turn.was_unfair:
+        _tell(tx, What.INCIDENT_UNFAIR, turn, diagnosed, now)
 
 
 def tell_benign(tx: Connection, model: str, incident: str, diagnosed: Diagnosed, now: float) -> None:
@@ -142,9 +146,10 @@ def _tell(tx: Connection, what: What, turn: Turn, diagnosed: Diagnosed | None, n
         "incident": incident.id,
         "harmful": incident.harmful,
         "kinds": sorted({str(s["kind"]) for s in incident.subjects.values()}),
+        "opened_at": incident.opened_at,
         "figures": [
-            {"detector": v.detector, "subject": v.subject, "value": v.value, "low": v.low, "high": v.high, "n": v.n}
-            for v in incidents_of.alarms(turn.found)
+            {name: getattr(v, name) for name in ("detector", "subject", "value", "low", "high", "n", "because")}
+            for v in sorted(incidents_of.alarms(turn.found), key=lambda v: incidents_of.BY_HARM.index(incidents_of.alarm_kind(v.detector)))
         ],
     }
     if turn.evidence is not None:

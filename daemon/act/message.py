@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from daemon.act.plain import plain
+from daemon.decide.incident import BY_HARM, AlarmKind
+from daemon.decide.times import when
 from daemon.store.outbox import What
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 Tone = Literal["info", "success", "warning", "failure"]
 
@@ -18,6 +20,7 @@ _MOST_FIGURES = 6
 _WHAT: dict[What, tuple[str, Tone, str | None]] = {
     What.INCIDENT_OPENED: ("incident", "warning", None),
     What.INCIDENT_HARMFUL: ("the incident does harm", "failure", "RetunedHarmfulDrift"),
+    What.INCIDENT_UNFAIR: ("the incident is about fairness, too", "failure", "RetunedFairnessBreach"),
     What.INCIDENT_BENIGN: ("the incident does no harm", "success", "RetunedDrift"),
     What.INCIDENT_CLOSED: ("incident closed", "success", None),
     What.RUN_FAILED: ("retraining failed", "failure", "RetunedRunFailed"),
@@ -39,16 +42,18 @@ _WHAT: dict[What, tuple[str, Tone, str | None]] = {
 }
 """What -> words, tone, runbook."""
 
-_OF_KIND = (
-    ("risk", "RetunedPerformanceDegradedFast"),
-    ("performance", "RetunedPerformanceDegradedFast"),
-    ("fairness", "RetunedFairnessBreach"),
-    ("calibration", "RetunedCalibrationOff"),
-    ("bias", "RetunedCalibrationOff"),
-    ("quality", "RetunedDataQuality"),
-    ("drift", "RetunedDrift"),
-)
-"""Kind of alarm -> runbook, the most harmful first."""
+_OF_KIND = {
+    AlarmKind.RISK: ("RetunedPerformanceDegradedFast", "worse than it was made to be"),
+    AlarmKind.PERFORMANCE: ("RetunedPerformanceDegradedFast", "performance beyond its limit"),
+    AlarmKind.FAIRNESS: ("RetunedFairnessBreach", "groups treated differently"),
+    AlarmKind.CALIBRATION: ("RetunedCalibrationOff", "confidence off"),
+    AlarmKind.BIAS: ("RetunedCalibrationOff", "answers too high or too low"),
+    AlarmKind.QUALITY: ("RetunedDataQuality", "data damaged"),
+    AlarmKind.DRIFT: ("RetunedDrift", "traffic changed"),
+}
+"""Kind of alarm -> runbook, and words of a title."""
+_NEWS = frozenset({What.INCIDENT_OPENED, What.INCIDENT_HARMFUL, What.INCIDENT_UNFAIR})
+"""What says since when, and what alarms."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,16 +68,18 @@ class Text:
 def compose(model: str, payload: Mapping[str, Any], url: str) -> Text:
     """The message of an outbox payload; links begin with `url`.
 
-    The payload is {what, because, incident?, run?, figures?, kinds?, harmful?, diagnosis?, evidence?}.
+    The payload is {what, because, incident?, opened_at?, run?, figures?, kinds?, harmful?, diagnosis?, evidence?}.
     """
     what = What.of(payload)
     words, tone, runbook = _WHAT[what]
+    kinds = [kind for kind in BY_HARM if kind in payload.get("kinds", ())] if what in _NEWS else []
     if what in {What.INCIDENT_OPENED, What.INCIDENT_HARMFUL}:
-        of_kind = next((book for kind, book in _OF_KIND if kind in payload.get("kinds", ())), None)
-        runbook = "RetunedHarmfulDrift" if payload.get("harmful") else of_kind or runbook
+        runbook = "RetunedHarmfulDrift" if payload.get("harmful") else _OF_KIND[kinds[0]][0] if kinds else runbook
     if what is What.INCIDENT_OPENED and (payload.get("harmful") or payload.get("diagnosis", {}).get("harm") == "harmful"):
         words, tone = "incident, harmful", "failure"
-    lines = [payload.get("because", ""), *_figures(payload.get("figures", ())), *_diagnosis(payload.get("diagnosis"))]
+    if kinds:
+        words = f"{words}: {', '.join(_OF_KIND[kind][1] for kind in kinds)}"
+    lines = [*_alarming(payload, is_news=what in _NEWS), *_diagnosis(payload.get("diagnosis"), is_unfair=AlarmKind.FAIRNESS in kinds)]
     lines = [plain(line) for line in (*lines, *payload.get("evidence", ()))]
     lines += ["", f"Look: {url}{_path(model, payload)}"]
     if what is What.INCIDENT_BENIGN:
@@ -92,21 +99,34 @@ _HARM = {
 }
 
 
-def _diagnosis(said: Mapping[str, str] | None) -> list[str]:
+def _diagnosis(said: Mapping[str, str] | None, *, is_unfair: bool) -> list[str]:
     """What the incident means by now."""
     if said is None:
         return []
     shift = "" if said["shift"] == "unknown" else f" ({said['shift']}{'' if said['shift'] == 'damage' else ' shift'})"
-    return [f"{_HARM.get(said['harm'], said['harm'])}{shift}: {said['because']}"]
+    harm = _HARM.get(said["harm"], said["harm"])
+    if is_unfair and said["harm"] == "unknown":
+        harm = "It treats groups differently; whether it is worse for all is not known yet"
+    return [f"{harm}{shift}: {said['because']}"]
 
 
-def _figures(figures: Iterable[Mapping[str, Any]]) -> list[str]:
-    found = [
-        f"{plain(f['subject'])} is {f['value']:.3g}, between {f['low']:.3g} and {f['high']:.3g}, on {f['n']} ({f['detector']})"
-        for f in figures
-    ]
-    more = len(found) - _MOST_FIGURES
-    return found[:_MOST_FIGURES] + ([f"and {more} more"] if more > 0 else [])
+def _alarming(payload: Mapping[str, Any], *, is_news: bool) -> list[str]:
+    """Since when, and what each detector that alarms says; else the reason alone."""
+    said = [_sentence(figure) for figure in payload.get("figures", ())]
+    more = len(said) - _MOST_FIGURES
+    said = said[:_MOST_FIGURES] + ([f"and {more} more"] if more > 0 else [])
+    opened = [f"Open since {when(payload['opened_at'])}."] if is_news and "opened_at" in payload else []
+    return [*opened, *(said or [payload.get("because", "")])] if opened else [payload.get("because", ""), *said]
+
+
+def _sentence(figure: Mapping[str, Any]) -> str:
+    """Of one alarm, with its subject and interval; one of an older release has no words of its own."""
+    subject, because = plain(figure["subject"]), str(figure.get("because", ""))
+    interval = f"between {figure['low']:.3g} and {figure['high']:.3g}"
+    if not because:
+        return f"{subject} is {figure['value']:.3g}, {interval}, on {figure['n']} ({figure['detector']})"
+    said = f"{subject} ({figure['detector']}): {because.removeprefix(f'{subject}: ')}"
+    return said if " between " in because else f"{said} ({interval})"
 
 
 def _path(model: str, payload: Mapping[str, Any]) -> str:

@@ -31,6 +31,18 @@ class AlarmKind(StrEnum):
     """Numbers are off otherwise than before, most often to one side: to be corrected; never trains, makes no drift harmful."""
 
 
+BY_HARM = (
+    AlarmKind.RISK,
+    AlarmKind.PERFORMANCE,
+    AlarmKind.FAIRNESS,
+    AlarmKind.CALIBRATION,
+    AlarmKind.BIAS,
+    AlarmKind.QUALITY,
+    AlarmKind.DRIFT,
+)
+"""The most harmful first: what a person should read first."""
+
+
 class Change(StrEnum):
     """What a fold did to the incident."""
 
@@ -74,7 +86,7 @@ class Incident:
 
     def in_words(self) -> str:
         """What alarmed, since when and for how long, of one that is over."""
-        of_kind = {kind: {s["subject"] for s in self.subjects.values() if s["kind"] == kind} for kind in AlarmKind}
+        of_kind = {kind: {s["subject"] for s in self.subjects.values() if s["kind"] == kind} for kind in BY_HARM}
         what = "; ".join(f"{kind} ({listed(sorted(subjects))})" for kind, subjects in of_kind.items() if subjects)
         lasted_s = self.last_alarm_at - self.opened_at
         return f"{f'It lasted {lasting(lasted_s)}, from' if lasted_s else 'It was one alarm, at'} {when(self.opened_at)}: {what}."

@@ -29,6 +29,7 @@ class What(StrEnum):
 
     INCIDENT_OPENED = "incident.opened"
     INCIDENT_HARMFUL = "incident.harmful"
+    INCIDENT_UNFAIR = "incident.unfair"
     INCIDENT_BENIGN = "incident.benign"
     INCIDENT_CLOSED = "incident.closed"
     RUN_FAILED = "run.failed"

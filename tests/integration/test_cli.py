@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from daemon.show.snapshot import snapshot
 from daemon.show.views import Health, Snapshot
 from daemon.store import champions, controls, incidents, runs, verdicts
 from daemon.store.ledger import Ledger
-from detectors.types import EValue, Outcome, Verdict
+from detectors.types import EValue, Outcome, PValue, Score, Verdict
 from retrain.types import Permanent, Reason
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
 TOKEN = "s3cret"
+SUBJECTS = {"risk:risk": {"detector": "risk", "subject": "risk", "kind": "risk", "because": "loss rose", "first_at": NOW - 10.0}}
 COMMANDS = {
     "label-plan",
     "serve",
@@ -96,10 +98,10 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
             n=80,
             because="loss rose",
         )
-        verdicts.save(tx, "one", [said], at=NOW - 10.0, epoch=1)
-        incidents.open_incident(
-            tx, incident_id="inc-1", model="one", epoch=1, now=NOW - 10.0, subjects={"risk:risk": {"kind": "risk"}}, harmful=True
-        )
+        one_look = replace(said, detector="ks", subject="input.x", evidence=PValue(p=1e-9, alpha=0.01))
+        quiet = replace(said, detector="psi", subject="input.y", outcome=Outcome.OK, evidence=Score(distance=0.1, limit=0.2))
+        verdicts.save(tx, "one", [said, one_look, quiet], at=NOW - 10.0, epoch=1)
+        incidents.open_incident(tx, incident_id="inc-1", model="one", epoch=1, now=NOW - 10.0, subjects=SUBJECTS, harmful=True)
         trigger = {"subject": "risk", "detector": "risk", "because": "loss rose", "at": "2027-01-15T08:00:00Z", "incident": "inc-1"}
         runs.create(tx, run_id="run-1", model="one", trigger=trigger, champion_version="7", folder="f", now=NOW, because="[b]loss[/b] rose")
         controls.pause(tx, "two", by="ada", because="holidays", now=NOW)
@@ -140,8 +142,17 @@ def test_status_of_a_model_shows_figures_with_intervals_and_evidence() -> None:
     assert "champion 7 since" in output
     assert "0.3 to 0.5" in output
     assert "log10 e 3.00 of 2.00" in output
-    assert "inc-1" in output
-    assert "harmful" in output
+    figures, _, incident = output.partition("incident inc-1")
+    assert [line.split()[2] for line in figures.splitlines() if line.split()[:1] in (["risk"], ["input.x"], ["input.y"])] == [
+        "ok",
+        "differs",
+        "alarm",
+    ]
+    assert [line.strip() for line in incident.splitlines()[1:3]] == [
+        "risk: loss rose (since 2027-01-15T07:59:50.000Z)",
+        "on it: nobody yet",
+    ]
+    assert "open, harmful: risk:risk" in incident
     assert "paused by ada: holidays" in run("status", "two").output
 
 

@@ -30,8 +30,9 @@ OPENED = {
     "incident": "inc-1",
     "harmful": True,
     "kinds": ["drift", "risk"],
-    "because": "loss 0.331 on 412 labelled records: above the source bound plus tolerance, 0.181",
-    "figures": [{"detector": "risk_change", "subject": "risk", "value": 0.331, "low": 0.262, "high": 0.406, "n": 412}],
+    "because": (said := "loss 0.331 on 412 labelled records: above the source bound plus tolerance, 0.181"),
+    "opened_at": 900.0,
+    "figures": [{"detector": "risk_change", "subject": "risk", "value": 0.331, "low": 0.262, "high": 0.406, "n": 412, "because": said}],
 }
 
 
@@ -90,10 +91,10 @@ def test_a_webhook_a_chat_and_a_mailbox_are_told_what_how_bad_where_to_look_and_
         telling.until_told()
         (hooked,), (chatted,), (mailed,) = plain.got, chat.got, mail.got
     body = hooked["body"]
-    assert (body["title"], body["type"]) == (f"{MODEL}: incident, harmful", "failure")
+    assert (body["title"], body["type"]) == (f"{MODEL}: incident, harmful: worse than it was made to be, traffic changed", "failure")
     assert body["message"].splitlines() == [
-        OPENED["because"],
-        "risk is 0.331, between 0.262 and 0.406, on 412 (risk_change)",
+        "Open since 1970-01-01 00:15 UTC.",
+        f"risk (risk_change): {OPENED['because']} (between 0.262 and 0.406)",
         "",
         f"Look: {URL}/incidents/inc-1",
         f"Do: {URL}/runbooks/RetunedHarmfulDrift",
@@ -156,14 +157,14 @@ def test_fifty_incidents_at_once_are_told_within_a_few_ticks(ledger: Ledger) -> 
     with webhook() as hook:
         telling = Telling(ledger, [f"json://127.0.0.1:{hook.port}/"])
         for i in range(50):
-            telling.say({**OPENED, "because": f"number {i}"}, key=f"inc-{i}:opened")
+            telling.say({"what": "incident.opened", "because": f"number {i}"}, key=f"inc-{i}:opened")
         for n in (20, 40, 50):
             telling.tick()
             telling.tick(0.1)
             wait_for(lambda n=n: len(hook.got) >= n, seconds=30, message=f"{n} messages")
         telling.until_told()
         said = [message["body"]["message"].splitlines()[0] for message in hook.got]
-    assert said == [f"number {i}" for i in range(50)]
+    assert said == [f"number {i}" for i in range(50)]  # in the order in which they opened
     assert telling.counted() == {"sent": 50}
 
 
@@ -224,7 +225,8 @@ def test_a_muted_incident_and_an_unwanted_topic_are_told_to_nobody_but_the_ledge
         telling.now += 100.0
         telling.say({**OPENED, "what": "incident.harmful"}, key="inc-1:harmful")
         telling.until_told()
-        assert [taken["body"]["title"] for taken in hook.got] == [f"{MODEL}: the incident does harm"]
+        (title,) = (taken["body"]["title"] for taken in hook.got)
+        assert title.startswith(f"{MODEL}: the incident does harm: ")
     with ledger.read() as tx:
         assert {reason for (name, reason) in counters.counters(tx, MODEL) if name == "alerts"} == {
             "incident.opened",

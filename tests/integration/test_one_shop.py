@@ -112,5 +112,5 @@ def test_a_restart_changes_nothing_and_people_are_told_which_segment_and_how_sur
     assert "Surely changed (at most one in ten named falsely): " in page
     assert f'retuned_incident_confirmed_state{{model="{MODEL}"}} 1.0' in straight.http.get("/metrics").text
     assert "Confirmed: something has changed" in told[0]
-    assert "risk[shop=fr] is 0." in told[0]
+    assert "risk[shop=fr] (risk_change): shop=fr: loss 0." in told[0]
     assert "Surely changed (at most one in ten named falsely): " in told[0]

@@ -90,8 +90,7 @@ def test_people_are_told_which_shop_answers_otherwise_and_absorb_it_by_force_onl
     incident = world.incident()
     assert incident is not None
     assert incident.subjects.keys() == {f"conformal_category:{FR}"}
-    assert f"{FR} is 0." in told[0]
-    assert "shop=fr: the share of " in told[0]
+    assert f"{FR} (conformal_category): shop=fr: the share of " in told[0]
     assert FR in world.http.get(f"/incidents/{incident.id}").text
     assert f'detector="conformal_category",model="{MODEL}",subject="{FR}"' in world.http.get("/metrics").text
     assert incident.diagnosis is not None

@@ -79,6 +79,21 @@ def test_an_incident_says_whether_it_hurts_and_who_knows() -> None:
     assert "wrong more often" in said.because
 
 
+def test_what_is_not_known_to_do_harm_and_treats_groups_differently_is_not_called_harmless() -> None:
+    said = {"harm": "unknown", "shift": "unknown", "because": "3 labels are missing"}
+    held = {"id": "i", "epoch": 1, "opened_at": 0.0, "closed_at": None, "last_alarm_at": 0.0, "report": None, "is_harmful": False}
+    unfair = IncidentView(**held, subjects={"a": {"kind": "fairness"}}, diagnosis=said)  # type: ignore[arg-type]  # by name
+    assert words.harm(unfair) == "Groups are treated differently. Not known to be worse for all: 3 labels are missing."
+    drift = IncidentView(**held, subjects={"a": {"kind": "drift"}}, diagnosis=said)  # type: ignore[arg-type]
+    assert words.harm(drift) == "Not known to be harmful: 3 labels are missing."
+
+
+def test_the_timeline_says_what_an_incident_came_to_mean() -> None:
+    said = {"harm": "harmful", "shift": "concept", "because": "the loss alarms"}
+    assert words.event_because("incident.diagnosed", said) == "Harmful, a shift of what is right: the loss alarms"
+    assert words.event_because("incident.diagnosed", {"because": "of an older release"}) == "of an older release"
+
+
 @pytest.mark.parametrize(
     ("evidence", "share"),
     [

@@ -122,5 +122,5 @@ def test_messages_and_runbooks_speak_of_commands_and_alerts_that_there_are() -> 
     text = "".join(path.read_text() for path in (ROOT / "docs" / "runbooks").glob("*"))
     assert set(re.findall(r"\bretuned ([a-z]+)\b(?=[^\n]*(?:`|MODEL|--|$))", "\n".join(re.findall(r"`(retuned [^`]*)`", text)))) <= commands
     assert set(message._WHAT) == set(What), "each has its words"
-    books = {book for _, _, book in message._WHAT.values() if book} | {book for _, book in message._OF_KIND}
+    books = {book for _, _, book in message._WHAT.values() if book} | {book for book, _ in message._OF_KIND.values()}
     assert books <= set(NAMES)

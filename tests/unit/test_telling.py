@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from daemon.act.message import compose
+from daemon.decide.incident import BY_HARM, AlarmKind
 from daemon.judge import Judge
 from daemon.settings import Settings
 from daemon.store import champions, outbox
@@ -75,11 +76,21 @@ def test_an_opened_incident_carries_what_is_known_and_is_told_once_more_when_it_
     assert harmful["diagnosis"]["harm"] == "harmful"
     assert harmful["because"] == "f1_floor alarms."
     first, second = (compose("m", payload, "http://r") for payload in (opened, harmful))
-    assert (first.title, first.tone) == ("m: incident", "warning")
+    assert (first.title, first.tone) == ("m: incident: traffic changed", "warning")
+    assert first.body.splitlines()[:2] == [
+        "Open since 1970-01-02 00:02 UTC.",
+        "input.x (conformal_numeric): conformal_numeric alarms. (between 0.4 and 0.6)",
+    ]
     assert f"Whether it does harm is not known yet: {opened['diagnosis']['because']}" in first.body
     assert first.body.endswith("Do: http://r/runbooks/RetunedDrift")
-    assert (second.title, second.tone) == ("m: the incident does harm", "failure")
-    assert "It does harm" in second.body
+    assert (second.title, second.tone) == ("m: the incident does harm: performance beyond its limit, traffic changed", "failure")
+    lines = second.body.splitlines()
+    assert lines[0] == "Open since 1970-01-02 00:02 UTC."
+    assert [line.partition(": ")[0] for line in lines[1:3]] == [
+        "input.x (f1_floor)",
+        "input.x (conformal_numeric)",
+    ]  # the most harmful first
+    assert lines[3].startswith("It does harm")
     assert second.body.endswith("Do: http://r/runbooks/RetunedPerformanceDegradedFast")
 
 
@@ -87,7 +98,7 @@ def test_what_was_told_as_harmful_at_its_opening_is_not_told_again_when_drift_jo
     (opened,) = told(ledger, tmp_path, [("risk_change",), ("risk_change", "conformal_numeric"), ("risk_change", "conformal_numeric")])
     assert opened["diagnosis"]["harm"] == "harmful"
     text = compose("m", opened, "http://r")
-    assert (text.title, text.tone) == ("m: incident, harmful", "failure")
+    assert (text.title, text.tone) == ("m: incident, harmful: worse than it was made to be", "failure")
     assert text.body.endswith("Do: http://r/runbooks/RetunedPerformanceDegradedFast")
 
 
@@ -97,9 +108,52 @@ def test_drift_that_meets_risk_is_told_once_and_then_closed(ledger: Ledger, tmp_
     assert [m["what"] for m in messages] == ["incident.opened", "incident.harmful", "incident.closed"]
     assert [m["harmful"] for m in messages] == [False, True, True]
     assert "diagnosis" not in messages[2]
-    what = "drift (input.x); risk (input.x)"
+    what = "risk (input.x); drift (input.x)"
     assert messages[2]["because"] == f"Over: quiet since 1970-01-02 00:03 UTC. It lasted 2 min, from 1970-01-02 00:01 UTC: {what}."
     assert compose("m", messages[1], "http://r").body.endswith("Do: http://r/runbooks/RetunedHarmfulDrift")
+
+
+def test_fairness_that_joins_an_incident_is_told_once_for_it_wakes_people_with_prometheus_too(ledger: Ledger, tmp_path: Path) -> None:
+    drift, both = ("conformal_numeric",), ("conformal_numeric", "fairness_gap")
+    _, unfair = told(ledger, tmp_path, [drift, drift, both, both, drift, both])
+    text = compose("m", unfair, "http://r")
+    assert (text.title, text.tone) == ("m: the incident is about fairness, too: groups treated differently, traffic changed", "failure")
+    assert text.body.splitlines()[1] == "input.x (fairness_gap): fairness_gap alarms. (between 0.4 and 0.6)"
+    assert "It treats groups differently; whether it is worse for all is not known yet: " in text.body
+    assert text.body.endswith("Do: http://r/runbooks/RetunedFairnessBreach")
+
+
+def test_fairness_at_the_opening_or_with_harm_is_not_told_twice(ledger: Ledger, tmp_path: Path) -> None:
+    (opened,) = told(ledger, tmp_path, [("fairness_gap",), ("fairness_gap", "conformal_numeric")])
+    assert compose("m", opened, "http://r").title == "m: incident: groups treated differently"
+
+
+def test_fairness_that_comes_with_harm_is_one_message(ledger: Ledger, tmp_path: Path) -> None:
+    all_three = ("conformal_numeric", "fairness_gap", "f1_floor")
+    messages = told(ledger, tmp_path, [("conformal_numeric",), all_three, all_three])
+    assert [m["what"] for m in messages] == ["incident.opened", "incident.harmful"]
+
+
+def test_every_kind_of_alarm_has_its_place_and_its_words() -> None:
+    assert set(BY_HARM) == set(AlarmKind)
+    for kind in AlarmKind:
+        body = compose("m", {"what": "incident.opened", "incident": "i", "kinds": [kind.value], "because": "x"}, "http://r")
+        assert "m: incident: " in body.title
+        assert "/runbooks/Retuned" in body.body
+
+
+@pytest.mark.parametrize(
+    ("because", "line"),
+    [
+        ("the last 9 values are 0.2 away", "input.x (d): the last 9 values are 0.2 away (between 0.1 and 0.3)"),
+        ("input.x: 15 % are missing, between 6 % and 28 %", "input.x (d): 15 % are missing, between 6 % and 28 %"),
+        ("", "input.x is 0.2, between 0.1 and 0.3, on 9 (d)"),
+    ],
+)
+def test_an_alarm_is_one_sentence_that_names_its_subject_and_its_interval(because: str, line: str) -> None:
+    figure = {"detector": "d", "subject": "input.x", "value": 0.2, "low": 0.1, "high": 0.3, "n": 9, "because": because}
+    payload = {"what": "incident.opened", "incident": "i", "opened_at": 0.0, "because": because, "figures": [figure]}
+    assert compose("m", payload, "http://r").body.splitlines()[1] == line
 
 
 def test_an_incident_of_one_alarm_says_so_when_it_is_over(ledger: Ledger, tmp_path: Path) -> None:

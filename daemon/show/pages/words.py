@@ -153,9 +153,8 @@ def harm(incident: IncidentView) -> str:
     """Harmful or not, in a sentence that says what that rests on."""
     kinds = {s.get("kind") for s in incident.subjects.values()}
     if incident.diagnosis is not None:
-        said = incident.diagnosis
-        shift = "" if said["shift"] == "unknown" else f", {_SHIFTS[said['shift']]}"
-        return f"{_HARM[said['harm']]}{shift}: {said['because']}."
+        is_unfair = AlarmKind.FAIRNESS in kinds
+        return f"{'Groups are treated differently. ' if is_unfair else ''}{_meaning(incident.diagnosis, is_unfair=is_unfair)}."
     if incident.is_harmful:
         return "Harmful: traffic has drifted and the model is wrong more often, in one incident."
     if AlarmKind.RISK in kinds or AlarmKind.PERFORMANCE in kinds:
@@ -163,6 +162,13 @@ def harm(incident: IncidentView) -> str:
     if AlarmKind.FAIRNESS in kinds:
         return "Groups are treated differently; neither drift with loss nor a fall of performance is proven."
     return _ALONE.get(frozenset(kinds), "Not known to be harmful: traffic has drifted, no loss is proven. Labels may come late.")
+
+
+def _meaning(said: Mapping[str, Any], *, is_unfair: bool = False) -> str:
+    """A diagnosis, as the ledger has it: it is about the loss, which a gap between groups need not raise."""
+    shift = "" if said["shift"] == "unknown" else f", {_SHIFTS[said['shift']]}"
+    harm = "Not known to be worse for all" if is_unfair and said["harm"] == "unknown" else _HARM[said["harm"]]
+    return f"{harm}{shift}: {said['because']}"
 
 
 def outcome(verdict: VerdictView) -> Word:
@@ -238,6 +244,8 @@ def event_because(kind: str, data: Mapping[str, Any]) -> str:
     """Why it happened, as the ledger has it."""
     if kind == "incident.extended":
         return listed(str(key) for key in data.get("added", ())) + ("; harmful now" if data.get("harmful") else "")
+    if kind == "incident.diagnosed" and {"harm", "shift", "because"} <= data.keys():
+        return _meaning(data)
     if kind == "incident.evidence":
         return " ".join(in_words(data))
     return str(data.get("because") or "")
