@@ -42,6 +42,7 @@ def test_an_incident_closes_when_its_fault_was_mended_also_over_a_restart(world:
     world.start()
     page = world.http.get(f"/incidents/{opened.id}").text
     assert "None of it alarms now" not in page
+    assert "Over. It was" not in page
     assert "quiet now" not in world.http.get("/").text
     world.send(LEAST_N)
     said = f"None of it alarms now. It closes by itself at {when(world.incident().last_alarm_at + QUIET_N * PANE_S)}"  # type: ignore[union-attr]
@@ -53,6 +54,7 @@ def test_an_incident_closes_when_its_fault_was_mended_also_over_a_restart(world:
     with world.wired.ledger.read() as tx:
         (only,) = incidents.incidents(tx, MODEL)
     assert only.id == opened.id
+    assert "Over. It was: " in world.http.get(f"/incidents/{opened.id}").text
     assert only.closed_at is not None
     assert only.last_alarm_at <= opened.opened_at + (bad_n + LEAST_N) * PANE_S
     assert world.verdict("conformal_numeric")["outcome"] == "ok"
@@ -107,6 +109,8 @@ def test_what_a_person_closed_opens_no_other_incident_after_a_silence(world: Wor
     world.wait(2 * QUIET_N)
     world.send(2, x=-4.0)
     assert world.incident() is None
-    assert "1 of its subjects still alarms." in world.http.get(f"/incidents/{opened.id}").text
+    page = world.http.get(f"/incidents/{opened.id}").text
+    assert "1 of its subjects still alarms." in page
+    assert "Over. It was" not in page
     world.send(LEAST_N)
     assert "None of its subjects still alarms." in world.http.get(f"/incidents/{opened.id}").text
