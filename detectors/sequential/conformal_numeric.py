@@ -15,6 +15,7 @@ from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
 from detectors.sequential.ranks import BETS_N, BINS_N, log_rank_bets, rank_counts, rank_distance, rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
+from detectors.sequential.shapes import OF_A_PANE, SHAPE_BETS_N, log_shape_bets, no_shapes
 from detectors.sequential.ties import OF_TIES, UNKNOWN, gained_since_rest, is_of_ties
 from detectors.sequential.way_back import looked_back, set_aside
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_WEIGHTS = np.concatenate([0.75 * SCORE_WEIGHTS, np.full(BETS_N, 0.25 / BETS_N)])
-"""Three quarters of the stake on exact ranks, a quarter on ranks in the reference alone."""
+_WEIGHTS = np.concatenate([0.6 * SCORE_WEIGHTS, np.full(SHAPE_BETS_N, 0.15 / SHAPE_BETS_N), np.full(BETS_N, 0.25 / BETS_N)])
+"""Three quarters of the stake on exact ranks (of these a fifth on any shape), a quarter on ranks in the reference alone."""
+_OF_A_PANE = np.concatenate([np.zeros(len(SCORE_WEIGHTS), dtype=bool), OF_A_PANE, np.zeros(BETS_N, dtype=bool)])
+"""Bets whose wealth ends with the pane; all others are Shiryaev-Roberts sums."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,8 @@ class NumericState:
     log_m: Floats = field(default_factory=lambda: np.full(len(_WEIGHTS), NOTHING))
     recent: Floats = field(default_factory=lambda: no_sums(BINS_N + 1))
     """Ranks in each bin, and radii."""
+    shapes: Floats = field(default_factory=no_shapes)
+    """What shape bets remember (see `shapes`)."""
     purse: Purse = field(default_factory=lambda: full_purse(len(_WEIGHTS)))
     step_n: int = 0
     gained: float = UNKNOWN
@@ -56,8 +61,8 @@ class ConformalNumeric:
 
     Exact ranks among reference and past (`urn`) are quick and need no radius; but a change that nobody acts on becomes their past, until it
     is over (see `way_back`). So a quarter of the stake is on ranks in the reference alone, less its radius: what is beyond that stays in
-    alarm. A step is a pane that has records: M <- (M + 1) prod(bets) for each of 45 and 19 bets (location, spread, tails), alarm when their
-    weighted mean reaches 1/alpha.
+    alarm. A step is a pane that has records: M <- (M + 1) prod(bets) for each of 48 and 19 bets (location, spread, tails, shape; of the one
+    on a shape that nothing is remembered of, M <- prod), alarm when their weighted mean reaches 1/alpha.
     With a rhythm ranks are among the records of the same hour; an hour with hardly a reference row is compared with its own records.
     Evidence that is of the random order of ties, as where all values are equal, is no alarm (see `ties`).
     """
@@ -130,11 +135,13 @@ class ConformalNumeric:
         return is_of_ties(state.gained, state.recent, self.alpha)
 
     def _bet(self, state: NumericState, exact: Floats, log_fixed: Floats, sums: Floats, more: float) -> NumericState:
-        log_bets = np.concatenate([log_score_bets(exact), log_fixed])
-        log_m = restart(state.log_m, log_bets, alpha=self.alpha)
+        log_shapes, shapes = log_shape_bets(exact, state.shapes)
+        log_bets = np.concatenate([log_score_bets(exact), log_shapes, log_fixed])
+        log_m = restart(np.where(_OF_A_PANE, NOTHING, state.log_m), log_bets, alpha=self.alpha)
         recent = add_sums(state.recent, len(exact), sums, log10_e=log10_mean(log_m, _WEIGHTS), alpha=self.alpha)
         gained = gained_since_rest(state.gained, more, recent)
-        return replace(state, log_m=log_m, recent=recent, purse=spend(state.purse, log_bets), step_n=state.step_n + 1, gained=gained)
+        spent = spend(state.purse, log_bets)
+        return replace(state, log_m=log_m, recent=recent, shapes=shapes, purse=spent, step_n=state.step_n + 1, gained=gained)
 
     def _verdict(self, state: NumericState) -> Verdict:
         log10_e = log10_mean(state.log_m, _WEIGHTS) if state.step_n else 0.0

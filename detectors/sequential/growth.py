@@ -33,8 +33,8 @@ _ENDS = np.geomspace(1.0 / 256.0, 1.0, 20)
 _PARTS = list(zip((_ENDS + np.append(0.0, _ENDS[:-1])) / 2.0, np.diff(_ENDS, prepend=0.0), strict=True))
 """(middle, width) of parts of the records: ranks are among reference and past, so that a change becomes its own past and may be seen early
 or not at all."""
-_EXACT = 0.75
-"""Of the stake of `conformal_numeric` is on exact ranks."""
+_EXACT = 0.6
+"""Of the stake of `conformal_numeric` is on scores of exact ranks."""
 _EXACT_SHARES = 0.45
 """Of that of `conformal_category` is on exact shares."""
 _MOST_SHIFT = 8.0

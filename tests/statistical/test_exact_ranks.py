@@ -10,6 +10,7 @@ from scipy import stats
 
 from detectors.sequential.category_shares import log_share_bets, share_weights
 from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
+from detectors.sequential.shapes import log_shape_bets, no_shapes
 from detectors.sequential.urn import cells_of, fixed_ranks, knots_of, urn_hits, urn_ranks
 
 _WORLDS = {
@@ -69,6 +70,26 @@ def test_bets_on_a_uniform_rank_are_worth_at_most_one_and_nearly_one() -> None:
     assert means.max() < 1.01
     assert means.min() > 0.99
     assert SCORE_WEIGHTS.sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("past", [[], [0.05] * 40, [0.05, 0.15, 0.15, 0.95] * 300], ids=["none", "one bin", "more than any memory"])
+def test_bets_on_the_shape_of_a_pane_are_worth_one_whatever_came_before(past: list[float]) -> None:
+    """All panes of three records, by the bins that they fall into."""
+    known = log_shape_bets(np.array(past), no_shapes())[1] if past else no_shapes()
+    bins = (np.arange(10) + 0.5) / 10
+    panes = np.stack(np.meshgrid(bins, bins, bins), axis=-1).reshape(-1, 3)
+    worth = np.array([np.exp(log_shape_bets(pane, known)[0]) for pane in panes])
+    assert np.allclose(worth.mean(axis=0), 1.0)
+    assert worth.std(axis=0).min() > 0.1
+
+
+def test_what_shapes_remember_is_of_the_latest_records() -> None:
+    known = no_shapes()
+    for rank in [0.05] * 20 + [0.95] * 20:
+        known = log_shape_bets(np.full(100, rank), known)[1]
+    assert known.sum(axis=1).tolist() == pytest.approx([0.0, 100.0, 1000.0])
+    assert known[1, 9] > 0.99 * 100.0
+    assert 0.7 * 1000.0 < known[2, 9] < 0.95 * 1000.0
 
 
 def test_bets_on_a_share_are_worth_one_at_its_chance_and_less_inside_its_bounds() -> None:

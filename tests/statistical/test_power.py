@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,16 @@ short_and_full = pytest.mark.parametrize("size", [pytest.param(1, id="short"), p
 
 
 @short_and_full
-@pytest.mark.parametrize(("name", "most"), [("location", 600), ("scale", 1200), ("missing", 1000)], ids=["location", "scale", "missing"])
+@pytest.mark.parametrize(
+    ("name", "most"), [("location", 600), ("scale", 1200), ("missing", 1000), ("peaks", 800)], ids=["location", "scale", "missing", "peaks"]
+)
 def test_a_numeric_shift_is_found_after_a_long_quiet_past(judge: Any, make: Any, name: str, most: int, size: int) -> None:
     rng, delays = np.random.default_rng(21), []
 
     def shifted(n: int) -> Any:
         x = rng.normal(size=n)
-        return {"location": x + 0.8, "scale": 2.2 * x, "missing": np.where(rng.random(n) < 0.4, np.nan, x)}[name]
+        peaks = np.where(rng.random(n) < 0.5, -0.9, 0.9) + math.sqrt(1.0 - 0.9**2) * x  # of the same mean and variance
+        return {"location": x + 0.8, "scale": 2.2 * x, "missing": np.where(rng.random(n) < 0.4, np.nan, x), "peaks": peaks}[name]
 
     for _ in range(3 * size):
         detector = build("conformal_numeric", column="input.x", alpha=ALPHA, delta=0.01)

@@ -122,7 +122,7 @@ def test_wealth_of_the_bets_of_an_older_release_is_refused() -> None:
     for name, value in (fields | {"log_m": state.log_m[:-6]}).items():
         object.__setattr__(older, name, value)
     assert np.array_equal(decode(encode(state), type(state)).log_m, state.log_m)
-    with pytest.raises(ValueError, match="expected 64"):
+    with pytest.raises(ValueError, match="expected 67"):
         decode(encode(older), type(state))
 
 

@@ -34,6 +34,13 @@ def _spread(factor: float) -> Draw:
     return lambda rng, much: {"x": rng.normal(0.0, 1.0, len(much)) * np.where(rng.random(len(much)) < much, factor, 1.0)}
 
 
+def _two_peaks(rng: np.random.Generator, much: Floats) -> Rows:
+    """Half of the values around -.9, half around .9, with the mean and the variance of before."""
+    x = rng.normal(0.0, 1.0, len(much))
+    peaks = np.where(rng.random(len(much)) < 0.5, -0.9, 0.9) + np.sqrt(1.0 - 0.9**2) * x
+    return {"x": np.where(rng.random(len(much)) < much, peaks, x)}
+
+
 def _tail(rng: np.random.Generator, much: Floats) -> Rows:
     """8 % of the values come from a tail five times as wide."""
     return {"x": rng.normal(0.0, 1.0, len(much)) * np.where(rng.random(len(much)) < 0.08 * much, 5.0, 1.0)}
@@ -107,6 +114,7 @@ SCENARIOS = (
     _numeric("column-mean-recurring", "1 column, mean up by 0.3 in 4 of every 12 panes", _mean(0.3), profile="recurring"),
     _numeric("column-spread-out", "1 column, standard deviation 1 becomes 1.25", _spread(1.25)),
     _numeric("column-spread-in", "1 column, standard deviation 1 becomes 0.8", _spread(0.8)),
+    _numeric("column-two-peaks", "1 column, two peaks 1.8 standard deviations apart, mean and variance as before", _two_peaks),
     _numeric(
         "column-tail",
         "1 column, 8 % of the values five times as far out",
