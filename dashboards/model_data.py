@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dashboards.panels import BLUE, Query, Says, band, rows, series
-from dashboards.queries import DISTANCE, OF_COLUMNS, RATE, evidence, figure
+from dashboards.queries import DISTANCE, NO_COLUMN, OF_COLUMNS, RATE, evidence, figure
 
 if TYPE_CHECKING:
     from typing import Any
 
 _MODEL = 'model="$model"'
-_DRIFT = 'detector=~"conformal_.+|text_.+|embedding_.+|domain_classifier"'
+_DRIFT = f'detector=~"conformal_.+|text_.+|embedding_.+|domain_classifier", {NO_COLUMN}'
 
 
 _PROOF = Says(

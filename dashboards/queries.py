@@ -12,9 +12,11 @@ PREDICTED = 'detector=~"ppi|ppi_class"'
 """Some of them from these labels and the scores of all records."""
 DISTANCE = 'detector=~"psi|jensen_shannon|text_figures|text_witness|mmd"'
 """One distance for each kind of column (numeric, category, embedding); two of a text, of which the larger is shown."""
+NO_COLUMN = 'detector!="conformal_residual"'
+"""Ranks of how far answers are off, among those of columns."""
 OF_COLUMNS = (
     'detector=~"ks|psi.*|wasserstein|jensen_shannon.*|hellinger.*|chi_square|total_variation|l_infinity|mmd|'
-    'conformal_.+|text_.+|embedding_.+"'
+    f'conformal_.+|text_.+|embedding_.+", {NO_COLUMN}'
 )
 """Every detector of a column's drift."""
 _DIFFERENCE, _RATIO = "equalized_odds|demographic_parity|rate_gap|calibration_gap|score_gap", "disparate_impact"

@@ -22,10 +22,12 @@ _LEAST = 1e-30
 _DIGITS = 12.0
 _REACH = 30.0
 """Times half the distance of the quartiles, 20 standard deviations of a normal error: a slip of the unit moves no mean by more."""
-_ALPHA = 0.025
-"""Of each of the two means: 5 % together."""
+_ALPHA = 0.05
 _TIGHTEST_N = 256.0
 """Records at which the sequence is narrowest: a block of the latest ones (see `recent`)."""
+_RHO2 = (-2.0 * math.log(_ALPHA) + math.log(-2.0 * math.log(_ALPHA)) + 1.0) / _TIGHTEST_N
+_BEFORE = 2.0
+"""Of the mean before, looked at once: the variance of the mixture over that of the mean. Little is lost where that is well known."""
 
 
 def residuals(pairs: Pairs) -> Floats:
@@ -84,19 +86,20 @@ class Reach:
     def moved(self, latest: Floats, before: Floats) -> Moved:
         """From the sums of both, each of one record or more; [low, high] holds the difference of the means with 95 % as both grow.
 
-        Two asymptotic confidence sequences, whose chances to be wrong add up; that of the latest with the larger of both variances, so that
-        few equal ones are no certainty. [Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Time-uniform central limit theory,
-        arXiv:2103.06476, theorem 2.2]
+        The latest at all looks, those before at one: a product of two normal mixtures is an e-value of both means, and refutes a difference
+        that it refutes for every pair of means. The latest have the larger of both variances, so that few equal ones are no certainty.
+        [Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Time-uniform central limit theory, arXiv:2103.06476, theorem 2.2]
         """
         (now, squares, size), (was, squares_was, size_was) = ((sums[1:] / sums[0]).tolist() for sums in (latest, before))
         spread_was = max(0.0, squares_was - was**2)
-        width = _radius(float(latest[0]), max(spread_was, squares - now**2)) + _radius(float(before[0]), spread_was)
+        n, n_was = float(latest[0]), float(before[0])
+        width = _width(n, max(spread_was, squares - now**2), n_was, spread_was)
         by = now - was
         return Moved(by=by, low=by - width, high=by + width, mean=self.centre + now, was=self.centre + was, size=size, size_was=size_was)
 
 
-def _radius(n: float, variance: float) -> float:
-    """Of the sequence after n records."""
-    width = 2.0 * math.log(1.0 / _ALPHA)
-    scaled = n * (width + math.log(width) + 1.0) / _TIGHTEST_N
-    return math.sqrt(2.0 * (scaled + 1.0) / (n * scaled) * math.log(math.sqrt(scaled + 1.0) / _ALPHA) * variance)
+def _width(n: float, variance: float, n_was: float, variance_was: float) -> float:
+    """Half of the interval: there the least of e^2 / 2a + e_was^2 / 2b over e + e_was = width brings the product to 1 / alpha."""
+    scaled = n * _RHO2
+    a, b = variance * (scaled + 1.0) / (n * scaled), variance_was * (_BEFORE + 1.0) / (n_was * _BEFORE)
+    return math.sqrt(2.0 * (a + b) * (math.log((scaled + 1.0) * (_BEFORE + 1.0)) / 2.0 - math.log(_ALPHA)))
