@@ -50,7 +50,7 @@ class Judge:
         self._last: dict[str, str] = {}
         self.blind: dict[str, frozenset[str]] = {}
         self.calm_until: dict[str, float] = {}
-        """Model -> until when nothing but records and labels changes what is said (`policy.calm_until`)."""
+        """Model -> until when nothing but records, labels and persons changes what is said (`policy.calm_until`): a replay skips it."""
         self.groups: dict[str, list[GroupFigure]] = {}
         self.unread: dict[str, watches.Unread] = {}
         self._fresh: set[str] = set()
@@ -90,7 +90,7 @@ class Judge:
         acting, rules = self._acting(tx, watch), policy.Rules.of(model)
         history = self._history(tx, model, watch, acting, now)
         self.blind[model.name] = frozenset(policy.silences(history, now, rules))
-        is_settled = (champions.champion(tx, model.name) is None if watch is None else not watch.waiting) and not self._holds(tx, watch)
+        is_settled = champions.champion(tx, model.name) is None if watch is None else not watch.waiting
         self.calm_until[model.name] = policy.calm_until(history, now, rules, quiet_s=model.monitors.quiet_s) if is_settled else now
         decision = policy.decide(acting, history, now, rules)
         self._record(tx, model.name, decision, now)
@@ -166,10 +166,6 @@ class Judge:
         held = incidents.held_subjects(tx, watch.model.name, watch.epoch)
         latest = verdicts.latest(tx, watch.model.name, epoch=watch.epoch)
         return [v.verdict for v in latest if incidents_of.key_of(v.verdict) not in held]
-
-    def _holds(self, tx: Connection, watch: Watch | None) -> bool:
-        """Whether a person closed what still alarms."""
-        return watch is not None and bool(incidents.held_subjects(tx, watch.model.name, watch.epoch))
 
     def _acting(self, tx: Connection, watch: Watch | None) -> list[Verdict]:
         """Those that may start a training: the gates judge all traffic, so that a segment by itself tells people only."""
