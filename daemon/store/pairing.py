@@ -84,7 +84,7 @@ class Pairing:
                 columns=columns,
             )
         nothing = objects([None] * len(outputs))
-        judged: dict[str, Any] = {"predicted": nothing, "label": nothing, "groups": groups, "weight": weight}
+        judged: dict[str, Any] = {"predicted": nothing, "label": nothing, "groups": groups, "weight": weight, "at": at}
         if self._task == "tabular-regression":
             given, value = _floats([output.value for output in outputs]), _floats([truth.value for truth in truths])
             return Pairs(**judged, predicted_value=given, value=value, columns=columns)

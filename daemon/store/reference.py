@@ -85,7 +85,7 @@ def reference_of(model: ModelSettings, records: Path, pairs: Pairs) -> Reference
     ats = np.array([r["at"] for r in rows], dtype=np.float64)  # (n,)
     digest = _digest(columns, pairs)
     if model.reference.rhythm is not Rhythm.NONE:
-        digest = digest_of(digest, model.reference.rhythm, ats.tobytes())
+        digest = digest_of(digest, model.reference.rhythm, ats.tobytes(), b"" if pairs.at is None else pairs.at.tobytes())
     contents = digests([json.dumps(row["inputs"], sort_keys=True, default=str).encode() for row in rows])
     return Reference(columns={**columns, CONTENT: contents, AT: ats}, kinds=kinds, sketches=sketches, bound=pairs, digest=digest)
 
@@ -120,7 +120,8 @@ def _pairs(rows: Iterable[dict[str, Any]], model: ModelSettings) -> Pairs:
     kept = [item for item in said if pairing.fits(item[1], item[2])]
     groups = {name: _objects(as_category(_lookup(row, name)) for row, _, _ in kept) for name in model.protected()}
     inputs = [inputs_of(model.paired(), row["inputs"], row["segments"]) for row, _, _ in kept]
-    return pairing.made([output for _, output, _ in kept], [truth for _, _, truth in kept], groups, inputs=inputs)
+    at = np.array([row["at"] for row, _, _ in kept], dtype=np.float64)
+    return pairing.made([output for _, output, _ in kept], [truth for _, _, truth in kept], groups, inputs=inputs, at=at)
 
 
 def _output(row: dict[str, Any], task: str) -> Output:

@@ -25,7 +25,7 @@ from daemon.watched.rhythm import as_data as rhythm_data
 from daemon.watched.rhythm import in_words, look_for_rhythm
 from daemon.watched.seen.lines import folded, heading, in_lines
 from daemon.watched.segments import known_values, segments_in_words
-from daemon.watched.traffic import Traffic, bound_in_words, fairness_in_words, hours_in_words, soon_of
+from daemon.watched.traffic import Traffic, bound_in_words, fairness_in_words, hours_in_words, loss_hours_in_words, soon_of
 from detectors.rhythm import Rhythm
 from detectors.sequential.column_of_segment import ColumnOfSegment
 from detectors.sketches.judged import MOST_CLASSES
@@ -219,7 +219,11 @@ def _by_subjects(detectors: list[Detector]) -> list[str]:
 
 def _unaware(model: ModelSettings) -> list[str]:
     """Monitors that compare all hours alike."""
-    unaware = {"quality": "quality (but for missing values)", "performance": "performance", "fairness": "fairness"}
+    unaware = {
+        "quality": "quality (but for missing values)",
+        "performance": "performance (but for a rise of the loss)",
+        "fairness": "fairness",
+    }
     return [words for name, words in unaware.items() if getattr(model.monitors, name) is not None]
 
 
@@ -253,7 +257,7 @@ def _many_classes(n: int) -> str:
 def _mind(model: ModelSettings, traffic: Traffic) -> list[str]:
     """What a person should know, by files, traffic and settings."""
     by_traffic = [*hours_in_words(model, traffic), *segments_in_words(model, traffic), *fairness_in_words(model, traffic)]
-    return [*bound_in_words(model), *by_traffic, *notes(model)]
+    return [*bound_in_words(model), *loss_hours_in_words(model), *by_traffic, *notes(model)]
 
 
 def notes(model: ModelSettings) -> list[str]:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daemon.decide.monitors.fairness import beyond_judged
+from daemon.decide.monitors.performance import by_labels
 from daemon.store.reference import load_bound, load_reference
 from daemon.watched.seen.day import Day
 from daemon.watched.soon import soon_seen
 from detectors.rhythm import HOUR_S, LEAST_ROWS, Rhythm, hours_of
 from detectors.sequential.hour_witness import LEAST_ROWS_N
+from detectors.sequential.rise_state import told_apart
 from detectors.sketches.hits import Hits
 from detectors.sketches.records import AT, CONTENT
 from detectors.sketches.summary import summarise
@@ -89,6 +91,28 @@ def fairness_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
     if model.monitors.fairness is None or (model.reference.path is None and recorded is None):
         return []
     return beyond_judged(model, standing_reference(model, recorded, recorded.per_day if recorded is not None else 0.0).columns)
+
+
+def loss_hours_in_words(model: ModelSettings) -> list[str]:
+    """With a rhythm: what a rise of the loss is looked for within, where that is less than the rhythm. `Permanent(BAD_DATA)` likewise."""
+    rhythm, file = model.reference.rhythm, model.reference.bound
+    rises = [name for name, _ in by_labels(model, has_bound=file is not None) if name.endswith("_rise")]
+    if rhythm is Rhythm.NONE or not rises:
+        return []
+    at = load_bound(model, file).pairs.at
+    n, timed_n = (0, 0) if at is None else (len(at), int(np.isfinite(at).sum()))
+    apart = told_apart(rhythm, n, timed_n)
+    if apart is Rhythm.NONE:
+        return [
+            f"The rows of {file} have no time (`at`): losses of all hours are compared alike, so that hours of harder cases are a rise."
+        ]
+    told = (
+        [f"{n - timed_n} of {n} bound rows have no time (`at`): a rise of the loss is not looked for beside them."] if timed_n < n else []
+    )
+    if apart is not rhythm:
+        least = f"by the {rhythm.name_of_hour} it takes {LEAST_ROWS * rhythm.hours_n:,} bound rows with a time, and there are {timed_n:,}"
+        told.append(f"A rise of the loss is looked for within the {apart.name_of_hour}: {least}.")
+    return told
 
 
 def standing_reference(model: ModelSettings, recorded: Recorded | None, per_day: float) -> Reference:

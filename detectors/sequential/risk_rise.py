@@ -9,15 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+import numpy as np
+
 from detectors.registry import register
+from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_rates, is_reached
 from detectors.sequential.interval import share_sequence
 from detectors.sequential.loss import Loss
 from detectors.sequential.loss_cells import cell_values, usual_mean
-from detectors.sequential.loss_ranks import RiseState, start_rise, step_rise
+from detectors.sequential.loss_ranks import start_rise, step_rise
 from detectors.sequential.purse import e_value_of
 from detectors.sequential.recent import latest
 from detectors.sequential.rise_bets import RISE_WEIGHTS
+from detectors.sequential.rise_state import RiseState
 from detectors.sequential.segment import OfSegment
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
@@ -37,6 +41,9 @@ class RiskRise(OfSegment):
 
     Pairs of unequal weights are thinned: one is kept with chance weight / most_weight, so that those that stay are alike in their chance
     to be there, and exchangeable (weighted ranks would be so only with weights that are known for all records).
+
+    With a rhythm a loss is ranked among those of records of the same hour, and a rise is one beside these, however late labels come: within
+    the hour of the day where bound rows are too few for a finer one, and all hours alike where none of them carries a time (`at`).
     """
 
     alpha: float
@@ -45,6 +52,8 @@ class RiskRise(OfSegment):
     """Rise that is still no harm: points of a loss in [0, 1], otherwise a share of the loss before."""
     most_weight: float = 1.0
     """The largest weight of a pair, 1 / its least chance to be sampled; a heavier one counts as this."""
+    rhythm: Rhythm = Rhythm.NONE
+    """Which records are compared with each other."""
 
     name: ClassVar[str]
     loss: ClassVar[Loss] = Loss.ERROR
@@ -55,9 +64,13 @@ class RiskRise(OfSegment):
         "mean run length between false alarms of at least 1/alpha panes with labels, whatever the number of bound rows"
     )
     assumption: ClassVar[str] = (
-        "losses of bound rows (if any) and labelled records, as labels come, are exchangeable: independent draws from one distribution, say"
+        "losses of bound rows (if any) and labelled records, as labels come, are exchangeable: independent draws from one distribution, "
+        "say (with a rhythm: those of each hour from one of its own)"
     )
-    cost: ClassVar[str] = "a normal score and 150 comparisons a pair; state of 2 cells (judged 101, of numbers 258), four numbers in each"
+    cost: ClassVar[str] = (
+        "a normal score and 150 comparisons a pair; state of 2 cells (judged 101, of numbers 258), five numbers in each (with a rhythm "
+        "one of each hour in those that a loss fell into)"
+    )
     source: ClassVar[str] = "Vovk et al. 2021, Retrain or not retrain; Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532"
 
     def __post_init__(self) -> None:
@@ -77,23 +90,27 @@ class RiskRise(OfSegment):
 
     def start(self, reference: Reference) -> RiseState:
         """The bound rows' losses; without any it begins with the past alone."""
-        return start_rise(self.kept(reference.bound), self.loss)
+        return start_rise(self.kept(reference.bound), self.loss, self.rhythm)
 
     def step(self, state: RiseState, data: Increment) -> tuple[RiseState, Verdict]:
         """One closed pane's newly labelled pairs; a pane without any is no step."""
         pairs, of = self.kept(data.pairs), f"{self.name} {self.subject}"
-        state = step_rise(state, pairs, self.loss, start=data.start, alpha=self.alpha, most_weight=self.most_weight, of=of)
+        begun, weight = data.start, self.most_weight
+        state = step_rise(state, pairs, self.loss, start=begun, alpha=self.alpha, most_weight=weight, of=of, rhythm=self.rhythm)
         return state, self._verdict(state)
 
     def _verdict(self, state: RiseState) -> Verdict:
         is_seen = is_reached(state.log10_e, self.alpha)
-        n, late = latest(state.recent, is_alarm=is_seen)
+        n, sums = latest(state.recent, is_alarm=is_seen)
         values, is_bounded = cell_values(self.loss), self.loss.is_bounded
+        late, hours = np.split(sums, [len(values)])
         value, most = usual_mean(values, late, is_bounded=is_bounded)
-        quiet, _ = usual_mean(values, state.before, is_bounded=is_bounded)
+        quiet, _ = usual_mean(values, state.alike(hours), is_bounded=is_bounded)
         limit = quiet + self.tolerance * (1.0 if is_bounded else quiet)
         low, high = (most * x for x in share_sequence(value / most * n, n, 0.05)) if most > 0.0 else (0.0, 1.0)
-        known = f"{quiet:.3g} on the {state.before.sum():.0f} before ({state.bound_n} bound rows among them)"
+        apart = state.told_apart(self.rhythm)
+        same = "" if apart is Rhythm.NONE else f" {apart.words}"
+        known = f"{quiet:.3g}{same} on the {state.before.sum():.0f} before ({state.bound_n} bound rows among them)"
         outcome, because = self._says(state, f"loss {value:.3g} on the last {n} labelled records, {known}", value, limit)
         return Verdict(
             detector=self.name,

@@ -79,7 +79,8 @@ def remedied(name: str, remedy: str, seed: int) -> dict[str, float]:
     rows = taken(rows, np.array([t for t in range(rows.n) if chosen.kept(t)]))
     reference = reference_of(detector, part(rows, 0, chosen.reference_n))
     rows = timed(rows)
-    reference = dataclasses.replace(reference, columns=part(rows, 0, chosen.reference_n).columns)
+    known = part(rows, 0, chosen.reference_n)
+    reference = dataclasses.replace(reference, columns=known.columns, bound=known.pairs)
     state = detector.start(reference)
     for i, (at, end) in enumerate(pairwise(range(chosen.reference_n, rows.n + 1, PANE_N))):
         state, verdict = detector.step(state, one_input(detector, part(rows, at, end), reference, WEEK * seed + i))
@@ -89,8 +90,9 @@ def remedied(name: str, remedy: str, seed: int) -> dict[str, float]:
 
 
 def timed(rows: Records) -> Records:
-    """A row a minute."""
-    return dataclasses.replace(rows, columns={**rows.columns, AT: 60.0 * np.arange(rows.n)})
+    """A row a minute, labelled ones too."""
+    pairs = dataclasses.replace(rows.pairs, at=60.0 * np.arange(rows.pairs.n))
+    return dataclasses.replace(rows, columns={**rows.columns, AT: 60.0 * np.arange(rows.n)}, pairs=pairs)
 
 
 def remedy_places(detector: Detector, applicable: list[World]) -> list[Remedy]:

@@ -46,10 +46,15 @@ def test_ranks_within_the_hour_are_uniform_and_know_nothing_of_those_before_what
     assert np.abs(np.corrcoef(ranks.T)[np.triu_indices(6, 1)]).max() < 5.0 / np.sqrt(300)
 
 
-@pytest.mark.parametrize("name", ["conformal_numeric", "conformal_category"])
+@pytest.mark.parametrize(
+    ("name", "streams_n"),
+    [("conformal_numeric", 32), ("conformal_category", 32), ("risk_rise", 64), ("risk_value_rise", 64)],  # judgements: held back as fine
+)
 @pytest.mark.parametrize("size", [pytest.param(1, id="short"), pytest.param(5, id="full", marks=pytest.mark.prove)])
-def test_a_season_alarms_at_once_and_with_the_rhythm_the_promised_run_length_holds_again(judge: Any, name: str, size: int) -> None:
-    least, n = (1.0 - DELTA) / RUN_ALPHA, 32 * size
+def test_a_season_alarms_at_once_and_with_the_rhythm_the_promised_run_length_holds_again(
+    judge: Any, name: str, streams_n: int, size: int
+) -> None:
+    least, n = (1.0 - DELTA) / RUN_ALPHA, streams_n * size
     before = np.array([stream(name, "season", seed)["panes"] for seed in range(n)])
     assert before.mean() < least_mean_run(n, least), f"{name}: the season is no trouble, so there is nothing to remedy: {before.mean()}"
     after = np.array([remedied(name, BY_HOUR, seed)["panes"] for seed in range(n)])
@@ -71,8 +76,9 @@ def test_mornings_about_other_things_are_no_alarm_to_a_witness_that_knows_hours(
 
 
 def test_the_remedy_that_is_simulated_is_for_detectors_that_have_no_rhythm() -> None:
-    names = {name: {r.name for r in remedy_places(proven(name), WORLDS)} for name in ("conformal_numeric", "f1_floor")}
-    assert names == {"conformal_numeric": {BY_HOUR, "AR(1), one row of 44"}, "f1_floor": {"season, one hour", "AR(1), one row of 44"}}
+    names = {name: {r.name for r in remedy_places(proven(name), WORLDS)} for name in ("conformal_numeric", "risk_rise", "f1_floor")}
+    assert names["conformal_numeric"] == names["risk_rise"] == {BY_HOUR, "AR(1), one row of 44"}
+    assert names["f1_floor"] == {"season, one hour", "AR(1), one row of 44"}
     assert len(REMEDIES) == 3
 
 

@@ -50,7 +50,8 @@ def by_labels(model: ModelSettings, *, has_bound: bool, is_predicted: bool = Fal
     found = _alarming(model, wanted, is_predicted=is_predicted) if _limit(model, wanted, has_bound=has_bound) else []
     found += [(f"{_risk(model)}_change", {"tolerance": wanted.tolerance})] if has_bound else []
     found = [(name, {"delta": DELTA, **settings}) for name, settings in found]
-    return found + ([(f"{_risk(model)}_rise", {"tolerance": wanted.tolerance})] if has_bound or model.expects_labels() else [])
+    rise = {"tolerance": wanted.tolerance, "rhythm": model.reference.rhythm}
+    return found + ([(f"{_risk(model)}_rise", rise)] if has_bound or model.expects_labels() else [])
 
 
 def _risk(model: ModelSettings) -> str:

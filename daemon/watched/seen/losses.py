@@ -14,7 +14,7 @@ from detectors.sequential.loss_cells import cell_values, risen, usual_mean
 
 if TYPE_CHECKING:
     from daemon.watched.seen.day import Day
-    from detectors.sequential.loss_ranks import RiseState
+    from detectors.sequential.rise_state import RiseState
     from detectors.types import Reference
 
 _MOST_TIMES = 30.0
