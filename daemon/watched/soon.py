@@ -72,7 +72,10 @@ _BY_KIND: tuple[tuple[type[Any], Callable[[Any, Any, Reference, Day], Soon]], ..
     (TextFigures, lambda d, state, _, day: of_text_figures(d, state, day)),
     (TextWitness, lambda d, _, reference, day: of_witness(d, reference, day, columns=[d.column], what=("text", "texts"))),
     (EmbeddingWitness, lambda d, _, reference, day: of_witness(d, reference, day, columns=_embedded(d), what=("vector", "vectors"))),
-    (DomainClassifier, lambda d, _, reference, day: of_witness(d, reference, day, columns=d.columns, what=("record", "records"))),
+    (
+        DomainClassifier,
+        lambda d, _, reference, day: of_witness(d, reference, day, columns=d.columns, what=("record", "records"), stake=0.5),
+    ),
     (Rise, lambda d, state, _, day: of_fault(d, state, day)),
     (FairnessRatio, lambda d, _, reference, day: of_ratio(d, reference, day)),
     (Between, of_gap),

@@ -11,15 +11,20 @@ import numpy as np
 from detectors.registry import register
 from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
-from detectors.sequential.hour_witness import HourState, is_half_a, said_by_hour, spread_rows, start_by_hour, step_by_hour
+from detectors.sequential.conformal_numeric import NumericState
+from detectors.sequential.distance_ranks import DistanceRanks, blamed
+from detectors.sequential.hour_witness import HourState, held_to, is_half_a, said_by_hour, spread_rows, start_by_hour, step_by_hour
 from detectors.sequential.kernel_witness import KernelWitness, learn_witness, shares_of_columns
 from detectors.sequential.purse import Purse
 from detectors.sequential.row_bets import PANE_N, bet, halves, latest_rows
+from detectors.sequential.row_distance import Expected, expected
 from detectors.sequential.table import CodedRows, Coding, coding_of, encode, features
 from detectors.sequential.timed_rows import TimedValues, hours_in
+from detectors.sequential.two_parts import in_two
 from detectors.sequential.wager import LEAST_N, Named, Wealth, no_wealth, said, why_not_yet
 from detectors.sequential.witness import POOLS_N
-from detectors.types import Eats, EDetectorValue, Increment, Kind, Reference, Verdict
+from detectors.sketches.records import AT
+from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,8 +36,8 @@ if TYPE_CHECKING:
     ByHour = HourState[TimedValues]
 
 _MOVED = "the columns together differ from the reference"
+_MODEL_ROWS_N = 512
 _BLAMED_ROWS_N = 256
-_NAMED_N, _NAMED_SHARE = 3, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,10 @@ class TableState:
     purse: Purse = field(default_factory=lambda: no_wealth().purse)
     shares: Floats = field(default_factory=lambda: np.empty(0))
     """How much of the difference each column brings, at the last pane in alarm, shape (columns,)."""
+    distance: NumericState | None = None
+    """How far rows are by `row_distance`; None = an older release began this epoch, and the classifier has all of the stake."""
+    farther: Floats = field(default_factory=lambda: np.empty(0))
+    """How much more than the reference's each column brought to the mean distance, at the last pane in which that alarmed, (columns,)."""
 
 
 @register("domain_classifier")
@@ -64,8 +73,11 @@ class DomainClassifier:
     """Production against reference rows as a classification: what can be told apart has moved. `text_witness` for tables.
 
     Between panes a kernel ridge classifier (ranks, squares, categories, missing, and all products of two) learns half A of the reference
-    against the last 128 and 512 rows; the next pane's rows are bet on as `row_bets` says; alarm when the mean of the 18 restarted bets
-    reaches 1/alpha. It sees what no single column shows: a changed correlation. The alarm names columns by permutation importance.
+    against the last 128 and 512 rows; the next pane's rows are bet on as `row_bets` says. It sees what no single column shows: a changed
+    correlation. That is half of the stake. The other half is on what needs no learning, so that the first pane of a change can alarm: how
+    far a row is off by half A's correlations (`row_distance`), ranked among half B and what came since as a column of numbers is
+    (`conformal_numeric`). Alarm when the mean of both e-detectors reaches 1/alpha. It names columns by permutation importance, or by what
+    they bring to the distance.
     """
 
     columns: tuple[str, ...]
@@ -73,7 +85,7 @@ class DomainClassifier:
     alpha: float
     """1 / mean panes between false alarms."""
     delta: float = 0.01
-    """Chance that any of the bounds from half B ever fails; then the promise is void for the epoch."""
+    """Chance that any of the bounds from half B ever fails, half of it for each part; then the promise is void for the epoch."""
     min_n: int = 100
     """Fewer reference rows: insufficient."""
     rhythm: Rhythm = Rhythm.NONE
@@ -88,9 +100,11 @@ class DomainClassifier:
         "reference rows are independent draws; given the past, a record has the reference's distribution (with a rhythm: that of its hour)"
     )
     cost: ClassVar[str] = (
-        "0.1 s of learning every 32 records; 50 microseconds a record (first 2,000 of a pane); 2,560 rows of a byte a value"
+        "0.1 s of learning every 32 records; 60 microseconds a record (first 2,000 of a pane); 2,560 rows of a byte a value, 512 cells"
     )
-    source: ClassVar[str] = "Podkopaev & Ramdas 2023, arXiv:2305.00143; Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532"
+    source: ClassVar[str] = (
+        "Podkopaev & Ramdas 2023, arXiv:2305.00143; Vovk et al. 2021, Retrain or not retrain; Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532"
+    )
 
     def __post_init__(self) -> None:
         check_rates(self.alpha, self.delta)
@@ -119,8 +133,9 @@ class DomainClassifier:
         rows = {c: values[kept] for c, values in known.items()}
         coding = coding_of({c: values[is_learnt] for c, values in rows.items()})
         codes = encode(coding, self._subjects(coding), rows, len(kept))
-        none = codes[:0]
-        return TableState(knots=coding.knots, names=coding.names, learn=codes[is_learnt], hold=codes[~is_learnt], pool=none, fresh=none)
+        none, learn, hold = codes[:0], codes[is_learnt], codes[~is_learnt]
+        distance = self._distances().start(reference, self._model(coding, learn).parts(hold), np.empty(0)) if len(hold) else None
+        return TableState(knots=coding.knots, names=coding.names, learn=learn, hold=hold, pool=none, fresh=none, distance=distance)
 
     def step(self, state: Any, data: Increment) -> tuple[Any, Verdict]:  # noqa: ANN401 (one of `start`)
         """One closed pane: learn from what was before it, then bet on its rows; one without rows is no step."""
@@ -129,7 +144,7 @@ class DomainClassifier:
         coding = Coding(state.knots, state.names)
         subjects = self._subjects(coding)
         rows = {c: data.columns[c][:PANE_N] for c in subjects if c in data.columns}
-        n = max(map(len, rows.values()), default=0)
+        n, parts = max(map(len, rows.values()), default=0), np.empty((0, len(subjects)))
         if n and len(state.learn) + len(state.hold) >= self.min_n:
             codes = encode(coding, subjects, rows, n)
             if len(state.fresh) >= LEAST_N:
@@ -138,7 +153,17 @@ class DomainClassifier:
             if len(state.pool):
                 state = self._bet(state, coding, codes)
             state = replace(state, fresh=latest_rows(state.fresh, codes), n=state.n + n)
-        return state, self._verdict(state, subjects)
+            parts = self._model(coding, state.learn).parts(codes)
+        learnt = self._verdict(state, subjects)
+        if state.distance is None:
+            return state, learnt
+        distance, fixed = self._distances().step(state.distance, data, parts)
+        farther = state.farther if fixed.outcome is Outcome.ALARM else np.empty(0)
+        if len(parts) and fixed.outcome is Outcome.ALARM:
+            usual = self._model(coding, state.learn).parts(state.hold[:_BLAMED_ROWS_N])
+            farther = parts[:_BLAMED_ROWS_N].mean(axis=0) - usual.mean(axis=0)
+        state = replace(state, distance=distance, farther=farther)
+        return state, self._in_two(learnt, fixed, distance, subjects, farther)
 
     def _start_by_hour(self, known: Mapping[str, NDArray[Any]], reference: Reference, n: int) -> ByHour:
         rows, hours = spread_rows(n), hours_in(reference.columns, self.subject, n, self.rhythm)
@@ -146,7 +171,13 @@ class DomainClassifier:
         coding = coding_of({c: values[rows][is_half_a(hours)] for c, values in known.items()})
         codes = encode(coding, self._subjects(coding), {c: values[rows] for c, values in known.items()}, len(rows))
         timed = TimedValues(values=codes, hours=hours)
-        return start_by_hour(timed, self.rhythm.hours_n, min_n=self.min_n, reading=(coding,))
+        state = start_by_hour(timed, self.rhythm.hours_n, min_n=self.min_n, reading=(coding,))
+        is_held = (hours >= 0) & ~is_half_a(hours)
+        if not is_held.any() or not held_to(state).any():
+            return state
+        parts = self._model(coding, _half_a(state)).parts(codes[is_held])
+        ats = reference.columns.get(AT, np.full(n, np.nan))
+        return replace(state, distance=self._distances().start(reference, parts, ats[rows][is_held]))
 
     def _step_by_hour(self, state: ByHour, data: Increment) -> tuple[ByHour, Verdict]:
         (coding,) = state.reading
@@ -155,11 +186,29 @@ class DomainClassifier:
         hours = hours_in(data.columns, self.subject, n, self.rhythm, otherwise=data.start.timestamp())[:PANE_N]
         rows = {c: data.columns[c][:PANE_N] for c in subjects if c in data.columns}
         new = TimedValues(values=encode(coding, subjects, rows, len(hours)), hours=hours)
-        state = step_by_hour(state, new, partial(_hits_of, coding, subjects), alpha=self.alpha, delta=self.delta)
-        return state, said_by_hour(state, new, self.rhythm, "rows", moved=_MOVED, **self._named())
+        named = self._named(state)
+        state = step_by_hour(state, new, partial(_hits_of, coding, subjects), alpha=self.alpha, delta=named["delta"])
+        learnt = said_by_hour(state, new, self.rhythm, "rows", moved=_MOVED, **named)
+        if state.distance is None:
+            return state, learnt
+        parts = self._model(coding, _half_a(state)).parts(new.values)
+        distance, fixed = self._distances().step(state.distance, data, parts)
+        return replace(state, distance=distance), self._in_two(learnt, fixed, distance, subjects, np.empty(0))
 
-    def _named(self) -> Named:
-        return {"detector": self.name, "subject": self.subject, "alpha": self.alpha, "delta": self.delta}
+    def _in_two(self, learnt: Verdict, fixed: Verdict, state: NumericState, subjects: list[str], farther: Floats) -> Verdict:
+        ranks = self._distances()
+        return in_two(learnt, ranks.said(fixed, state, subjects, farther), is_of_ties=ranks.is_of_ties(state))
+
+    def _distances(self) -> DistanceRanks:
+        return DistanceRanks(alpha=self.alpha, delta=self.delta / 2.0, rhythm=self.rhythm, moved=_MOVED)
+
+    def _model(self, coding: Coding, learn: Codes) -> Expected:
+        return expected(coding, self._subjects(coding), learn)
+
+    def _named(self, state: TableState | ByHour) -> Named:
+        """Of the classifier: half of delta, or all where distances are not ranked."""
+        delta = self.delta if state.distance is None else self.delta / 2.0
+        return {"detector": self.name, "subject": self.subject, "alpha": self.alpha, "delta": delta}
 
     def _subjects(self, coding: Coding) -> list[str]:
         """Those that the reference has, in order."""
@@ -171,7 +220,8 @@ class DomainClassifier:
         hold = CodedRows(coding, subjects, state.hold).features()
         witness = _learnt(CodedRows(coding, subjects, state.learn), CodedRows(coding, subjects, state.pool))
         before = Wealth(state.log_m, state.recent, state.purse)
-        wealth = bet(before, witness, hold=hold, new=new, alpha=self.alpha, delta=self.delta, learnt_n=state.learnt_n)
+        delta = self._named(state)["delta"]
+        wealth = bet(before, witness, hold=hold, new=new, alpha=self.alpha, delta=delta, learnt_n=state.learnt_n)
         is_alarm = is_reached(log10_mean(wealth.log_m), self.alpha)
         shares = shares_of_columns(witness, hold, new[:_BLAMED_ROWS_N], owners) if is_alarm else np.empty(0)
         return replace(state, **wealth._asdict(), shares=shares)
@@ -180,10 +230,16 @@ class DomainClassifier:
         known_n = len(state.learn) + len(state.hold)
         return said(
             Wealth(state.log_m, state.recent, state.purse),
-            moved=_MOVED + _blame(subjects, state.shares),
+            moved=_MOVED + blamed(subjects, state.shares),
             not_yet=why_not_yet(known_n=known_n, min_n=self.min_n, seen_n=state.n, rows="rows", learner="classifier"),
-            **self._named(),
+            **self._named(state),
         )
+
+
+def _half_a(state: ByHour) -> Codes:
+    """Rows of all hours that the distance is learnt from, evenly spread."""
+    rows = np.concatenate([hour.values for hour in state.learn])
+    return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _MODEL_ROWS_N)).round().astype(np.int64))])
 
 
 def _hits_of(coding: Coding, subjects: list[str], learn: TimedValues, pool: TimedValues) -> Callable[[TimedValues], Floats]:
@@ -196,11 +252,3 @@ def _hits_of(coding: Coding, subjects: list[str], learn: TimedValues, pool: Time
 def _learnt(learn: CodedRows, pool: CodedRows, pools: Sequence[int] = POOLS_N) -> KernelWitness:
     """Panes with few rows ask for the same one again and again."""
     return learn_witness(learn.features(), pool.features(), pools)
-
-
-def _blame(subjects: list[str], shares: Floats) -> str:
-    """Columns with a tenth of the difference and more: ", most by input.age (62 %), input.channel (20 %)"; nothing without an alarm."""
-    if not len(shares):
-        return ""
-    order = [j for j in np.argsort(-shares, kind="stable")[:_NAMED_N] if shares[j] >= _NAMED_SHARE]
-    return ", most by " + ", ".join(f"{subjects[j]} ({shares[j]:.0%})" for j in order) if order else ", by many columns, each a little"

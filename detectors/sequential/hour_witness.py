@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detectors.rhythm import Rhythm
+    from detectors.sequential.conformal_numeric import NumericState
 
     Floats = NDArray[np.float64]
 
@@ -68,6 +69,8 @@ class HourState(Generic[R]):
     log_m: Floats = field(default_factory=lambda: no_wealth().log_m)
     recent: Floats = field(default_factory=lambda: no_wealth().recent)
     purse: Purse = field(default_factory=lambda: no_wealth().purse)
+    distance: NumericState | None = None
+    """Ranks of a figure that the reference alone fixes, where the detector has one."""
 
     @property
     def wealth(self) -> Wealth:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from daemon.decide.monitors.drift import drift
 from daemon.settings import ModelSettings
 from detectors.registry import build
+from detectors.sequential.row_distance import expected
 from detectors.sequential.table import coding_of, encode, features
-from detectors.types import Increment, Outcome, Pairs, Reference, Verdict
+from detectors.sequential.two_parts import in_two
+from detectors.types import EDetectorValue, Increment, Outcome, Pairs, Reference, Verdict
 
 _COLUMNS = ("input.a", "input.b", "input.c", "input.channel")
 _CHANNELS = np.array(["web", "shop", "phone"], dtype=object)
@@ -101,3 +104,87 @@ def test_tabular_models_are_watched_as_a_table_too_unless_nobody_wants_it() -> N
     assert not [d for d in drift(model(together=False), set(settings.subjects())) if d.name == "domain_classifier"]
     text = settings.model_copy(update={"task": "text-generation"})
     assert not [d for d in drift(text, set(text.subjects())) if d.name == "domain_classifier"]
+
+
+def first_alarm(**shift: float) -> tuple[int, Verdict]:
+    """Of 20 quiet panes of 100 rows and 10 others: (panes since the change, the alarm's own included; its verdict)."""
+    rng = np.random.default_rng(5)
+    detector = build("domain_classifier", columns=_COLUMNS, alpha=1e-4)
+    state = detector.start(Reference(columns=rows(rng, 1000, correlation=0.9), kinds={}, sketches={}, bound=Pairs.empty(), digest="0"))
+    for i in range(30):
+        start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=i)
+        columns = rows(rng, 100, **{"correlation": 0.9, **(shift if i >= 20 else {})})
+        state, verdict = detector.step(
+            state, Increment(start=start, end=start + timedelta(minutes=1), columns=columns, pairs=Pairs.empty(), n=100)
+        )
+        if verdict.outcome is Outcome.ALARM:
+            return i - 19, verdict
+    return 0, verdict
+
+
+def test_columns_that_part_are_told_in_their_first_pane_and_named() -> None:
+    after, verdict = first_alarm(correlation=-0.9)
+    assert after == 1
+    assert "go together worse than its own do" in verdict.because
+    assert "input.a (" in verdict.because
+    assert "input.b (" in verdict.because
+    assert "input.c" not in verdict.because
+
+
+def test_columns_that_go_together_better_than_in_the_reference_are_told_too() -> None:
+    after, verdict = first_alarm(correlation=0.9999)
+    assert after > 0
+    assert "better than its own do" in verdict.because or "look new" in verdict.because
+
+
+def test_a_state_that_has_no_distances_goes_on_with_the_classifier_alone() -> None:
+    detector = build("domain_classifier", columns=_COLUMNS, alpha=0.01)
+    rng = np.random.default_rng(2)
+    fresh: Any = detector.start(Reference(columns=rows(rng, 400), kinds={}, sketches={}, bound=Pairs.empty(), digest="0"))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    pane = Increment(start=start, end=start + timedelta(minutes=1), columns=rows(rng, 50), pairs=Pairs.empty(), n=50)
+    state, verdict = detector.step(replace(fresh, distance=None), pane)
+    assert (state.distance, verdict.outcome) == (None, Outcome.INSUFFICIENT)
+    state, verdict = detector.step(fresh, pane)
+    assert (state.distance.step_n, verdict.outcome, verdict.n) == (1, Outcome.OK, 50)
+    assert "50 production rows so far; the classifier learns" in verdict.because
+
+
+def test_the_parts_of_a_distance_add_up_to_it_and_missing_values_and_new_names_are_far() -> None:
+    rng = np.random.default_rng(3)
+    known = rows(rng, 300, correlation=0.9)
+    coding, subjects = coding_of(known), list(known)
+    codes = encode(coding, subjects, known, 300)
+    found = expected(coding, subjects, codes)
+    free = 3 + 1 + 2  # numbers, whether one of them is missing, a category of three
+    assert 0.8 * free < found.parts(codes).sum(axis=1).mean() < free  # the ridge takes a little
+    new: dict[str, Any] = {name: values[:4].copy() for name, values in known.items()}
+    new["input.channel"][0], new["input.channel"][1], new["input.a"][2] = "boat", None, np.nan
+    parts, before = found.parts(encode(coding, subjects, new, 4)), found.parts(codes[:4])
+    assert parts.shape == (4, 4)
+    far = parts - before
+    assert [int(far[i].argmax()) for i in range(3)] == [3, 3, 0]
+    assert far[:3].max(axis=1).min() > 20.0
+    np.testing.assert_allclose(parts[3], before[3])
+
+
+def test_two_parts_alarm_by_their_mean_and_speak_by_the_one_with_more_evidence() -> None:
+    def said(log10_e: float, outcome: Outcome, n: int = 10, because: str = "it is so") -> Verdict:
+        evidence = EDetectorValue(log10_e=log10_e, alpha=0.01, delta=0.001)
+        return Verdict(
+            detector="d", subject="s", outcome=outcome, evidence=evidence, value=0.1, low=0.0, high=1.0, n=n, because=because, e_value=None
+        )
+
+    nothing = said(0.0, Outcome.INSUFFICIENT, 0, "none yet")
+    found = in_two(nothing, said(2.31, Outcome.ALARM), is_of_ties=False)
+    assert (found.outcome, found.because) == (Outcome.ALARM, "it is so")
+    assert isinstance(found.evidence, EDetectorValue)
+    assert found.evidence.log10_e == pytest.approx(2.31 - np.log10(2.0))
+    assert found.evidence.delta == pytest.approx(0.002)
+    found = in_two(said(-1.0, Outcome.OK, because="quiet"), said(2.2, Outcome.ALARM), is_of_ties=False)
+    assert (found.outcome, found.because) == (Outcome.OK, "evidence grows, and is not enough yet: it is so")
+    found = in_two(said(-1.0, Outcome.OK, because="quiet"), said(5.0, Outcome.OK, because="of ties"), is_of_ties=True)
+    assert (found.outcome, found.because) == (Outcome.OK, "quiet")
+    found = in_two(said(2.5, Outcome.ALARM), said(0.0, Outcome.OK, because="quiet"), is_of_ties=False)
+    assert (found.outcome, found.because) == (Outcome.ALARM, "it is so")
+    assert in_two(nothing, nothing, is_of_ties=False).evidence.log10_e == 0.0  # type: ignore[union-attr]  # it is that class

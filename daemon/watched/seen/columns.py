@@ -75,8 +75,16 @@ def of_category(d: ConformalCategory, state: CategoryState, day: Day) -> Soon:
     )
 
 
-def of_witness(d: Any, reference: Reference, day: Day, *, columns: Sequence[str], what: tuple[str, str]) -> Soon:  # noqa: ANN401
-    """Of texts, vectors or rows that one learns to tell apart; `what`: "text", "texts"."""
+def of_witness(
+    d: Any,  # noqa: ANN401 (each detector has settings of its own)
+    reference: Reference,
+    day: Day,
+    *,
+    columns: Sequence[str],
+    what: tuple[str, str],
+    stake: float = 1.0,
+) -> Soon:
+    """Of texts, vectors or rows that one learns to tell apart; `what`: "text", "texts"; `stake`: its part of the detector's."""
     known = [len(reference.columns[c]) for c in columns if c in reference.columns]
     rows_n = min(known) if known else len(reference.columns.get(AT, ())) if day.is_supposed else 0
     if rows_n < d.min_n:
@@ -91,7 +99,7 @@ def of_witness(d: Any, reference: Reference, day: Day, *, columns: Sequence[str]
 
     return seen(
         d,
-        lambda times: smallest_part(alpha=d.alpha, delta=d.delta, hours=hours(times * day.records_n), panes_n=day.panes_n),
+        lambda times: smallest_part(alpha=stake * d.alpha, delta=stake * d.delta, hours=hours(times * day.records_n), panes_n=day.panes_n),
         lambda part: f"at best {one_in(part, *what)} of a kind that the reference does not have",
         n=day.records_n / day.share,
         unit="records",
