@@ -49,6 +49,7 @@ class Judge:
         self._standing: dict[str, dict[str, int]] = {}
         self._last: dict[str, str] = {}
         self.blind: dict[str, frozenset[str]] = {}
+        self._silent: dict[str, dict[policy.Sense, float]] = {}  # since when; empty after a start, so that an end during it is not told
         self.calm_until: dict[str, float] = {}
         """Model -> until when nothing but records, labels and persons changes what is said (`policy.calm_until`): a replay skips it."""
         self.groups: dict[str, list[GroupFigure]] = {}
@@ -89,7 +90,9 @@ class Judge:
             telling.tell_turn(tx, self._incident(tx, watch, [], now), None, now)
         acting, rules = self._acting(tx, watch), policy.Rules.of(model)
         history = self._history(tx, model, watch, acting, now)
-        self.blind[model.name] = frozenset(policy.silences(history, now, rules))
+        self._tell_heard(tx, model.name, history, now)
+        self._silent[model.name] = policy.silences(history, now, rules)
+        self.blind[model.name] = frozenset(self._silent[model.name])
         is_settled = champions.champion(tx, model.name) is None if watch is None else not watch.waiting
         self.calm_until[model.name] = policy.calm_until(history, now, rules, quiet_s=model.monitors.quiet_s) if is_settled else now
         decision = policy.decide(acting, history, now, rules)
@@ -234,6 +237,12 @@ class Judge:
             last_label_at=tx.execute(select(func.max(tables.label.c.received_at)).where(tables.label.c.model == name)).scalar(),
             scheduled_at=max((at for at in scheduled if at is not None), default=None),
         )
+
+    def _tell_heard(self, tx: Connection, model: str, history: policy.History, now: float) -> None:
+        """That a silence which was told is over, once."""
+        silent = self._silent.get(model, {})
+        for sense, because in policy.heard_again(silent, history, now).items():
+            outbox.tell(tx, outbox.What.BLIND_OVER, model=model, key=f"{model}:heard:{sense}:{silent[sense]:.0f}", because=because, now=now)
 
     def _record(self, tx: Connection, model: str, decision: policy.Decision, now: float) -> None:
         """Each decision with its reason in the ledger, once a change; an alert also goes out, once a key."""

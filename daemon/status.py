@@ -31,7 +31,7 @@ def show_models(models: list[Body], *, as_json: bool) -> None:
         return
     table = _table("model", "champion", "epoch", "state", "alarms", "incident", "run")
     for m in models:
-        state = "paused" if m["is_paused"] else "learning" if m["is_learning"] else "watching"
+        state = "paused" if m["is_paused"] else "blind" if m.get("blind") else "learning" if m["is_learning"] else "watching"
         run = f"{m['run']['id']} ({m['run']['state']})" if m["run"] else ""
         table.add_row(*(_cell(x) for x in (m["name"], m["version"], m["epoch"], state, listed(m["alarms"]), m["incident"], run)))
     Console().print(table)
@@ -80,6 +80,8 @@ def _head(model: Body) -> list[str]:
     lines = [f"[bold]{_cell(model['name'])}[/bold]  {model['task']}  autonomy: {model['autonomy'] or 'watched only'}"]
     if model["is_paused"]:
         lines.append(f"[yellow]paused by {_cell(model['paused_because'])}[/yellow]")
+    if model["blind"]:
+        lines.append(f"[yellow]blind: nothing has come for long: {', '.join(sorted(model['blind']))}[/yellow]")
     if champion is None or epoch is None:
         return [*lines, "no champion is known yet: it is adopted from the registry, or from the first records"]
     lines.append(f"champion {_cell(champion['version'])} since {champion['since']}, previous {_cell(champion['previous'] or 'none')}")

@@ -36,6 +36,7 @@ _WHAT: dict[What, tuple[str, Tone, str | None]] = {
     What.REFERENCE_RESTORED: ("the earlier reference is back", "info", None),
     What.REFERENCE_LEARNT: ("the learnt reference lacks something", "warning", None),
     What.BLIND: ("not seen", "warning", "RetunedBlind"),
+    What.BLIND_OVER: ("seen again", "success", None),
     What.BLIND_CLOCK: ("the clock was set back", "warning", "RetunedClockSetBack"),
     What.ADVICE: ("needs a person", "warning", None),
     What.ALIAS: ("alias moved by somebody else", "warning", "RetunedAliasMoved"),

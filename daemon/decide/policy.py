@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from daemon.decide.incident import AlarmKind, Incident, alarm_kind, alarms
 from daemon.decide.run import UNCHANGED_WORLD, State, is_ended
 from daemon.decide.schedule import due
+from daemon.decide.times import lasting, when
 from daemon.settings import Autonomy
 
 if TYPE_CHECKING:
@@ -243,6 +244,13 @@ def silences(history: History, now: float, rules: Rules) -> dict[Sense, float]:
     """What has been silent for too long, and since when; without a reference no verdict can come, so nobody waits for it."""
     since = _heard(history, rules)
     return {sense: at for sense, at in since.items() if now - at >= rules.blind_after_s or (sense is Sense.VERDICT and history.unread)}
+
+
+def heard_again(before: Mapping[Sense, float], history: History, now: float) -> dict[Sense, str]:
+    """Of what had been silent for too long (`silences` of the tick before) that which came: in words."""
+    last = {Sense.VERDICT: history.last_verdict_at, Sense.LABEL: history.last_label_at}
+    came = [sense for sense, since in before.items() if not (sense is Sense.VERDICT and history.unread) and (last[sense] or 0.0) > since]
+    return {sense: f"{sense}s come again, after none for {lasting(now - before[sense])} since {when(before[sense])}" for sense in came}
 
 
 def calm_until(history: History, now: float, rules: Rules, *, quiet_s: float) -> float:

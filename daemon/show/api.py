@@ -146,6 +146,7 @@ def _short(model: ModelView) -> dict[str, Any]:
         "version": model.champion.version if model.champion else None,
         "epoch": model.epoch.epoch if model.epoch else None,
         "is_learning": model.epoch.is_learning if model.epoch else True,
+        "blind": sorted(model.blind),
         "is_paused": model.is_paused,
         "alarms": sorted({v.subject for v in model.verdicts if v.outcome == "alarm" and v.evidence.kind.startswith("e_")}),
         "incident": model.open_incident.id if model.open_incident else None,

@@ -45,6 +45,7 @@ class What(StrEnum):
     REFERENCE_RESTORED = "reference.restored"
     REFERENCE_LEARNT = "reference.learnt"
     BLIND = "blind"
+    BLIND_OVER = "blind.over"
     BLIND_CLOCK = "blind.clock"
     ADVICE = "advice"
     ALIAS = "alias"

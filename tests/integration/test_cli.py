@@ -70,7 +70,7 @@ class Served:
 
     def snapshot(self) -> Snapshot:
         with self.ledger.read() as tx:
-            return snapshot(tx, self.settings, NOW, Health(started_at=NOW))
+            return snapshot(tx, self.settings, NOW, Health(started_at=NOW, blind={"one": frozenset({"label"})}))
 
     def __getattr__(self, name: str) -> Any:
         def call(model: str, **asked: Any) -> Done:
@@ -131,7 +131,7 @@ def test_status_lists_models_with_what_alarms() -> None:
     shown = run("status")
     assert shown.exit_code == 0
     lines = {line.split()[0]: line for line in shown.output.splitlines() if line.strip()}
-    assert all(word in lines["one"] for word in ("7", "watching", "risk", "inc-1", "run-1 (planned)"))
+    assert all(word in lines["one"] for word in ("7", "blind", "risk", "inc-1", "run-1 (planned)"))
     assert "paused" in lines["two"]
     assert [m["name"] for m in json.loads(run("status", "--json").output)] == ["one", "two"]
 
@@ -140,6 +140,7 @@ def test_status_lists_models_with_what_alarms() -> None:
 def test_status_of_a_model_shows_figures_with_intervals_and_evidence() -> None:
     output = run("status", "one").output
     assert "champion 7 since" in output
+    assert "blind: nothing has come for long: label" in output
     assert "0.3 to 0.5" in output
     assert "log10 e 3.00 of 2.00" in output
     figures, _, incident = output.partition("incident inc-1")

@@ -10,13 +10,14 @@ from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.rates import alpha_per_pane
 from daemon.judge import Judge
 from daemon.settings import Settings
-from daemon.store import champions, epochs, incidents, judgements, verdicts
+from daemon.store import champions, epochs, incidents, judgements, outbox, verdicts
 from daemon.store.ledger import Ledger
 from daemon.store.panes import Windows
 from daemon.watch import Watch
 from detectors.types import EDetectorValue, Kind, Outcome, Pairs, Reference, Verdict
 
 DAY = 86_400.0
+CALM = EDetectorValue(log10_e=0.0, alpha=1e-5)
 NOTHING = Reference(columns={}, kinds={}, sketches={}, bound=Pairs.empty(), digest="")
 
 
@@ -51,6 +52,29 @@ def test_a_model_whose_first_record_never_comes_is_told_after_a_day(tmp_path: Pa
     told = decision(ledger, judge, settings, 2.1 * DAY)
     assert isinstance(told, policy.Alert)
     assert "nothing is being watched" in told.because
+
+
+def test_that_a_blind_model_is_seen_again_is_told_once(tmp_path: Path, ledger: Ledger) -> None:
+    settings = two_lines(tmp_path)
+    judge = Judge(settings, Windows())
+    decision(ledger, judge, settings, DAY)
+    decision(ledger, judge, settings, 2.1 * DAY)
+    decision(ledger, judge, settings, 2.2 * DAY)
+    said = Verdict(detector="d", subject="x", outcome=Outcome.OK, evidence=CALM, value=0.5, low=0.4, high=0.6, n=9, because="Nothing.")
+    with ledger.begin() as tx:
+        champions.adopt(tx, "chat", "1", now=2.25 * DAY, because="a test")
+        verdicts.save(tx, "chat", [said], at=2.3 * DAY, epoch=1)
+    decision(ledger, judge, settings, 2.3 * DAY)
+    decision(ledger, judge, settings, 2.4 * DAY)
+    with ledger.read() as tx:
+        told = [m.payload for m in outbox.pending(tx, kind="notify")]
+    assert [m["what"] for m in told] == ["blind", "blind.over"]
+    assert told[1]["because"] == "verdicts come again, after none for 31 h since 1970-01-02 00:00 UTC"
+
+
+def test_a_silence_that_ends_by_a_promotion_alone_is_not_told_as_heard() -> None:
+    history = policy.History(watched_since=3 * DAY, last_verdict_at=DAY, last_label_at=DAY)
+    assert policy.heard_again({policy.Sense.LABEL: DAY}, history, 3 * DAY) == {}
 
 
 def test_a_reference_that_cannot_be_read_blinds_one_model_at_once_until_it_is_mended(tmp_path: Path, ledger: Ledger) -> None:
