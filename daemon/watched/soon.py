@@ -22,7 +22,7 @@ from detectors.sequential.conformal_category import ConformalCategory
 from detectors.sequential.conformal_numeric import ConformalNumeric
 from detectors.sequential.conformal_residual import ConformalResidual
 from detectors.sequential.domain_classifier import DomainClassifier
-from detectors.sequential.embedding_witness import EmbeddingWitness
+from detectors.sequential.embedding_witness import POOLS_ROWS_N, EmbeddingWitness
 from detectors.sequential.fairness_ratio import FairnessRatio
 from detectors.sequential.ppi_floor import PpiFloor
 from detectors.sequential.ppi_score_floor import PpiScoreFloor
@@ -65,13 +65,17 @@ def _embedded(d: EmbeddingWitness) -> list[str]:
     return [d.column, d.column.removesuffix(SUFFIX)]
 
 
+def _of_vectors(d: EmbeddingWitness, reference: Reference, day: Day) -> Soon:
+    return of_witness(d, reference, day, columns=_embedded(d), what=("vector", "vectors"), pools=POOLS_ROWS_N)
+
+
 _UNKNOWN = "not known: it is a plug-in's"
 _BY_KIND: tuple[tuple[type[Any], Callable[[Any, Any, Reference, Day], Soon]], ...] = (
     (ConformalNumeric, lambda d, state, _, day: of_number(d, state, day)),
     (ConformalCategory, lambda d, state, _, day: of_category(d, state, day)),
     (TextFigures, lambda d, state, _, day: of_text_figures(d, state, day)),
     (TextWitness, lambda d, _, reference, day: of_witness(d, reference, day, columns=[d.column], what=("text", "texts"))),
-    (EmbeddingWitness, lambda d, _, reference, day: of_witness(d, reference, day, columns=_embedded(d), what=("vector", "vectors"))),
+    (EmbeddingWitness, lambda d, _, reference, day: _of_vectors(d, reference, day)),
     (
         DomainClassifier,
         lambda d, _, reference, day: of_witness(d, reference, day, columns=d.columns, what=("record", "records"), stake=0.5),

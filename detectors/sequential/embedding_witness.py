@@ -10,14 +10,14 @@ import numpy as np
 
 from detectors.registry import register
 from detectors.rhythm import Rhythm
-from detectors.sequential.bets import check_rates
+from detectors.sequential.bets import check_bets, check_rates
 from detectors.sequential.hour_witness import HourState, is_half_a, said_by_hour, spread_rows, start_by_hour, step_by_hour
 from detectors.sequential.kernel_witness import KernelWitness, learn_witness
 from detectors.sequential.purse import Purse, e_value_of
 from detectors.sequential.row_bets import PANE_N, bet, halves, latest_rows
 from detectors.sequential.timed_rows import TimedValues, hours_in
 from detectors.sequential.wager import LEAST_N, Named, Wealth, no_wealth, said, why_not_yet
-from detectors.sequential.witness import POOLS_N
+from detectors.sequential.witness import CUTS
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 _MOVED = "embeddings differ from the reference"
 _DIMENSIONS_N = 96
+POOLS_ROWS_N = (32, 128, 512)
+"""The last so many production vectors that each of three witnesses learns from: the first from one pane of a change, undiluted."""
+_HITS_N = len(POOLS_ROWS_N) * len(CUTS)
 _SEED = 20_230_500
 
 
@@ -50,15 +53,18 @@ class EmbeddingState:
     """Mean of half A: embeddings lie in a narrow cone."""
     learnt_n: int = 0
     n: int = 0
-    log_m: Floats = field(default_factory=lambda: no_wealth().log_m)
-    recent: Floats = field(default_factory=lambda: no_wealth().recent)
-    purse: Purse = field(default_factory=lambda: no_wealth().purse)
+    log_m: Floats = field(default_factory=lambda: no_wealth(_HITS_N).log_m)
+    recent: Floats = field(default_factory=lambda: no_wealth(_HITS_N).recent)
+    purse: Purse = field(default_factory=lambda: no_wealth(_HITS_N).purse)
+
+    def __post_init__(self) -> None:
+        check_bets(self.log_m, no_wealth(_HITS_N).log_m)
 
 
 @register("embedding_witness")
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingWitness:
-    """Two-sample testing of embeddings by betting, restarted at every pane: `domain_classifier` for vectors.
+    """Two-sample testing of embeddings by betting, restarted at every pane: the learnt part of `domain_classifier` for vectors.
 
     Vectors are scaled to length 1, projected at random where they have more than 96 dimensions (inner products of sums keep within a few
     hundredths), centred by half A and scaled again. Without an alarm a missing vector (a NaN) is left out: `mmd` counts them.
@@ -198,7 +204,7 @@ def _hits_of(learn: TimedValues, pool: TimedValues) -> Callable[[TimedValues], F
 
 
 @lru_cache(maxsize=8)
-def _learnt(learn: bytes, pool: bytes, dimensions_n: int, pools: Sequence[int] = POOLS_N) -> KernelWitness:
+def _learnt(learn: bytes, pool: bytes, dimensions_n: int, pools: Sequence[int] = POOLS_ROWS_N) -> KernelWitness:
     """Panes with few vectors ask for the same one again and again."""
     known, new = (np.frombuffer(part, np.float32).reshape(-1, dimensions_n).astype(np.float64) for part in (learn, pool))
     return learn_witness(known, new, pools)

@@ -17,7 +17,7 @@ from detectors.sequential.growth import is_reached_by, least_seen
 from detectors.sequential.interval import upper_share
 from detectors.sequential.row_bets import halves
 from detectors.sequential.wager import LEAST_N, log_hit_bets, share_of_delta
-from detectors.sequential.witness import CUTS, POOLS_N, WITNESSES_N, Hits
+from detectors.sequential.witness import CUTS, POOLS_N, Hits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,19 +29,21 @@ EPOCH_DAYS = 30
 
 
 @lru_cache(maxsize=256)
-def smallest_part(*, alpha: float, delta: float, hours: tuple[tuple[int, float], ...], panes_n: float) -> float:
+def smallest_part(
+    *, alpha: float, delta: float, hours: tuple[tuple[int, float], ...], panes_n: float, pools: tuple[int, ...] = POOLS_N
+) -> float:
     """In (0, 1], of a day's records in so many panes; infinity where not even records that are all from elsewhere are seen.
 
-    `hours`: (rows of half B, records) of each hour that is bet on; without a rhythm one.
+    `hours`: (rows of half B, records) of each hour that is bet on; without a rhythm one. `pools`: of the witnesses, the quick one's first.
     """
     n = sum(records for _, records in hours)
-    if n <= POOLS_N[0]:
+    if n <= pools[0]:
         return math.inf
-    usual, left = np.tile(1.0 - CUTS, len(POOLS_N)), 1.0 - POOLS_N[0] / n
-    share = share_of_delta(delta, learnings(n, panes_n)) / WITNESSES_N
+    usual, left = np.tile(1.0 - CUTS, len(pools)), 1.0 - pools[0] / n
+    share = share_of_delta(delta, learnings(n, panes_n)) / len(usual)
     bets = [(left * records, *_bet_on_one(usual, upper_share(usual * hold_n, hold_n, share))) for hold_n, records in hours]
     bets_n = len(bets[0][1])
-    chance, needed = np.repeat(usual, bets_n // WITNESSES_N), np.full(bets_n, -math.log(alpha / bets_n))
+    chance, needed = np.repeat(usual, bets_n // len(usual)), np.full(bets_n, -math.log(alpha / bets_n))
 
     def is_seen(part: float) -> bool:
         p = part + (1.0 - part) * chance
@@ -54,7 +56,7 @@ def smallest_part(*, alpha: float, delta: float, hours: tuple[tuple[int, float],
 
 def _bet_on_one(usual: Floats, bound: Floats) -> tuple[Floats, Floats]:
     """Logarithm of each bet on one record that is hit, and on one that is not, (bets,) both."""
-    hit, miss = (log_hit_bets(Hits(np.full(WITNESSES_N, float(is_hit)), usual, bound), 1) for is_hit in (True, False))
+    hit, miss = (log_hit_bets(Hits(np.full(len(usual), float(is_hit)), usual, bound), 1) for is_hit in (True, False))
     return hit, miss
 
 

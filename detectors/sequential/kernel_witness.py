@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from detectors.sequential.interval import upper_share
-from detectors.sequential.witness import CUTS, POOLS_N, WITNESSES_N, Hits, ridge
+from detectors.sequential.witness import CUTS, POOLS_N, Hits, ridge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ class KernelWitness(NamedTuple):
         return np.asarray(_kernel(products) @ self.weights)
 
     def hits(self, rows: Floats) -> Floats:
-        """How many rows each witness and cut hits, shape (WITNESSES_N,)."""
+        """How many rows each witness and cut hits, shape (pools * cuts,)."""
         found: Floats = (self.scores(rows @ self.known.T)[:, :, None] > self.cuts).sum(axis=0).ravel().astype(np.float64)
         return found
 
@@ -53,9 +53,9 @@ def learn_witness(learn: Floats, pool: Floats, pools: Sequence[int] = POOLS_N) -
 
 
 def bounded_hits(witness: KernelWitness, hold: Floats, new: Floats, delta: float) -> Hits:
-    """On half B and on new rows; all six bounds hold together with 1 - delta."""
+    """On half B and on new rows; all bounds hold together with 1 - delta."""
     held = witness.hits(hold)
-    return Hits(witness.hits(new), held / len(hold), upper_share(held, len(hold), delta / WITNESSES_N))
+    return Hits(witness.hits(new), held / len(hold), upper_share(held, len(hold), delta / len(held)))
 
 
 def shares_of_columns(witness: KernelWitness, hold: Floats, new: Floats, owners: NDArray[np.int64]) -> Floats:

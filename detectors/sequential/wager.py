@@ -36,7 +36,7 @@ class Named(TypedDict):
 
 
 class Wealth(NamedTuple):
-    """Of the 18 bets: six hits at three stakes."""
+    """Of the bets, 18 for two witnesses: six hits at three stakes."""
 
     log_m: Floats
     recent: Floats
@@ -44,10 +44,10 @@ class Wealth(NamedTuple):
     purse: Purse
 
 
-def no_wealth() -> Wealth:
-    """Before any bet."""
-    bets_n = WITNESSES_N * len(_STAKES)
-    return Wealth(np.full(bets_n, NOTHING), no_sums(3 * WITNESSES_N), full_purse(bets_n))
+def no_wealth(hits_n: int = WITNESSES_N) -> Wealth:
+    """Before any bet; `hits_n`: witnesses times cuts."""
+    bets_n = hits_n * len(_STAKES)
+    return Wealth(np.full(bets_n, NOTHING), no_sums(3 * hits_n), full_purse(bets_n))
 
 
 def share_of_delta(delta: float, learnt_n: int) -> float:
@@ -56,7 +56,7 @@ def share_of_delta(delta: float, learnt_n: int) -> float:
 
 
 def log_hit_bets(found: Hits, n: int) -> Floats:
-    """Logarithm of each of the 18 bets on a pane's n rows, which the witness has not seen, shape (18,).
+    """Logarithm of each bet on a pane's n rows, which the witness has not seen, shape (3 hits,).
 
     A bet: the rows are hit more often than the exact upper bound m from half B: (q/m)^hits ((1-q)/(1-m))^misses at three q.
     """
@@ -66,12 +66,12 @@ def log_hit_bets(found: Hits, n: int) -> Floats:
 
 
 def wager(wealth: Wealth, found: Hits, n: int, *, alpha: float) -> Wealth:
-    """A pane's n rows: M <- (M + 1) bet for each of the 18 `log_hit_bets`."""
+    """A pane's n rows: M <- (M + 1) bet for each of `log_hit_bets`."""
     return settle(wealth, log_hit_bets(found, n), sums_of(found, n), n, alpha=alpha)
 
 
 def sums_of(found: Hits, n: int) -> Floats:
-    """What a verdict's figures are made of, shape (3 WITNESSES_N,)."""
+    """What a verdict's figures are made of, shape (3 hits,)."""
     return np.concatenate([found.hits, n * found.expected, n * found.bound])
 
 

@@ -91,12 +91,12 @@ def ridge(kernel: Floats, learn_n: int) -> tuple[Floats, Floats]:
 
 
 def excess(n: int, sums: Floats) -> tuple[float, float, float, str]:
-    """How much more often than the reference the recent texts are hit, by the best of the six witnesses; its interval; a sentence."""
+    """How much more often than the reference the recent texts are hit, by the best of the witnesses and cuts; its interval; a sentence."""
     if n == 0:
         return 0.0, 0.0, 1.0, ""
-    hits, expected, bound = sums.reshape(3, WITNESSES_N) / n
+    hits, expected, bound = sums.reshape(3, -1) / n
     best = int(np.argmax(hits - expected))
-    each = 0.025 / WITNESSES_N
+    each = 0.025 / len(hits)
     value = max(0.0, float(hits[best] - expected[best]))
     low = max(0.0, float(lower_share(hits[best] * n, n, each) - bound[best]))
     high = min(1.0, float(upper_share(hits[best] * n, n, each) - 2.0 * expected[best] + bound[best]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -192,3 +193,25 @@ def test_a_column_of_embeddings_is_watched_by_both_and_needs_its_dimensions() ->
     for wrong in ({"kind": "embedding"}, {"kind": "numeric", "dimensions": 3}, {"kind": "embedding", "dimensions": 3, "protected": True}):
         settings = Settings.model_validate({"models": [{**_MODEL, "columns": {"vector": wrong}}]})
         assert any("vector" in str(f.path) for f in findings(settings))
+
+
+def test_half_of_the_vectors_of_another_kind_are_told_in_the_second_pane() -> None:
+    """A witness that learns from the last 128 vectors has 16 bad ones among them after the first."""
+    rng, half = np.random.default_rng(9), 16
+    detector = build("embedding_witness", column="input.vector", alpha=1e-3)
+    state = detector.start(_reference(_cone(rng, 500, 32)))
+    for i in range(16):
+        start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=i)
+        new = np.concatenate([_cone(rng, half, 32), _cone(rng, half, 32, towards=1 if i >= 10 else 0)])
+        pane = Increment(start=start, end=start + timedelta(minutes=1), columns={"input.vector": new}, pairs=Pairs.empty(), n=len(new))
+        state, verdict = detector.step(state, pane)
+        if verdict.outcome is Outcome.ALARM:
+            break
+    assert i - 9 == 2
+
+
+def test_wealth_of_other_bets_is_refused() -> None:
+    detector = build("embedding_witness", column="input.vector", alpha=1e-2)
+    state: Any = detector.start(_reference(_cone(np.random.default_rng(0), 200, 8)))
+    with pytest.raises(ValueError, match="wealth of 18 bets, expected 27"):
+        replace(state, log_m=state.log_m[:18])

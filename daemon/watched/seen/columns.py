@@ -16,6 +16,7 @@ from detectors.sequential.growth_of_witness import half_b, smallest_part
 from detectors.sequential.hour_witness import held_n
 from detectors.sequential.share import NO_LIMIT
 from detectors.sequential.timed_rows import hours_in
+from detectors.sequential.witness import POOLS_N
 from detectors.sketches.records import AT
 
 if TYPE_CHECKING:
@@ -83,8 +84,12 @@ def of_witness(
     columns: Sequence[str],
     what: tuple[str, str],
     stake: float = 1.0,
+    pools: tuple[int, ...] = POOLS_N,
 ) -> Soon:
-    """Of texts, vectors or rows that one learns to tell apart; `what`: "text", "texts"; `stake`: its part of the detector's."""
+    """Of texts, vectors or rows that one learns to tell apart; `what`: "text", "texts"; `stake`: its part of the detector's.
+
+    `pools`: how many rows its witnesses learn from, without a rhythm.
+    """
     known = [len(reference.columns[c]) for c in columns if c in reference.columns]
     rows_n = min(known) if known else len(reference.columns.get(AT, ())) if day.is_supposed else 0
     if rows_n < d.min_n:
@@ -99,7 +104,13 @@ def of_witness(
 
     return seen(
         d,
-        lambda times: smallest_part(alpha=stake * d.alpha, delta=stake * d.delta, hours=hours(times * day.records_n), panes_n=day.panes_n),
+        lambda times: smallest_part(
+            alpha=stake * d.alpha,
+            delta=stake * d.delta,
+            hours=hours(times * day.records_n),
+            panes_n=day.panes_n,
+            pools=pools if d.rhythm is Rhythm.NONE else POOLS_N,
+        ),
         lambda part: f"at best {one_in(part, *what)} of a kind that the reference does not have",
         n=day.records_n / day.share,
         unit="records",
