@@ -221,7 +221,7 @@ def _unaware(model: ModelSettings) -> list[str]:
     """Monitors that compare all hours alike."""
     unaware = {
         "quality": "quality (but for missing values)",
-        "performance": "performance (but for a rise of the loss)",
+        "performance": "performance (but for a rise of the loss and a bias)",
         "fairness": "fairness",
     }
     return [words for name, words in unaware.items() if getattr(model.monitors, name) is not None]

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from detectors.registry import register
+from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_rates, is_reached
 from detectors.sequential.conformal_numeric import ConformalNumeric, NumericState
 from detectors.sequential.ranks import rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.residuals import SUMS_N, Moved, Reach, residuals
+from detectors.sequential.rise_state import told_apart, told_apart_by
 from detectors.sequential.share import relative_weight
 from detectors.sequential.ties import OF_TIES
-from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
+from detectors.sketches.records import AT
+from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Pairs, Reference, Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,6 +54,9 @@ class ConformalResidual:
     labelled records before. Residuals count in it up to 30 times half the distance of the bound rows' quartiles from their median.
 
     Pairs of unequal weights are thinned as by `risk_rise`: those that stay had one chance to be here, like the bound rows.
+
+    With a rhythm ranks are among residuals of the same hour, as finely as `risk_rise` tells hours apart. Means and sizes that an alarm
+    names are of all hours.
     """
 
     alpha: float
@@ -61,6 +67,8 @@ class ConformalResidual:
     """Move, or rise of the mean error, that is still no harm: a share of the mean error before."""
     most_weight: float = 1.0
     """The largest weight of a pair, 1 / its least chance to be sampled; a heavier one counts as this."""
+    rhythm: Rhythm = Rhythm.NONE
+    """Which records are compared with each other."""
 
     name: ClassVar[str]
     kind: ClassVar[Kind] = Kind.ALARMS
@@ -69,9 +77,9 @@ class ConformalResidual:
     guarantee: ClassVar[str] = "mean run length between false alarms of at least (1 - delta)/alpha panes with labels"
     assumption: ClassVar[str] = (
         "bound rows are independent draws no training saw; given the past, the residual of a labelled record, as labels come, has their "
-        "distribution"
+        "distribution (with a rhythm: that of their hour)"
     )
-    cost: ClassVar[str] = "20 logarithms and 256 comparisons a pair; state of at most 512 cells"
+    cost: ClassVar[str] = "20 logarithms and 256 comparisons a pair; state of at most 512 cells (with a rhythm 4,096)"
     source: ClassVar[str] = "Vovk et al. 2021, Retrain or not retrain; Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532"
 
     def __post_init__(self) -> None:
@@ -92,8 +100,12 @@ class ConformalResidual:
     def start(self, reference: Reference) -> ResidualState:
         """The bound rows' residuals; without any every verdict is INSUFFICIENT."""
         found = residuals(reference.bound)
-        found = found[np.isfinite(found)]
-        reach, ranks = Reach.of(found), self._ranking().start(replace(reference, columns={_SUBJECT: found}))
+        here, at = np.isfinite(found), reference.bound.at
+        timed = np.zeros(len(found), dtype=np.bool_) if at is None else here & np.isfinite(at)
+        apart = told_apart(self.rhythm, int(here.sum()), int(timed.sum()))
+        here = here if apart is Rhythm.NONE else timed
+        found = found[here]
+        reach, ranks = Reach.of(found), self._ranking(apart).start(replace(reference, columns=_columns(found, reference.bound, here)))
         return ResidualState(reach=reach, bound_n=len(found), ranks=ranks, past=reach.sums(found))
 
     def step(self, state: ResidualState, data: Increment) -> tuple[ResidualState, Verdict]:
@@ -102,14 +114,17 @@ class ConformalResidual:
         here = np.isfinite(found)
         if weight is not None:
             here &= rank_uniforms(data.start, state.ranks.step_n, len(found), of=f"{self.name} kept")[0] < weight
+        apart = told_apart_by(self.rhythm, len(state.ranks.hours))
+        if apart is not Rhythm.NONE and data.pairs.at is not None:
+            here &= np.isfinite(data.pairs.at)
         found = found[here]
-        ranks, ranked = self._ranking().step(state.ranks, replace(data, columns={_SUBJECT: found}))
+        ranks, ranked = self._ranking(apart).step(state.ranks, replace(data, columns=_columns(found, data.pairs, here)))
         if len(found) and state.bound_n:
             state = self._added(state, ranks, state.reach.sums(found), ranked)
         return state, self._verdict(state, ranked)
 
-    def _ranking(self) -> ConformalNumeric:
-        return ConformalNumeric(column=_SUBJECT, alpha=self.alpha, delta=self.delta)
+    def _ranking(self, apart: Rhythm) -> ConformalNumeric:
+        return ConformalNumeric(column=_SUBJECT, alpha=self.alpha, delta=self.delta, rhythm=apart)
 
     def _added(self, state: ResidualState, ranks: NumericState, sums: Floats, ranked: Verdict) -> ResidualState:
         """A pane's sums go where the ranks' urn has put its records; those of a change that is over have left it."""
@@ -152,6 +167,11 @@ class ConformalResidual:
         if moved.size > moved.size_was + harmless:
             return Outcome.ALARM, f"errors are larger, and not known to be more to one side ({open_side}): {sizes}"
         return Outcome.OK, f"errors changed ({open_side}), but are neither known to be more to one side nor larger: {sizes}"
+
+
+def _columns(found: Floats, pairs: Pairs, here: NDArray[np.bool_]) -> dict[str, Floats]:
+    """What is ranked: residuals and, where they are known, the times of those pairs' records."""
+    return {_SUBJECT: found} if pairs.at is None else {_SUBJECT: found, AT: pairs.at[here]}
 
 
 def _log10_e(verdict: Verdict) -> float:

@@ -96,7 +96,7 @@ class RiseState:
 
     def told_apart(self, rhythm: Rhythm) -> Rhythm:
         """Which hours it compares within, of a model with this rhythm (see `told_apart`)."""
-        return next(r for r in (rhythm, Rhythm.HOUR_OF_DAY, Rhythm.NONE) if r.hours_n == len(self.hours))
+        return told_apart_by(rhythm, len(self.hours))
 
     def met(self, cells: Cells) -> RiseState:
         """With these cells of the loss, too."""
@@ -127,6 +127,11 @@ def told_apart(rhythm: Rhythm, n: int, timed_n: int) -> Rhythm:
     if rhythm is Rhythm.NONE or n > timed_n == 0:
         return Rhythm.NONE
     return rhythm if timed_n >= LEAST_ROWS * rhythm.hours_n else Rhythm.HOUR_OF_DAY
+
+
+def told_apart_by(rhythm: Rhythm, hours_n: int) -> Rhythm:
+    """The same of a state that has so many hours."""
+    return next(r for r in (rhythm, Rhythm.HOUR_OF_DAY, Rhythm.NONE) if r.hours_n == hours_n)
 
 
 def hours_in_sums(hours_n: int) -> int:

@@ -236,3 +236,44 @@ def test_check_says_within_what_a_rise_is_looked_for(tmp_path: Path, rhythm: str
     found = loss_hours_in_words(ModelSettings.model_validate(given))
     assert len(found) == len(said)
     assert all(one.endswith(end) for one, end in zip(found, said, strict=True))
+
+
+@pytest.mark.parametrize("bound_n", [300, 2000])
+def test_residuals_too_are_compared_within_their_hours(bound_n: int) -> None:
+    """Nights of larger errors are no alarm; answers that became too high are one, at night and by day."""
+    rises: dict[tuple[Rhythm, int], list[int]] = {}
+    for rhythm, start in ((Rhythm.NONE, 96), (Rhythm.HOUR_OF_DAY, 48), (Rhythm.HOUR_OF_DAY, 60)):
+        rng, detector = np.random.default_rng(7), build("conformal_residual", alpha=1e-5, rhythm=rhythm)
+        state, found = detector.start(reference("risk_value_rise", rng, bound_n, night=0.25)), []
+        for hour in range(start + 12):
+            pairs = drawn("risk_value_rise", rng, times(rng, hour), night=0.25)
+            assert pairs.predicted_value is not None
+            pairs.predicted_value[:] += 1.5 * (hour >= start)
+            state, verdict = detector.step(state, pane(pairs, hour))
+            found.append(verdict)
+        rises[rhythm, start] = alarms(found)
+    assert len({hour // 24 for hour in rises[Rhythm.NONE, 96] if hour < 96}) >= 2, "nights are no trouble, so there is nothing to show"
+    for start in (48, 60):
+        assert start <= min(rises[Rhythm.HOUR_OF_DAY, start]) <= start + 8
+
+
+def test_residuals_of_bound_rows_without_a_time_are_compared_at_all_hours_alike_and_untimed_labels_count_as_the_panes() -> None:
+    found = []
+    for rhythm in (Rhythm.NONE, Rhythm.HOUR_OF_DAY):
+        rng, detector = np.random.default_rng(8), build("conformal_residual", alpha=1e-5, rhythm=rhythm)
+        known = reference("risk_value_rise", rng)
+        state = detector.start(Reference(columns={}, kinds={}, sketches={}, bound=untimed(known.bound), digest="d"))
+        verdicts = []
+        for hour in range(40):
+            state, verdict = detector.step(state, pane(drawn("risk_value_rise", rng, times(rng, hour)), hour))
+            verdicts.append(verdict)
+        found.append(verdicts)
+    assert found[0] == found[1]
+    rng, detector = np.random.default_rng(9), build("conformal_residual", alpha=1e-5, rhythm=Rhythm.HOUR_OF_DAY)
+    state = detector.start(reference("risk_value_rise", rng))
+    _, verdict = detector.step(state, pane(untimed(drawn("risk_value_rise", rng, times(rng, 5))), 5))
+    assert verdict.n == PER_HOUR
+
+
+def untimed(pairs: Pairs) -> Pairs:
+    return Pairs(predicted=pairs.predicted, label=pairs.label, value=pairs.value, predicted_value=pairs.predicted_value)

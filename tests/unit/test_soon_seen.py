@@ -184,7 +184,7 @@ def test_a_rhythm_leaves_out_the_classifier_of_columns_and_says_which_monitors_k
     assert ("domain_classifier" in names, "conformal_numeric" in names) == (False, True)
     shown = io.StringIO()
     show_watched(settings(tmp_path, reference={"rhythm": "hour_of_day"}), tmp_path, Console(file=shown, width=200))
-    unaware = "Quality (but for missing values) and performance (but for a rise of the loss) and fairness"
+    unaware = "Quality (but for missing values) and performance (but for a rise of the loss and a bias) and fairness"
     assert f"Hours are UTC. {unaware}: all hours are compared alike" in " ".join(shown.getvalue().split())
     alarming = [d for d in drift(model, model.subjects()) if d.kind is Kind.ALARMS]
     assert {d.rhythm for d in alarming} == {Rhythm.HOUR_OF_DAY}  # type: ignore[attr-defined]  # all of drift know them

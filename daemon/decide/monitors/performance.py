@@ -29,7 +29,7 @@ def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool, has_
     if is_classes and has_bound and has_scores and wanted.calibration is not None and len(model.labels) > 1:
         alarming.append(("calibration_change", {"labels": tuple(model.labels), "tolerance": wanted.calibration, "delta": DELTA}))
     if has_bound and model.task == "tabular-regression":
-        alarming.append(("conformal_residual", {"tolerance": wanted.tolerance, "delta": DELTA}))
+        alarming.append(("conformal_residual", {"tolerance": wanted.tolerance, "delta": DELTA, "rhythm": model.reference.rhythm}))
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=len(alarming))
     weight = most_weight(model)
     found = informing + [build(name, alpha=alpha, most_weight=weight, **settings) for name, settings in alarming]

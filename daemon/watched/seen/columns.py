@@ -50,7 +50,7 @@ def _shift(d: Any, state: NumericState, day: Day, *, alpha: float, what: str) ->
         return nothing(d, _NO_ROW)
     return seen(
         d,
-        lambda times: smallest_shift(alpha=alpha, hours=_hours(rows, times * day.records_n)),
+        lambda times: smallest_shift(alpha=alpha, hours=each_hour(rows, times * day.records_n)),
         lambda shift: f"{what} by {shift:.2f} standard deviations",
         n=day.records_n / day.share,
         unit="records",
@@ -68,7 +68,9 @@ def of_category(d: ConformalCategory, state: CategoryState, day: Day) -> Soon:
     share, name = float(shares[cell]), "a value" if day.is_supposed else [*state.categories, "missing", "others"][cell]
     return seen(
         d,
-        lambda times: smallest_share(alpha=d.alpha, share=share, watched_n=len(state.watched), hours=_hours(rows, times * day.records_n)),
+        lambda times: smallest_share(
+            alpha=d.alpha, share=share, watched_n=len(state.watched), hours=each_hour(rows, times * day.records_n)
+        ),
         lambda risen: f"the share of {name} rises from {share:.1%} to {risen:.1%}",
         n=day.records_n / day.share,
         unit="records",
@@ -143,7 +145,7 @@ def of_fault(d: Rise, state: RiseState, day: Day) -> Soon:
     )
 
 
-def _hours(rows: Sequence[int], n: float) -> tuple[tuple[int, float], ...]:
+def each_hour(rows: Sequence[int], n: float) -> tuple[tuple[int, float], ...]:
     """(reference rows, records of a day) of each hour: records come as the reference's rows did. Of a week: an average day."""
     kept = [r for r in rows if r]
     return tuple((r, n * r / sum(kept)) for r in kept)

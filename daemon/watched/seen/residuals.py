@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from daemon.watched.seen.columns import each_hour
 from daemon.watched.seen.day import Soon, nothing, seen
 from daemon.watched.seen.labels import NONE_COUNTS, UNKNOWN
 from detectors.sequential.growth import smallest_shift
@@ -24,7 +25,8 @@ def of_residual(d: ConformalResidual, state: ResidualState, day: Day) -> Soon:
     spread = math.sqrt(max(0.0, squares - mean**2))
 
     def smallest(times: float) -> float:
-        shift = smallest_shift(alpha=d.alpha, hours=((state.bound_n, times * day.even_n(d.most_weight)),))
+        rows = [cells.reference_n for cells in state.ranks.hours]
+        shift = smallest_shift(alpha=d.alpha, hours=each_hour(rows, times * day.even_n(d.most_weight)))
         return max(spread * shift, d.tolerance * float(size))
 
     return seen(
