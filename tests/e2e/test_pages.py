@@ -157,7 +157,7 @@ def test_a_person_absorbs_a_benign_incident_and_undoes_it(shifted: tuple[shiftin
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.set_default_timeout(60_000)
     page.goto(f"{url}/models/{shifting.MODEL}/incident")
-    page.get_by_text("Benign, a shift of the inputs").wait_for()
+    page.get_by_text("Benign, a shift of the inputs").first.wait_for()
     _sign(page, "the new shop is open")
     page.get_by_role("button", name="Absorb into the reference").click()
     page.get_by_role("status").get_by_text("are the reference now").wait_for()
