@@ -214,7 +214,7 @@ def test_a_learnt_reference_without_bound_rows_is_absorbed_by_force_and_comes_ba
 
 
 def test_with_a_rhythm_hours_that_the_new_records_do_not_cover_are_named_before_they_are_let_go(tmp_path: Path) -> None:
-    world = World(settings(tmp_path, reference={"rhythm": "hour_of_day"}))
+    world = World(settings(tmp_path, reference={"rhythm": "hour_of_day"}, n=2400))  # 100 an hour: of 25 the shift may be past at once
     world.until_benign()
     refused = world.http.post(ABSORB, json=ADA)
     _refused(refused, 409, "of 24 hours (hour of day), which would have no reference any more")
