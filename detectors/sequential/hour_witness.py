@@ -8,6 +8,7 @@ otherwise it would learn what mornings are like.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
@@ -95,17 +96,22 @@ def start_by_hour(rows: R, hours_n: int, *, min_n: int, reading: tuple[Any, ...]
 
 
 def is_half_a(hours: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Which reference rows, of these hours and in their order, are half A's: one in three of each hour, shape (n,)."""
-    found = np.zeros(len(hours), dtype=np.bool_)
+    """Which reference rows of these hours are half A's: one in three of each hour, drawn as by `halves`, shape (n,)."""
+    rng, found = np.random.default_rng(len(hours)), np.zeros(len(hours), dtype=np.bool_)
     for hour in np.unique(hours[hours >= 0]):
-        found[np.flatnonzero(hours == hour)[::_STRIDE]] = True
+        rows = rng.permutation(np.flatnonzero(hours == hour))
+        found[rows[: len(rows) - _held_n(len(rows))]] = True
     return found
 
 
 def held_n(n: int) -> int:
     """Rows that half B has of an hour with n in the reference; 0 = too few to bet on."""
-    found = n - -(-n // _STRIDE)
+    found = _held_n(n)
     return found if found >= LEAST_HELD_N else 0
+
+
+def _held_n(n: int) -> int:
+    return n - math.ceil(n / _STRIDE)
 
 
 def spread_rows(n: int) -> NDArray[np.int64]:

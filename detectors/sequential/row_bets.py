@@ -23,14 +23,18 @@ S = TypeVar("S", bound=np.generic)
 
 PANE_N = 2000
 """Rows of a pane that are bet on; the others are left out."""
-_LEARN_N, _HOLD_N = 512, 1536
+_LEARN_N, _HOLD_N, _SEED = 512, 1536, 20_261_130
 
 
 def halves(n: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(rows of a reference of n that are kept, at most 512 + 1,536 and evenly spread; which of these are half A)."""
-    kept = np.linspace(0, n - 1, min(n, _LEARN_N + _HOLD_N)).round().astype(np.int64)
-    stride = max(2, math.ceil(len(kept) / _LEARN_N))
-    return kept, np.arange(len(kept)) % stride == 0
+    """(rows of a reference of n that are kept, at most 512 + 1,536, in order; which of these are half A).
+
+    Drawn, the same for every n: of rows that come in turn (one class, then the other) every other one is a half of another kind.
+    """
+    rng, kept_n = np.random.default_rng([_SEED, n]), min(n, _LEARN_N + _HOLD_N)
+    kept, is_learnt = np.sort(rng.permutation(n)[:kept_n]), np.zeros(kept_n, dtype=np.bool_)
+    is_learnt[rng.permutation(kept_n)[: math.ceil(kept_n / max(2, math.ceil(kept_n / _LEARN_N)))]] = True
+    return kept, is_learnt
 
 
 def latest_rows(*parts: NDArray[S]) -> NDArray[S]:

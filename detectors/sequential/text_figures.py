@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,7 +37,7 @@ class FiguresState:
     """A state of `conformal_numeric` for each figure."""
 
     known: NDArray[np.uint32] = of_reference()
-    """Hashed words of every other reference text, sorted."""
+    """Hashed words of half of the reference texts, sorted."""
     means: Floats
     """Of each figure in the reference, and the share of missing texts."""
     figures: tuple[NumericState, ...]
@@ -91,10 +92,10 @@ class TextFigures:
         return self.column
 
     def start(self, reference: Reference) -> FiguresState:
-        """Words of every other reference text are known (of a large reference 2,048); figures of at most 16,384, evenly spread."""
+        """Words of half of the reference texts, drawn, are known (of a large reference 2,048); figures of at most 16,384, evenly spread."""
         texts = reference.columns.get(self.column, np.empty(0, dtype=object))
         rows = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), _KNOWN_N)).round().astype(np.int64))
-        learnt = rows[::2][:: max(1, len(rows[::2]) // _LEARN_N)]
+        learnt = np.random.default_rng(len(rows)).permutation(rows)[: min(math.ceil(len(rows) / 2), _LEARN_N)]  # as `halves` draws
         known = known_words(texts[learnt].tolist())
         figures = measured(texts[rows].tolist(), known)
         is_free = ~np.isin(rows, learnt)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +13,7 @@ from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_rates
 from detectors.sequential.hour_witness import HourState, said_by_hour, spread_rows, start_by_hour, step_by_hour
 from detectors.sequential.purse import Purse, e_value_of
+from detectors.sequential.row_bets import halves
 from detectors.sequential.text_features import Texts, hash_texts, join, no_texts
 from detectors.sequential.timed_rows import TimedTexts, hours_in
 from detectors.sequential.wager import LEAST_N, Named, Wealth, no_wealth, said, share_of_delta, wager, why_not_yet
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     ByHour = HourState[TimedTexts]
 
-_LEARN_N, _HOLD_N = 512, 1536
 _PANE_N = 4000
 _MOVED = "texts differ from the reference"
 
@@ -109,16 +108,13 @@ class TextWitness:
         return self.column
 
     def start(self, reference: Reference) -> WitnessState | ByHour:
-        """The reference in two halves, every other text (of a large one at most 512 + 1,536, evenly spread); with a rhythm by hour."""
+        """The reference in two halves (see `halves`); with a rhythm by hour."""
         values = reference.columns.get(self.column, np.empty(0, dtype=object))
         if self.rhythm is not Rhythm.NONE:
             rows, hours = spread_rows(len(values)), hours_in(reference.columns, self.column, len(values), self.rhythm)
             return start_by_hour(TimedTexts.of(values[rows], hours[rows]), self.rhythm.hours_n, min_n=self.min_n)
-        if len(values) > _LEARN_N + _HOLD_N:
-            values = values[np.linspace(0, len(values) - 1, _LEARN_N + _HOLD_N).round().astype(np.int64)]
-        stride = max(2, math.ceil(len(values) / _LEARN_N))
-        is_learnt = np.arange(len(values)) % stride == 0
-        learn, hold = hash_texts(values[is_learnt]), hash_texts(values[~is_learnt])
+        kept, is_learnt = halves(len(values))
+        learn, hold = hash_texts(values[kept[is_learnt]]), hash_texts(values[kept[~is_learnt]])
         return WitnessState(learn_ids=learn.ids, learn_sizes=learn.sizes, hold_ids=hold.ids, hold_sizes=hold.sizes)
 
     def step(self, state: Any, data: Increment) -> tuple[Any, Verdict]:  # noqa: ANN401 (one of `start`)

@@ -24,7 +24,7 @@ def life(detectors: list[Any], states: list[Any], increments: Iterable[Increment
     for data in increments:
         stepped = [d.step(s, data) for d, s in zip(detectors, states, strict=True)]
         states, said = [s for s, _ in stepped], [v for _, v in stepped]
-        believed = believe(said, before=None, earlier=())
+        believed = believe(said, before=None, earlier=(), silent={})
         is_confirmed |= believed is not None and believed.is_confirmed
         panes_n += 1.0
         if not first and any(v.outcome is Outcome.ALARM for v in said):

@@ -93,7 +93,7 @@ def test_of_the_epochs_that_are_confirmed_over_a_models_life_few_had_nothing_to_
             is_real = rng.random() < 0.25
             level = e_lond_levels([EValue(log10_e=-300.0 if x is None else x, alpha=0.1) for x in [*earlier, None]], DISCOVERIES)[-1]
             e = 1e9 if is_real else rng.choice([1.0001 / level, 0.0], p=[level, 1.0 - level])  # mean 1: the hardest for this level
-            said = believe([_verdict(float(np.log10(max(e, 1e-300))))], before=None, earlier=earlier)
+            said = believe([_verdict(float(np.log10(max(e, 1e-300))))], before=None, earlier=earlier, silent={})
             assert said is not None
             found, wrongly = found + said.is_confirmed, wrongly + (said.is_confirmed and not is_real)
             earlier.append(said.log10_e)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 from daemon.decide.monitors.drift import drift
 from daemon.settings import ModelSettings
 from detectors.registry import build
+from detectors.rhythm import Rhythm
+from detectors.sequential.row_bets import halves
 from detectors.sequential.row_distance import expected
 from detectors.sequential.table import coding_of, encode, features
 from detectors.sequential.two_parts import in_two
+from detectors.sketches.records import AT
 from detectors.types import EDetectorValue, Increment, Outcome, Pairs, Reference, Verdict
 
 _COLUMNS = ("input.a", "input.b", "input.c", "input.channel")
@@ -65,6 +69,35 @@ def test_a_shift_of_one_column_is_laid_to_it(shift: dict[str, float], column: st
 
 def test_a_world_that_stays_raises_no_alarm() -> None:
     assert run().outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(("rhythm", "period"), [(Rhythm.NONE, 2), (Rhythm.HOUR_OF_DAY, 3)])
+def test_a_reference_whose_rows_come_in_turn_is_halved_into_two_of_a_kind(rhythm: Rhythm, period: int) -> None:
+    """First one channel, then the other, and so on; production draws them."""
+    rng, found = np.random.default_rng(4), []
+    known = {**rows(rng, 720), "input.channel": np.resize(_CHANNELS[:period], 720)}
+    times = {} if rhythm is Rhythm.NONE else {AT: 3600.0 * (np.arange(720) // period % 24)}
+    detector = build("domain_classifier", columns=_COLUMNS, alpha=1e-3, rhythm=rhythm)
+    state = detector.start(Reference(columns={**known, **times}, kinds={}, sketches={}, bound=Pairs.empty(), digest="0"))
+    for i in range(30):
+        start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=i)
+        new = {**rows(rng, 100), "input.channel": rng.permutation(np.resize(_CHANNELS[:period], 100))}
+        end = start + timedelta(hours=1)
+        state, verdict = detector.step(state, Increment(start=start, end=end, columns=new, pairs=Pairs.empty(), n=100))
+        found.append(verdict.outcome)
+    assert Outcome.ALARM not in found
+    assert found[-1] is Outcome.OK
+
+
+@pytest.mark.parametrize("n", [60, 800, 4096])
+@pytest.mark.parametrize("period", [2, 3, 4, 7])
+def test_neither_what_is_kept_nor_half_a_follows_a_period(n: int, period: int) -> None:
+    kept, is_learnt = halves(n)
+    assert len(kept) == min(n, 2048) == len(np.unique(kept))
+    assert is_learnt.sum() == min(512, math.ceil(len(kept) / 2))
+    for part in (kept, kept[is_learnt], kept[~is_learnt]):
+        shares = np.bincount(part % period, minlength=period) / len(part)
+        assert np.abs(shares - 1.0 / period).max() < 2.5 * math.sqrt((period - 1) / len(part)) / period + 0.02
 
 
 def test_codes_keep_order_missing_values_and_names_that_the_reference_does_not_know() -> None:

@@ -197,8 +197,13 @@ def test_a_column_of_embeddings_is_watched_by_both_and_needs_its_dimensions() ->
 
 def test_half_of_the_vectors_of_another_kind_are_told_in_the_second_pane() -> None:
     """A witness that learns from the last 128 vectors has 16 bad ones among them after the first."""
-    rng, half = np.random.default_rng(9), 16
-    detector = build("embedding_witness", column="input.vector", alpha=1e-3)
+    panes = [_panes_until_told(np.random.default_rng(seed)) for seed in range(8)]
+    assert max(panes) <= 3
+    assert np.median(panes) == 2
+
+
+def _panes_until_told(rng: np.random.Generator) -> int:
+    half, detector = 16, build("embedding_witness", column="input.vector", alpha=1e-3)
     state = detector.start(_reference(_cone(rng, 500, 32)))
     for i in range(16):
         start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=i)
@@ -206,8 +211,9 @@ def test_half_of_the_vectors_of_another_kind_are_told_in_the_second_pane() -> No
         pane = Increment(start=start, end=start + timedelta(minutes=1), columns={"input.vector": new}, pairs=Pairs.empty(), n=len(new))
         state, verdict = detector.step(state, pane)
         if verdict.outcome is Outcome.ALARM:
-            break
-    assert i - 9 == 2
+            assert i >= 10, "a quiet pane alarms"
+            return i - 9
+    raise AssertionError("never told")
 
 
 def test_wealth_of_other_bets_is_refused() -> None:
