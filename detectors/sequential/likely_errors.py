@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
+from scipy.special import rel_entr
 
 from detectors.registry import register
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
@@ -30,6 +31,15 @@ _NO_THRESHOLD = 2.0
 """A chance of error that no record reaches."""
 
 
+def _growth(is_suspect: NDArray[np.bool_], loss: Floats, limit: Floats) -> Floats:
+    """What a record is worth in a bet on more suspects than the limit, in nats by threshold, if all are like those that went wrong.
+
+    Below 0: even then there are no more.
+    """
+    share, most = is_suspect @ loss / max(loss.sum(), 1.0), np.clip(limit, 0.0, _MOST_LIMIT)  # (thresholds,)
+    return np.asarray((rel_entr(share, most) + rel_entr(1.0 - share, 1.0 - most)) * np.sign(share - most), dtype=np.float64)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LikelyErrorsState:
     """The error estimator, its threshold, and the bets on the share of records above it."""
@@ -47,10 +57,11 @@ class LikelyErrorsState:
 class LikelyErrors:
     """An error estimator, learnt on half of the labelled rows, picks suspect records; does production bring more of them than it may?
 
-    The threshold on the estimated chance of error comes from the other half: the lowest whose suspects are wrong in a share of at least
-    `precision` (by a lower bound) and leave room for more: as many errors as can be are among them. If they are so in production as well,
-    a share of suspects that is `tolerance` / precision above the source's upper bound means a loss that is `tolerance` higher: bets on that
-    as in `risk_change`.
+    The threshold on the estimated chance of error comes from the other half: of those whose suspects are wrong in a share of at least
+    `precision` (by a lower bound) and leave room for more, the one at which records like those that went wrong would show soonest (a low
+    one lets so much pass that suspects are many anyway, a high one few of the wrong). If suspects are so in production as well, a share of
+    them that is `tolerance` / precision above the source's upper bound means a loss that is `tolerance` higher: bets on that as in
+    `risk_change`.
     """
 
     labels: tuple[str, ...]
@@ -118,7 +129,7 @@ class LikelyErrors:
         fit = np.flatnonzero((precision >= self.precision) & (limit <= _MOST_LIMIT))
         if not len(fit):
             return LikelyErrorsState(table=table, threshold=_NO_THRESHOLD, precision=0.0, share=self._no_share(hold.n))
-        chosen = int(fit[0])
+        chosen = int(fit[np.argmax(_growth(is_suspect, hold.loss, limit)[fit])])
         share = start_share(float(limit[chosen]), bound_n=hold.n, bound_value=float(bound[chosen]), is_restarting=True)
         least = float(precision[chosen])
         return LikelyErrorsState(table=table, threshold=float(grid[chosen]), precision=least, share=share)
