@@ -175,7 +175,8 @@ class ModelSettings(Part):
     output_encoder: EncoderSettings | None = None
     """Likewise of the texts that the model writes (text-generation). None = only as text."""
     sample_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """Share of records kept, chosen by a hash of the id; all are counted."""
+    """Share of records kept, chosen by a hash of the id; all are counted. Where it was changed within the window, figures of kept records
+    are of those since."""
     labels_expected: bool | None = None
     """True: an alert when no label comes, and of performance without bound rows a rise of the loss is watched. False: neither. None = true
     for classes; for numbers and judged texts where the settings name performance: not every number comes true, not every text is judged."""

@@ -13,6 +13,7 @@ from daemon.decide.monitors.all import monitors
 from daemon.decide.monitors.fairness import beyond_judged
 from daemon.decide.monitors.segments import watched_values
 from daemon.decide.names import listed
+from daemon.decide.times import when
 from daemon.settings_encoder import SUFFIX
 from daemon.settings_monitors import Monitors
 from daemon.store import codec, states, verdicts
@@ -27,8 +28,8 @@ from detectors.sequential.column_of_segment import ColumnOfSegment
 from detectors.sequential.timed_rows import times_of
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.counts import Counts
-from detectors.sketches.records import AT
-from detectors.types import Kind, digest_of
+from detectors.sketches.records import AT, RECORD
+from detectors.types import Eats, Kind, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -70,6 +71,9 @@ class Unread(NamedTuple):
         return epoch == self.epoch and abs(now - self.at) < _TRY_EVERY_S
 
 
+_LABELLED = frozenset({Eats.PAIRS, Eats.GROUPS, Eats.VALUES, Eats.QUALITY})
+_ARRIVALS = frozenset({f"{RECORD}.n", f"{RECORD}.id", AT})
+"""Subjects that are of all records, kept or not, or of the newest alone."""
 _NOT_READ = {
     name: Monitors.model_fields[name].default
     for name in ("window_s", "watermark_s", "lateness_s", "quiet_s", "blind_after_s", "label_horizon_s")
@@ -134,10 +138,19 @@ class Watch:
 
     def look(self, window: Window) -> list[Verdict]:
         """One-look detectors see the window; they have no state. Of embeddings it has those of the encoder that made the reference's."""
+        whole = self._with_own(window)
+        alike = whole if whole.alike is None else self._with_own(whole.alike)
+        self._turn_to(alike)
+        found = []
+        for d in self.detectors:
+            data = alike if _counts_kept(d) else whole
+            if d.kind is Kind.INFORMS and (v := self._step(d, data)) is not None:
+                found.append(v if data is whole else _since_changed(v, data))
+        return found
+
+    def _with_own(self, window: Window) -> Window:
         own = {subject: window.sketches[e.sketches] for subject, e in self.embedded.items() if e.sketches in window.sketches}
-        window = replace(window, sketches={**window.sketches, **own}) if own else window
-        self._turn_to(window)
-        return [v for d in self.detectors if d.kind is Kind.INFORMS if (v := self._step(d, window)) is not None]
+        return replace(window, sketches={**window.sketches, **own}) if own else window
 
     def _turn_to(self, window: Window) -> None:
         """With a rhythm, statistics of columns compare the window with the reference rows of its own hours."""
@@ -244,6 +257,19 @@ def key_of(model: ModelSettings, version: str, epoch: int, reference: Reference)
 def _embeddings(model: ModelSettings, reference: Reference) -> list[str]:
     """Subjects of the embeddings that the service makes, of texts that the reference has."""
     return sorted(subject for subject in model.encoders() if subject.removesuffix(SUFFIX) in reference.columns)
+
+
+def _counts_kept(detector: Detector) -> bool:
+    """Whether each record that was kept counts once in it: only where all were kept at one ratio is a figure of these one of all.
+
+    Labelled pairs have weights, so that what reads these alone is of the whole window.
+    """
+    return not detector.eats & _LABELLED and detector.subject not in _ARRIVALS
+
+
+def _since_changed(verdict: Verdict, alike: Window) -> Verdict:
+    since = f"the records since {when(alike.start.timestamp())}, when sample_ratio became {alike.sample_ratio:g}"
+    return replace(verdict, because=f"{verdict.because}; of {since}")
 
 
 def _kept(model: str, detector: Detector, kept: tuple[bytes, int], fresh: Any) -> Any:  # noqa: ANN401 (each detector has a state of its own)

@@ -244,6 +244,11 @@ class Window:
     """Further sketches of the labelled pairs, by name: see `detectors.sketches.judged`. A name without pairs is missing."""
     traffic: tuple[int, ...] = ()
     """All records of the model, whatever their version, in these hours: now, then on each earlier day that had any; () = not counted."""
+    alike: Window | None = None
+    """The newest part of it, where the share of records that are kept was changed in it: its sketches have a record as often as any other,
+    those of the whole window do not. None = the whole is alike. Labelled pairs have weights and need none of it."""
+    sample_ratio: float | None = None
+    """Of such a part: the share of its records that was kept."""
 
 
 @dataclass(frozen=True, kw_only=True)

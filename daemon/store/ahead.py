@@ -56,5 +56,5 @@ def new_part(tx: Connection, model: ModelSettings, version: str, start: float, *
     t = tables.pane
     seq = tx.execute(select(func.max(t.c.seq)).where(t.c.model == model.name, t.c.version == version, t.c.start == start)).scalar()
     seq = (0 if seq is None else seq + 1) + sum(part.version == version and part.start == start for part in beside)
-    end = start + model.monitors.pane_s
-    return Part(version=version, start=start, end=end, seq=seq, path=None, n_seen=n_seen, n_pairs=0, summary={})
+    end, ratio = start + model.monitors.pane_s, model.sample_ratio if n_seen else None
+    return Part(version=version, start=start, end=end, seq=seq, path=None, sample_ratio=ratio, n_seen=n_seen, n_pairs=0, summary={})

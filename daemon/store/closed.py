@@ -37,6 +37,8 @@ class Part:
     """0, then 1, 2, … for late additions to the same [start, end)."""
     path: str | None
     """Parquet of the sampled records, relative to data_dir; None = no record (labels of earlier ones only)."""
+    sample_ratio: float | None
+    """Share of its records that was kept, as set; None = no record came."""
     n_seen: int
     n_pairs: int
     summary: Mapping[str, Mapping[str, Any]]

@@ -52,6 +52,7 @@ def _insert_part(tx: Connection, model: str, part: Part) -> int:
         end=part.end,
         seq=part.seq,
         path=part.path,
+        sample_ratio=part.sample_ratio,
         n_seen=part.n_seen,
         n=part.n,
         n_pairs=part.n_pairs,

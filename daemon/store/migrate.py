@@ -12,7 +12,7 @@ from retrain.types import Permanent, Reason
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest revision: a ledger that has it is left alone without importing Alembic."""
 
 

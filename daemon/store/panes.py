@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +42,12 @@ def insert_pane(
     n_pairs: int = 0,
     seq: int = 0,
     path: str | None = None,
+    sample_ratio: float | None = None,
 ) -> int:
     """One version's share of a pane; gives its id."""
     values = {"model": model, "version": version, "start": start, "end": end, "seq": seq, "path": path}
     values |= {"n_seen": n_seen, "n": n, "n_pairs": n_pairs, "sketches": pane_to_bytes(summary, confusion, judged)}
+    values |= {"sample_ratio": sample_ratio}
     key = tx.execute(insert(_t).values(values)).inserted_primary_key
     assert key is not None
     return int(key[0])
@@ -98,10 +100,13 @@ class _Sum:
     sketches: Mapping[str, Mapping[str, Any]]
     confusion: Confusion
     judged: Mapping[str, Any]
+    ratios: frozenset[float] = frozenset()
+    """Shares of records that were kept; panes that do not know theirs are not among them."""
 
     def __add__(self, other: _Sum) -> _Sum:
         merged, judged = merge_summaries(self.sketches, other.sketches), merge_judged(self.judged, other.judged)
-        return _Sum(self.n_seen + other.n_seen, self.n + other.n, merged, self.confusion.merge(other.confusion), judged)
+        n_seen, n, confusion = self.n_seen + other.n_seen, self.n + other.n, self.confusion.merge(other.confusion)
+        return _Sum(n_seen, n, merged, confusion, judged, self.ratios | other.ratios)
 
 
 _NOTHING = _Sum(0, 0, {}, Confusion(), {})
@@ -127,7 +132,6 @@ class _Tree:
     def sum(self, start: float, end: float) -> _Sum:
         """Panes with start <= their start < end."""
         low, high = _ceil(start, self.pane_s), _ceil(end, self.pane_s)
-        self._forget(low)
         blocks, level = [], 0
         while low < high:
             if low & 1:
@@ -142,6 +146,21 @@ class _Tree:
             total = _plus(total, block)
         return total
 
+    def alike(self, start: float, end: float) -> tuple[float, float]:
+        """(start of its first pane, ratio) of the newest part of [start, end) whose records were all kept at one ratio.
+
+        A pane with an addition that was kept at another one is no part of it; the ratio is that of the records that came last.
+        """
+        low, high = _ceil(start, self.pane_s), _ceil(end, self.pane_s)
+        first, newest = high, 1.0
+        for index in sorted((i for i in self.leaves if low <= i < high), reverse=True):
+            ratios = [ratio for part in self.leaves[index] for ratio in part.ratios]  # in the order in which they were committed
+            newest = ratios[-1] if ratios and first == high else newest
+            if any(ratio != newest for ratio in ratios):
+                break
+            first = index if ratios else first
+        return min(end, first * self.pane_s), newest
+
     def _block(self, level: int, index: int) -> _Sum | None:
         if (level, index) not in self.blocks:
             if level == 0:
@@ -154,8 +173,9 @@ class _Tree:
             self.blocks[level, index] = total
         return self.blocks[level, index]
 
-    def _forget(self, low: int) -> None:
+    def forget(self, before: float) -> None:
         """Drop what no later window can want."""
+        low = _ceil(before, self.pane_s)
         for index in [i for i in self.leaves if i < low]:
             del self.leaves[index]
         for level, index in [key for key in self.blocks if (key[1] + 1) << key[0] <= low]:
@@ -181,20 +201,16 @@ class Windows:
 
     def window(self, tx: Connection, model: str, version: str, start: float, end: float) -> Window:
         """[start, end) of one version: panes that start in it. Without a pane it is empty (n = 0)."""
-        found = self._total(tx, model, version, start, end)
-        return Window(
-            model=model,
-            version=version,
-            start=datetime.fromtimestamp(start, UTC),
-            end=datetime.fromtimestamp(end, UTC),
-            n_seen=found.n_seen,
-            n=found.n,
-            sketches=found.sketches,
-            confusion=found.confusion,
-            judged=found.judged,
-        )
+        tree = self._tree(tx, model, version, start)
+        found = _NOTHING if tree is None else tree.sum(start, end)
+        whole = _window(found, model, version, start, end)
+        if tree is None or len(found.ratios) <= 1:
+            return whole
+        since, ratio = tree.alike(start, end)
+        return replace(whole, alike=replace(_window(tree.sum(since, end), model, version, since, end), sample_ratio=ratio))
 
-    def _total(self, tx: Connection, model: str, version: str, start: float, end: float) -> _Sum:
+    def _tree(self, tx: Connection, model: str, version: str, start: float) -> _Tree | None:
+        """With every pane that starts at or after `start`; None = there was none."""
         tree = self._trees.get((model, version))
         if tree is None or start < tree.since:
             tree = None  # load (again): an earlier start than anything that was kept
@@ -203,13 +219,28 @@ class Windows:
         for row in tx.execute(query.order_by(_t.c.id)):
             if tree is None or row.end - row.start < tree.pane_s * (1 - 1e-9):  # the setting was made smaller: blocks of the new size
                 tree = _grown(tree, row.end - row.start, start)
-            tree.add(row.start, _Sum(row.n_seen, row.n, *_sketches(row)))
+            ratios = frozenset([row.sample_ratio] if row.sample_ratio is not None else [])
+            tree.add(row.start, _Sum(row.n_seen, row.n, *_sketches(row), ratios))
             tree.newest_id = row.id
-        if tree is None:
-            return _NOTHING
-        tree.since = max(tree.since, start)
-        self._trees[model, version] = tree
-        return tree.sum(start, end)
+        if tree is not None:
+            tree.since = max(tree.since, start)
+            tree.forget(start)
+            self._trees[model, version] = tree
+        return tree
+
+
+def _window(found: _Sum, model: str, version: str, start: float, end: float) -> Window:
+    return Window(
+        model=model,
+        version=version,
+        start=datetime.fromtimestamp(start, UTC),
+        end=datetime.fromtimestamp(end, UTC),
+        n_seen=found.n_seen,
+        n=found.n,
+        sketches=found.sketches,
+        confusion=found.confusion,
+        judged=found.judged,
+    )
 
 
 def _sketches(row: Row[Any]) -> tuple[Mapping[str, Mapping[str, Any]], Confusion, Mapping[str, Any]]:

@@ -130,6 +130,7 @@ pane = Table(
     Column("n", BigInteger, nullable=False),
     Column("n_pairs", BigInteger, nullable=False),
     Column("sketches", Blob, nullable=False),
+    Column("sample_ratio", Float),  # share of its records that was kept; NULL = not known (panes of before), or no record came
     UniqueConstraint("model", "version", "start", "seq"),
     Index("pane_start", "model", "start"),  # the oldest are removed first
 )
