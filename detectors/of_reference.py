@@ -9,17 +9,24 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Sized
 
 S = TypeVar("S")
 
-_KEY = "of_reference"
+_KEY, _SAME = "of_reference", "same_in_reference"
 
 
 def of_reference() -> Any:  # noqa: ANN401 (as `dataclasses.field`)
     """A field that `start` fills; () in a state that was just read."""
     return dataclasses.field(default=(), metadata={_KEY: True})
+
+
+def same_in_reference() -> Any:  # noqa: ANN401 (as `dataclasses.field`)
+    """A field that is kept, and that `start` makes the same of the same rows: where it differs, the evidence is of other rows."""
+    return dataclasses.field(metadata={_SAME: True})
 
 
 def is_kept(field: dataclasses.Field[Any]) -> bool:
@@ -44,6 +51,8 @@ def filled(state: S, fresh: S) -> S:
     again: dict[str, Any] = {}
     for f in dataclasses.fields(state):
         own, other = getattr(state, f.name), getattr(fresh, f.name)
+        if f.metadata.get(_SAME) and not np.allclose(own, other, rtol=1e-6, equal_nan=True):
+            raise ValueError(f"{f.name} of {type(state).__name__} is of other rows of the reference")
         found = (_filled_each if isinstance(own, tuple) else filled)(own, other) if is_kept(f) else other
         again |= {f.name: found} if found is not own else {}
     return dataclasses.replace(state, **again) if again else state

@@ -10,6 +10,7 @@ import numpy as np
 from detectors.rhythm import Rhythm, hours_of
 from detectors.sketches.records import AT
 from detectors.sketches.summary import summarise
+from detectors.thinning import drawn_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +32,7 @@ def during(reference: Reference, rhythm: Rhythm, start: float, end: float) -> Re
     covered = np.minimum(end, edges + hour_s) - np.maximum(start, edges)
     parts = np.bincount(hours_of(edges, rhythm), covered, minlength=rhythm.hours_n)
     hours = hours_of(ats, rhythm)
-    kept = [_evenly(np.flatnonzero(hours == hour), part / parts.max()) for hour, part in enumerate(parts.tolist()) if part > 0.0]
+    kept = [_part(np.flatnonzero(hours == hour), part / parts.max()) for hour, part in enumerate(parts.tolist()) if part > 0.0]
     rows = np.sort(np.concatenate(kept)) if kept else np.empty(0, dtype=np.int64)
     columns = {s: values[rows] if len(values) == len(ats) else values for s, values in reference.columns.items()}
     own = {s for s, values in reference.columns.items() if len(values) == len(ats)}
@@ -40,8 +41,7 @@ def during(reference: Reference, rhythm: Rhythm, start: float, end: float) -> Re
     return replace(reference, columns=columns, sketches=sketches)
 
 
-def _evenly(rows: NDArray[np.int64], part: float) -> NDArray[np.int64]:
-    """About that part of them, spread over all."""
-    at = np.floor(np.arange(len(rows) + 1) * part)
-    found: NDArray[np.int64] = rows[at[1:] != at[:-1]]
+def _part(rows: NDArray[np.int64], part: float) -> NDArray[np.int64]:
+    """About that part of them, drawn."""
+    found: NDArray[np.int64] = rows[drawn_rows(len(rows), int(part * len(rows)))]
     return found

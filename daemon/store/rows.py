@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Connection
+
+T = TypeVar("T")
 
 LIMIT_N = 100_000
 MOST_FILES, MOST_READ_N = 200, 500_000
@@ -118,13 +120,15 @@ def sampled(
 ) -> pa.Table:
     """At most `limit` sampled records with since <= at < until, spread evenly over that time, without labels; oldest first.
 
-    Of more than `most_files` (None = `MOST_FILES`) files, or `most_read` records, every second, third, … file is read, and rows are drawn
-    from those alone, by a fixed seed. `Permanent(BAD_DATA)` when a file of the log is missing.
+    Of more than `most_files` (None = `MOST_FILES`) files, or `most_read` records, one file of every two, three, … in a row is read, and
+    rows are drawn from those alone. Both are drawn by a fixed seed: every sixtieth pane would be of the same minute of the hour.
+
+    `Permanent(BAD_DATA)` when a file of the log is missing.
     """
     query = _between(select(_pane.c.path, _pane.c.n).where(_pane.c.model == model, _pane.c.path.is_not(None)), since, until, version)
     files = tx.execute(query.order_by(_pane.c.start, _pane.c.id)).all()
     n = sum(row.n for row in files)
-    files = files[:: max(1, -(-len(files) // (most_files or MOST_FILES)), -(-n // most_read))]
+    files = _one_of_each(files, max(1, -(-len(files) // (most_files or MOST_FILES)), -(-n // most_read)))
     ends = np.cumsum([0, *(row.n for row in files)])  # (files + 1,)
     chosen = np.sort(np.random.default_rng(0).choice(ends[-1], size=min(limit, int(ends[-1])), replace=False))
     found = []
@@ -134,6 +138,12 @@ def sampled(
             logged = _read(data_dir, row.path).take(integers(mine.tolist()))
             found.append(_shape(logged, [None] * len(mine), [None] * len(mine), (), None))
     return _joined(found, since, until)
+
+
+def _one_of_each(files: Sequence[T], stretch: int) -> list[T]:
+    """One of every so many neighbours."""
+    rng = np.random.default_rng([0, len(files), stretch])
+    return [files[start + int(rng.integers(min(stretch, len(files) - start)))] for start in range(0, len(files), stretch)]
 
 
 def _between(query: Select[Any], since: float, until: float | None, version: str | None) -> Select[Any]:

@@ -1,6 +1,6 @@
 """Recorded traffic of each model as columns, from a file as for `retuned replay` or from the service's own record log: for `retuned check`.
 
-Bounded: of more than 50,000 records (or 256 MB) of a model every second, fourth, … is kept, evenly over the time.
+Bounded: of more than 50,000 records (or 256 MB) of a model one in two, four, … is kept, drawn.
 """
 
 from __future__ import annotations
@@ -108,6 +108,7 @@ class _Thinned:
     lines: list[Line] = field(default_factory=list)
     size: int = 0
     stride: int = 1
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     def take(self, line: Line) -> None:
         """One more; too many are halved."""
@@ -115,14 +116,15 @@ class _Thinned:
             self.labels_n += 1
             return
         self.first_at, self.last_at = (self.first_at if self.n else line.at), line.at
-        if self.n % self.stride == 0:
+        if self.stride == 1 or self.rng.integers(self.stride) == 0:
             self.lines.append(line)
             self.size += len(line.payload)
         self.n += 1
         self.versions[line.version] += 1
         while len(self.lines) > MOST_N or (self.size > _MOST_BYTES and len(self.lines) > 1):
-            self.lines, self.stride = self.lines[::2], 2 * self.stride
-            self.size = sum(len(kept.payload) for kept in self.lines)
+            kept = np.sort(self.rng.permutation(len(self.lines))[::2])
+            self.lines, self.stride = [self.lines[i] for i in kept.tolist()], 2 * self.stride
+            self.size = sum(len(line.payload) for line in self.lines)
 
 
 def _of_lines(model: ModelSettings, found: _Thinned) -> Recorded:

@@ -18,6 +18,7 @@ from detectors.sequential.rise_state import told_apart
 from detectors.sketches.hits import Hits
 from detectors.sketches.records import AT, CONTENT
 from detectors.sketches.summary import summarise
+from detectors.thinning import drawn_rows
 from detectors.types import ColumnKind, Reference
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def standing_reference(model: ModelSettings, recorded: Recorded | None, per_day:
     n = min(wanted.max_n, max(wanted.learn_n, int(per_day * model.sample_ratio * wanted.learn_days)))
     kinds = model.subjects()
     if recorded is not None:
-        rows = np.unique(np.linspace(0, len(recorded.ats) - 1, min(n, len(recorded.ats))).round().astype(np.int64))
+        rows = drawn_rows(len(recorded.ats), n)
         columns = {s: values[rows] for s, values in recorded.columns.items() if s in kinds} | {AT: recorded.ats[rows]}
     else:
         columns = stand_in(kinds, model.labels, n)

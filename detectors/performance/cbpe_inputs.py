@@ -16,6 +16,7 @@ from detectors.performance.scored import numbered, with_scores
 from detectors.registry import register
 from detectors.sequential.error_table import inputs_of
 from detectors.sequential.table import Coding, coding_of, encode
+from detectors.thinning import drawn_rows
 from detectors.types import Eats, Increment, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _LEARNT_N = 20_000
-"""Labelled rows that trees learn from, at most, evenly spread."""
+"""Labelled rows that trees learn from, at most, drawn."""
 _LEAST_T = 6.0
 """So many standard errors better than the score on rows they have not seen, or inputs are not used."""
 
@@ -91,7 +92,7 @@ class CbpeInputs(LatestAccuracy):
         return state if rows.n < 2 * LEAST_N else self._with_inputs(state, calibration, rows)
 
     def _with_inputs(self, state: InputsState, calibration: ExactCalibration, rows: Pairs) -> InputsState:
-        rows = rows.take(np.linspace(0, rows.n - 1, min(rows.n, _LEARNT_N)).round().astype(np.int64))
+        rows = rows.take(drawn_rows(rows.n, _LEARNT_N))
         assert rows.scores is not None
         asked = inputs_of(rows.columns, rows.predicted, rows.scores, self.columns)
         coding = coding_of(asked)

@@ -16,6 +16,7 @@ from detectors.registry import register
 from detectors.sequential.error_table import inputs_of
 from detectors.sequential.row_bets import PANE_N
 from detectors.sequential.table import Coding, coding_of, encode
+from detectors.thinning import drawn_rows
 from detectors.types import Eats, Increment, Kind, Reference, Score, Verdict
 
 if TYPE_CHECKING:
@@ -87,9 +88,9 @@ class Pape(Estimator):
         return cls(metric="accuracy", labels=("negative", "positive"), columns=("input.age", "input.channel"))
 
     def start(self, reference: Reference) -> PapeState:
-        """At most 2,048 labelled rows with scores, evenly spread."""
+        """At most 2,048 labelled rows with scores, drawn."""
         rows = with_scores(reference.bound, self.labels) or reference.bound.take(slice(0, 0))
-        rows = rows.take(np.linspace(0, rows.n - 1, min(rows.n, _LABELLED_N)).round().astype(np.int64))
+        rows = rows.take(drawn_rows(rows.n, _LABELLED_N))
         scores = np.empty((0, len(self.labels))) if rows.scores is None or not rows.n else rows.scores
         asked = inputs_of(rows.columns, rows.predicted, scores, self.columns)
         coding = coding_of(asked)

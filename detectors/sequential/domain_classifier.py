@@ -13,7 +13,7 @@ from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
 from detectors.sequential.conformal_numeric import NumericState
 from detectors.sequential.distance_ranks import DistanceRanks, blamed
-from detectors.sequential.hour_witness import HourState, held_to, is_half_a, said_by_hour, spread_rows, start_by_hour, step_by_hour
+from detectors.sequential.hour_witness import HourState, held_to, is_half_a, read_rows, said_by_hour, start_by_hour, step_by_hour
 from detectors.sequential.kernel_witness import KernelWitness, learn_witness, shares_of_columns
 from detectors.sequential.purse import Purse
 from detectors.sequential.row_bets import PANE_N, bet, halves, latest_rows
@@ -24,6 +24,7 @@ from detectors.sequential.two_parts import in_two
 from detectors.sequential.wager import LEAST_N, Named, Wealth, no_wealth, said, why_not_yet
 from detectors.sequential.witness import POOLS_N
 from detectors.sketches.records import AT
+from detectors.thinning import drawn_rows
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class DomainClassifier:
         return state, self._in_two(learnt, fixed, distance, subjects, farther)
 
     def _start_by_hour(self, known: Mapping[str, NDArray[Any]], reference: Reference, n: int) -> ByHour:
-        rows, hours = spread_rows(n), hours_in(reference.columns, self.subject, n, self.rhythm)
+        rows, hours = read_rows(n), hours_in(reference.columns, self.subject, n, self.rhythm)
         hours = hours[rows]
         coding = coding_of({c: values[rows][is_half_a(hours)] for c, values in known.items()})
         codes = encode(coding, self._subjects(coding), {c: values[rows] for c, values in known.items()}, len(rows))
@@ -237,9 +238,9 @@ class DomainClassifier:
 
 
 def _half_a(state: ByHour) -> Codes:
-    """Rows of all hours that the distance is learnt from, evenly spread."""
+    """Rows of all hours that the distance is learnt from, drawn."""
     rows = np.concatenate([hour.values for hour in state.learn])
-    return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _MODEL_ROWS_N)).round().astype(np.int64))])
+    return np.asarray(rows[drawn_rows(len(rows), _MODEL_ROWS_N)])
 
 
 def _hits_of(coding: Coding, subjects: list[str], learn: TimedValues, pool: TimedValues) -> Callable[[TimedValues], Floats]:

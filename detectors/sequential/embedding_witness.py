@@ -11,7 +11,7 @@ import numpy as np
 from detectors.registry import register
 from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_bets, check_rates
-from detectors.sequential.hour_witness import HourState, is_half_a, said_by_hour, spread_rows, start_by_hour, step_by_hour
+from detectors.sequential.hour_witness import HourState, is_half_a, read_rows, said_by_hour, start_by_hour, step_by_hour
 from detectors.sequential.kernel_witness import KernelWitness, learn_witness
 from detectors.sequential.purse import Purse, e_value_of
 from detectors.sequential.row_bets import PANE_N, bet, halves, latest_rows
@@ -141,7 +141,7 @@ class EmbeddingWitness:
 
     def _start_by_hour(self, reference: Reference) -> ByHour:
         values = reference.columns.get(self.column, np.empty((0, 1)))
-        rows, hours = spread_rows(len(values)), hours_in(reference.columns, self.column, len(values), self.rhythm)
+        rows, hours = read_rows(len(values)), hours_in(reference.columns, self.column, len(values), self.rhythm)
         read = _timed(values[rows], hours[rows])
         is_learnt = is_half_a(read.hours)
         center = read.values[is_learnt].mean(axis=0) if is_learnt.any() else np.zeros(read.values.shape[1])

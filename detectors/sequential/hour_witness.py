@@ -21,6 +21,7 @@ from detectors.sequential.purse import Purse
 from detectors.sequential.timed_rows import TimedRows
 from detectors.sequential.wager import LEAST_N, Named, Wealth, log_hit_bets, no_wealth, said, settle, share_of_delta, sums_of
 from detectors.sequential.witness import POOLS_N, WITNESSES_N, Hits
+from detectors.thinning import drawn_rows
 from detectors.types import EValue, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ Hitting = Callable[[R], "Floats"]
 """A witness: how many rows are above each of its cuts, shape (CUTS,)."""
 
 MOST_N = 1 << 15
-"""Reference rows that are read, evenly spread."""
+"""Reference rows that are read, drawn."""
 LEAST_HELD_N = 20
 """Rows of half B that an hour must have to be bet on."""
 _LEARN_N = 512
@@ -114,9 +115,9 @@ def _held_n(n: int) -> int:
     return n - math.ceil(n / _STRIDE)
 
 
-def spread_rows(n: int) -> NDArray[np.int64]:
+def read_rows(n: int) -> NDArray[np.int64]:
     """Rows of a reference of n that are read."""
-    return np.unique(np.linspace(0, n - 1, min(n, MOST_N)).round().astype(np.int64))
+    return drawn_rows(n, MOST_N)
 
 
 def held_to(state: HourState[R]) -> NDArray[np.bool_]:
@@ -188,7 +189,7 @@ def _matched(state: HourState[R], most: int) -> tuple[R, R] | None:
         return None
     counts = np.bincount(hours[there], minlength=len(known))
     wanted = np.minimum(known, np.ceil(_LEARN_N * counts / len(there))).astype(np.int64)
-    parts = [state.learn[h].take(np.linspace(0, known[h] - 1, wanted[h]).round().astype(np.int64)) for h in np.flatnonzero(counts)]
+    parts = [state.learn[h].take(drawn_rows(int(known[h]), int(wanted[h]))) for h in np.flatnonzero(counts)]
     learn = parts[0]
     for part in parts[1:]:
         learn = learn.then(part)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detectors.of_reference import check_filled, of_reference
+from detectors.of_reference import check_filled, of_reference, same_in_reference
 from detectors.rhythm import CELLS_N, LEAST_ROWS, Rhythm, rows_by_hour
 from detectors.sequential.ranks import reference_radius
 from detectors.sequential.ties import most_gain
@@ -36,7 +36,7 @@ class NumberCells:
     """Weight of each cell in the reference."""
     weights: Floats
     """The same with all that came since."""
-    reference_n: int
+    reference_n: int = same_in_reference()
     radius: float
     own: float = 0.0
     """1 = the urn began empty: a record counts among its own (see `urn`), and there is no reference to bet against."""

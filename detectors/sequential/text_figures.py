@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from detectors.combine import mean_e_detector, mean_e_value
-from detectors.of_reference import of_reference
+from detectors.of_reference import of_reference, same_in_reference
 from detectors.registry import register
 from detectors.rhythm import Rhythm, why_not_yet
 from detectors.sequential.bets import check_rates, is_reached
@@ -18,6 +18,7 @@ from detectors.sequential.ranks import reference_radius
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.text_measures import MEASURES, known_words, measured
 from detectors.sketches.records import AT
+from detectors.thinning import drawn_rows
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class FiguresState:
 
     known: NDArray[np.uint32] = of_reference()
     """Hashed words of half of the reference texts, sorted."""
-    means: Floats
+    means: Floats = same_in_reference()
     """Of each figure in the reference, and the share of missing texts."""
     figures: tuple[NumericState, ...]
     recent: Floats = field(default_factory=lambda: no_sums(_N + 1))
@@ -92,9 +93,9 @@ class TextFigures:
         return self.column
 
     def start(self, reference: Reference) -> FiguresState:
-        """Words of half of the reference texts, drawn, are known (of a large reference 2,048); figures of at most 16,384, evenly spread."""
+        """Words of half of the reference texts, drawn, are known (of a large reference 2,048); figures of at most 16,384, drawn."""
         texts = reference.columns.get(self.column, np.empty(0, dtype=object))
-        rows = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), _KNOWN_N)).round().astype(np.int64))
+        rows = drawn_rows(len(texts), _KNOWN_N)
         learnt = np.random.default_rng(len(rows)).permutation(rows)[: min(math.ceil(len(rows) / 2), _LEARN_N)]  # as `halves` draws
         known = known_words(texts[learnt].tolist())
         figures = measured(texts[rows].tolist(), known)

@@ -11,7 +11,7 @@ import numpy as np
 from detectors.registry import register
 from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_rates
-from detectors.sequential.hour_witness import HourState, said_by_hour, spread_rows, start_by_hour, step_by_hour
+from detectors.sequential.hour_witness import HourState, read_rows, said_by_hour, start_by_hour, step_by_hour
 from detectors.sequential.purse import Purse, e_value_of
 from detectors.sequential.row_bets import halves
 from detectors.sequential.text_features import Texts, hash_texts, join, no_texts
@@ -111,7 +111,7 @@ class TextWitness:
         """The reference in two halves (see `halves`); with a rhythm by hour."""
         values = reference.columns.get(self.column, np.empty(0, dtype=object))
         if self.rhythm is not Rhythm.NONE:
-            rows, hours = spread_rows(len(values)), hours_in(reference.columns, self.column, len(values), self.rhythm)
+            rows, hours = read_rows(len(values)), hours_in(reference.columns, self.column, len(values), self.rhythm)
             return start_by_hour(TimedTexts.of(values[rows], hours[rows]), self.rhythm.hours_n, min_n=self.min_n)
         kept, is_learnt = halves(len(values))
         learn, hold = hash_texts(values[kept[is_learnt]]), hash_texts(values[kept[~is_learnt]])

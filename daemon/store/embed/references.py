@@ -11,6 +11,7 @@ import structlog
 
 from daemon.store.embed.encoder import ATTEMPTS_N, REQUEST_N, Job, Priority, State
 from daemon.store.embed.texts import sent
+from detectors.thinning import drawn_rows
 from detectors.types import digest_of
 from retrain.types import Permanent, Reason
 from retrain.whole import whole
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MOST_N, MOST_BY_HOUR_N = 2048, 16_384
-"""Texts of a reference that are embedded, evenly spread: as many as the detectors learn from and hold back; with a rhythm they hold back as
+"""Texts of a reference that are embedded, drawn: as many as the detectors learn from and hold back; with a rhythm they hold back as
 many for every hour."""
 _AHEAD_N = 16  # they wait behind panes, so they are in nobody's way
 _PATIENCE_S = 600.0
@@ -77,7 +78,8 @@ class References:
 
     def of(self, model: str, subject: str, texts: Sequence[str | None], most_n: int = MOST_N) -> EmbeddedReference | str:
         """Vectors of at most `most_n` of a reference's texts (None = missing, left out), or a sentence on why there are none yet."""
-        rows = _spread(np.array([i for i, text in enumerate(texts) if text is not None], dtype=np.int64), most_n)
+        there = np.array([i for i, text in enumerate(texts) if text is not None], dtype=np.int64)
+        rows = there[drawn_rows(len(there), most_n)]
         kept = [text for i in rows.tolist() if (text := texts[i]) is not None]
         digest = digest_of(*(text.encode("utf-8", "replace") for text in kept))
         work = self._work.get((model, subject))
@@ -140,10 +142,6 @@ class References:
 
     def _path(self, model: str, work: _Work, fingerprint: str) -> Path:
         return self._data_dir / "references" / model / f"embedded-{digest_of(work.digest, fingerprint)}.npz"
-
-
-def _spread(rows: NDArray[np.int64], most_n: int) -> NDArray[np.int64]:
-    return rows if len(rows) <= most_n else rows[np.linspace(0, len(rows) - 1, most_n).round().astype(np.int64)]
 
 
 def _save(path: Path, vectors: Vectors) -> None:

@@ -21,6 +21,7 @@ from detectors.sequential.ppi_score_floor import payoffs as payoffs_of_judge
 from detectors.sequential.prediction_groups import MOST_SIZE, Groups
 from detectors.sequential.share import NO_LIMIT
 from detectors.sketches.score_bins import bin_of
+from detectors.thinning import drawn_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +105,7 @@ def _scored(d: Any, reference: Reference) -> tuple[Floats, Floats]:  # noqa: ANN
     """(confidence, 1 where the answer is wrong) of the bound rows that have it, shape (at most 2,000,)."""
     p = confidence(reference.bound, d.labels)
     rows = np.flatnonzero(np.isfinite(p))
-    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), ROWS_N)).round().astype(np.int64))]
+    rows = rows[drawn_rows(len(rows), ROWS_N)]
     return np.clip(p[rows], 0.0, 1.0), reference.bound.loss[rows]
 
 
