@@ -78,8 +78,9 @@ class ReferenceSettings(Part):
     """Rows kept of a larger reference (a uniform sample): bounds memory."""
     rhythm: Rhythm = Rhythm.NONE
     """none | hour_of_day | quarter_hour_of_day | hour_of_week (UTC). With one, columns are compared with the reference rows of their own
-    hour, and so are their missing values, and a rise of the loss is one beside the bound rows and labels of its hour: where traffic has a
-    rhythm, without it every morning is an alarm. `retuned check --records` finds and proposes it. Rows need a time (`at`)."""
+    hour, and so are their missing values, a rise of the loss is one beside the bound rows and labels of its hour, and limits from bound
+    rows are of hours like its own (`minimum` and `maximum` are the same at all hours): where traffic has a rhythm, without it every
+    morning is an alarm. `retuned check --records` finds and proposes it. Rows need a time (`at`)."""
 
 
 class KeepSettings(Part):

@@ -57,7 +57,7 @@ class Labelled:
 
     def add(self, pairs: Pairs) -> Self:
         """With further pairs, unweighted."""
-        x, _ = usable(pairs, self.loss, (), clip=self.clip, most_weight=1.0)
+        x = usable(pairs, self.loss, (), clip=self.clip, most_weight=1.0).x
         if self.squares is None:
             return replace(self, n=self.n + len(x), errors_n=self.errors_n + int(x.sum()))
         return replace(self, n=self.n + len(x), errors_n=self.errors_n + float(x.sum()), squares=self.squares + float(x @ x))

@@ -104,6 +104,6 @@ def step_by_hour(state: ByHour, n: Counts, k: Counts, *, alpha: float) -> ByHour
     trials, faults, limits = (x[is_bet].astype(np.float64)[:, None] for x in (n, k, state.limits))  # (hours, 1)
     log_bet = log_raise(trials, faults, limits, targets_above(limits)).sum(axis=0)
     all_n = float(trials.sum())
-    share = raised(state.share, all_n, float(faults.sum()), log_bet, alpha)
+    share = raised(state.share, all_n, np.array([float(faults.sum())]), log_bet, restart_alpha=alpha)
     fine = np.array([float((trials * limits).sum())])
     return replace(state, share=share, held=add_sums(state.held, all_n, fine, log10_e=log10_mean(share.log_m), alpha=alpha))

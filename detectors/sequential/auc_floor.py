@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors.registry import register
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
-from detectors.sequential.loss import upper_mean
+from detectors.sequential.interval import upper_mean
 from detectors.sequential.segment import OfSegment
 from detectors.sequential.share import NO_LIMIT, ShareState, e_value_beside, recent_share, start_share, step_losses
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Pairs, Reference, Verdict

@@ -4,6 +4,9 @@ With r = (1 if right) - confidence, the null is: in each of five bins of the con
 the interval that the bound rows gave (each end wrong with probability delta / 12, so all hold with 1 - delta), widened by a tolerance. For
 each bin and side the bets prod 1 + s (r - u)/reach and prod 1 + s (l - r)/reach, with s of a fixed grid and reach the most that one r can
 lose, have a mean of at most 1 under it; each starts anew at every pane (Shiryaev-Roberts), and their mean is an e-detector.
+
+With a rhythm the null is of each hour of its own, where bound rows tell the hours' means of r apart (see `hour_levels`): a confidence that
+does not know that nights are harder is no news every night. Intervals by hour have half of delta, that of all hours the other half.
 """
 
 from __future__ import annotations
@@ -13,10 +16,13 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
+from detectors.of_reference import of_reference
 from detectors.registry import register
+from detectors.rhythm import Rhythm
 from detectors.sequential.bets import NOTHING, STAKES, check_rates, is_reached, log10_mean, restart
-from detectors.sequential.interval import share_sequence
-from detectors.sequential.loss import upper_mean
+from detectors.sequential.hour_levels import levels_of
+from detectors.sequential.hour_limits import bound_hours, hours_of_pairs
+from detectors.sequential.interval import share_sequence, upper_mean
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.share import relative_weight
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Pairs, Reference, Verdict
@@ -45,6 +51,9 @@ class CalibrationState:
     n: int = 0
     recent: Floats
     """Sums of (r + 1)/2 over the latest pairs."""
+    hours_low: Floats = of_reference()
+    """`low` of each hour, (hours, 6); (0, 6) = that of all; with hours `low` and `high` are the means over the bound rows."""
+    hours_high: Floats = of_reference()
 
 
 @register("calibration_change")
@@ -62,13 +71,18 @@ class CalibrationChange:
     """So much further off is still no harm."""
     most_weight: float = 1.0
     """The largest weight of a pair, 1 / its least chance to be sampled; a heavier one counts as this."""
+    rhythm: Rhythm = Rhythm.NONE
+    """Which hours may have intervals of their own."""
 
     name: ClassVar[str]
     kind: ClassVar[Kind] = Kind.ALARMS
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.PAIRS, Eats.SCORES})
     evidence: ClassVar[type[EDetectorValue]] = EDetectorValue
     guarantee: ClassVar[str] = "mean run length between false alarms of at least (1 - delta)/alpha panes with labels"
-    assumption: ClassVar[str] = "bound rows are independent draws no training saw; a label's chance to come does not depend on the error"
+    assumption: ClassVar[str] = (
+        "bound rows are independent draws no training saw; a label's chance to come does not depend on the error (with a rhythm: the mean "
+        "of r at each hour is in the interval that bound rows of hours like it give)"
+    )
     cost: ClassVar[str] = "O(24) a pair; state of 72 numbers"
     source: ClassVar[str] = "Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532; Waudby-Smith & Ramdas 2024, arXiv:2010.09686"
 
@@ -89,25 +103,33 @@ class CalibrationChange:
 
     def start(self, reference: Reference) -> CalibrationState:
         """Bins of equal size by the bound rows' confidences, and the interval of r in each; without enough rows INSUFFICIENT for good."""
-        p, r, _ = self._residuals(reference.bound)
+        p, r, _, rows = self._residuals(reference.bound)
         size = 2 * (_BINS_N + 1) * len(STAKES)
         wealth = np.full(size, NOTHING)
         if len(p) < _LEAST_N:
-            nothing = np.zeros(0)
-            return CalibrationState(edges=nothing, low=nothing, high=nothing, log_m=wealth, recent=no_sums(1))
+            nothing, none = np.zeros(0), np.zeros((0, _BINS_N + 1))
+            return CalibrationState(
+                edges=nothing, low=nothing, high=nothing, log_m=wealth, recent=no_sums(1), hours_low=none, hours_high=none
+            )
         edges = np.quantile(p, np.linspace(0.0, 1.0, _BINS_N + 1))
         edges[0], edges[-1] = 0.0, 1.0
-        share = self.delta / (2 * (_BINS_N + 1))
         inside = _members(p, edges)
-        high = np.array([2.0 * upper_mean((r[rows] + 1.0) / 2.0, share) - 1.0 if rows.any() else 1.0 for rows in inside])
-        low = np.array([1.0 - 2.0 * upper_mean((1.0 - r[rows]) / 2.0, share) if rows.any() else -1.0 for rows in inside])
-        return CalibrationState(edges=edges, low=low - self.tolerance, high=high + self.tolerance, log_m=wealth, recent=no_sums(1))
+        timed = bound_hours(reference.bound, rows, self.rhythm)
+        delta = self.delta if timed is None else self.delta / 2.0
+        (low, high), none = _ends(r, inside, delta), np.zeros((0, _BINS_N + 1))
+        lows, highs = none, none
+        if timed is not None and (found := _ends_by_hour(r, inside, *timed, delta)) is not None:
+            lows, highs, parts = found
+            low, high = parts @ lows, parts @ highs
+        low, high, lows, highs = low - self.tolerance, high + self.tolerance, lows - self.tolerance, highs + self.tolerance
+        return CalibrationState(edges=edges, low=low, high=high, log_m=wealth, recent=no_sums(1), hours_low=lows, hours_high=highs)
 
     def step(self, state: CalibrationState, data: Increment) -> tuple[CalibrationState, Verdict]:
         """One closed pane's newly labelled pairs; a pane without scores is no step."""
-        p, r, weight = self._residuals(data.pairs)
+        p, r, weight, rows = self._residuals(data.pairs)
         if len(p) and len(state.edges):
-            log_m = np.maximum(restart(state.log_m, _log_bets(state, p, r, weight), alpha=self.alpha), NOTHING)
+            hours = hours_of_pairs(data.pairs, max(1, len(state.hours_low)), data.start)[rows]
+            log_m = np.maximum(restart(state.log_m, _log_bets(state, hours, p, r, weight), alpha=self.alpha), NOTHING)
             sums = np.array([float((weight * (r + 1.0)).sum()) / 2.0])
             recent = add_sums(state.recent, float(weight.sum()), sums, log10_e=log10_mean(log_m), alpha=self.alpha)
             state = replace(state, log_m=log_m, n=state.n + len(p), recent=recent)
@@ -131,17 +153,17 @@ class CalibrationChange:
             because=because,
         )
 
-    def _residuals(self, pairs: Pairs) -> tuple[Floats, Floats, Floats]:
-        """(confidence, right - confidence, weight over the most) of the pairs whose answer has a score."""
+    def _residuals(self, pairs: Pairs) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
+        """(confidence, right - confidence, weight over the most, which they are) of the pairs whose answer has a score."""
         if pairs.scores is None or not pairs.n:
-            return np.zeros(0), np.zeros(0), np.zeros(0)
+            return np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64)
         place = {label: i for i, label in enumerate(self.labels)}
         at = np.asarray([place.get(label, -1) for label in pairs.predicted.tolist()], dtype=np.int64)
         p = np.where(at >= 0, pairs.scores[np.arange(pairs.n), at], np.nan)
         kept = np.isfinite(p)
         weight = relative_weight(pairs, self.most_weight)
         p = np.clip(p[kept], 0.0, 1.0)
-        return p, (1.0 - pairs.loss[kept]) - p, np.ones(len(p)) if weight is None else weight[kept]
+        return p, (1.0 - pairs.loss[kept]) - p, np.ones(len(p)) if weight is None else weight[kept], np.flatnonzero(kept)
 
     def _says(self, state: CalibrationState, n: int, value: float, *, is_alarm: bool) -> tuple[Outcome, str]:
         if not len(state.edges):
@@ -163,14 +185,43 @@ def _members(p: Floats, edges: Floats) -> list[NDArray[np.bool_]]:
     return [*(place == b for b in range(_BINS_N)), np.ones(len(p), dtype=np.bool_)]
 
 
-def _log_bets(state: CalibrationState, p: Floats, r: Floats, weight: Floats) -> Floats:
-    """Of (bin, side, stake), (72,): side 0 bets on r above the interval, side 1 on r below it."""
+def _ends(r: Floats, inside: list[NDArray[np.bool_]], delta: float) -> tuple[Floats, Floats]:
+    """(lower, upper) end of the mean of r in each bin and over all, (6,); all hold with 1 - delta."""
+    share = delta / (2 * (_BINS_N + 1))
+    high = np.array([2.0 * upper_mean((r[rows] + 1.0) / 2.0, share) - 1.0 if rows.any() else 1.0 for rows in inside])
+    low = np.array([1.0 - 2.0 * upper_mean((1.0 - r[rows]) / 2.0, share) if rows.any() else -1.0 for rows in inside])
+    return low, high
+
+
+def _ends_by_hour(
+    r: Floats, inside: list[NDArray[np.bool_]], hours: NDArray[np.int64], hours_n: int, delta: float
+) -> tuple[Floats, Floats, Floats] | None:
+    """(lower, upper) end for each hour, (hours, 6), and the hour's share of the rows, (hours,); None: hours are not told apart.
+
+    An interval over all holds its hour's own mean and a standard error, as limits do (see `hour_limits`); those of the bins move with it.
+    """
+    levels = levels_of((r + 1.0) / 2.0, hours, hours_n)
+    if levels is None:
+        return None
+    ends = [_ends(r, [rows & one for rows in inside], delta / 2.0) for one in levels.rows]
+    lows, highs = (np.array(of)[levels.is_harder.astype(np.int64)] for of in zip(*ends, strict=True))  # (hours, 6)
+    mean, error = 2.0 * levels.mean - 1.0, 2.0 * levels.error
+    lows -= np.maximum(0.0, np.where(levels.n > 0.0, lows[:, -1] - (mean - error), 0.0))[:, None]
+    highs += np.maximum(0.0, np.where(levels.n > 0.0, mean + error - highs[:, -1], 0.0))[:, None]
+    return np.maximum(lows, -1.0), np.minimum(highs, 1.0), levels.n / levels.n.sum()
+
+
+def _log_bets(state: CalibrationState, hours: NDArray[np.int64], p: Floats, r: Floats, weight: Floats) -> Floats:
+    """Of (bin, side, stake), (72,): side 0 bets on r above the interval, side 1 on r below it. `hours` of each pair, where they count."""
     bets = np.zeros((_BINS_N + 1, 2, len(STAKES)))
     least, most = np.append(state.edges[:-1], 0.0), np.append(state.edges[1:], 1.0)
     for b, rows in enumerate(_members(p, state.edges)):
-        gains = (r[rows] - state.high[b], state.low[b] - r[rows])
-        reaches = (most[b] + state.high[b], 1.0 - least[b] - state.low[b])  # r is in [-p, 1 - p]
+        lower, upper = state.low[b], state.high[b]
+        if len(state.hours_low):
+            lower, upper = state.hours_low[hours[rows], b], state.hours_high[hours[rows], b]
+        gains = (r[rows] - upper, lower - r[rows])
+        reaches = (most[b] + upper, 1.0 - least[b] - lower)  # r is in [-p, 1 - p]
         for side, (gain, reach) in enumerate(zip(gains, reaches, strict=True)):
-            if reach > 0.0 and len(gain):
-                bets[b, side] = np.log1p(np.outer(STAKES / reach, weight[rows] * gain)).sum(axis=1)
+            stakes = STAKES[:, None] / np.where(reach > 0.0, reach, np.inf)  # none where nothing can be lost
+            bets[b, side] = np.log1p(stakes * (weight[rows] * gain)).sum(axis=1)
     return bets.ravel()

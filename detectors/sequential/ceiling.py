@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
 from detectors.sequential.loss import FROM_MAXIMUM, Loss, source_loss, usable
 from detectors.sequential.segment import OfSegment
-from detectors.sequential.share import NO_LIMIT, ShareState, e_value_beside, recent_share, start_share, step_losses
+from detectors.sequential.share import NO_LIMIT, ShareState, e_value_beside, limits_at, recent_share, start_share, step_losses
 from detectors.types import EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ class Ceiling(OfSegment):
 
     Each stake starts anew at every pane that has such a loss (Shiryaev-Roberts); alarm when the stakes' mean reaches 1/alpha. The clipped
     mean is at most the mean, so that a ceiling on the mean is one on the clipped mean too: clipping costs power, never the promise.
+
+    With a rhythm a limit from the bound rows is one of the record's hour, where they tell hours apart (see `hour_limits`). A limit that is
+    given is an absolute promise: it is the same at all hours.
     """
 
     alpha: float
@@ -32,6 +36,8 @@ class Ceiling(OfSegment):
     """A larger loss counts as this one. None: the largest of every fifth bound row, or, without them, ten times the ceiling."""
     most_weight: float = 1.0
     """The largest weight of a pair, 1 / its least chance to be sampled; a heavier one counts as this."""
+    rhythm: Rhythm = Rhythm.NONE
+    """Which hours may have limits of their own; not used with a fixed limit."""
 
     name: ClassVar[str]
     kind: ClassVar[Kind] = Kind.ALARMS
@@ -40,7 +46,8 @@ class Ceiling(OfSegment):
         "mean run length between false alarms of at least (1 - delta)/alpha panes with labels; delta = 0 with a fixed limit"
     )
     assumption: ClassVar[str] = (
-        "given the past, the mean loss is at most the limit; bound rows are independent draws no training saw; labels come unselected"
+        "given the past, the mean loss is at most the limit (with a rhythm: that of its hour); bound rows are independent draws no "
+        "training saw; labels come unselected"
     )
     cost: ClassVar[str] = "O(6) a pair; state of 6 numbers and counts"
     source: ClassVar[str] = "Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532; Waudby-Smith & Ramdas 2024, arXiv:2010.09686"
@@ -83,18 +90,22 @@ class Ceiling(OfSegment):
         if self.fixed is not None:
             clip = 1.0 if self.loss.is_bounded else self.clip or source_clip(reference, self) or FROM_MAXIMUM * self.fixed
             return start_share(self.fixed / clip, bound_n=0, bound_value=self.fixed, is_restarting=True, clip=clip)
-        found = source_loss(self.kept(reference.bound), self.loss, self.classes, delta=self.delta, clip=self.clip)
-        limit = self.above(found.upper) / found.clip if found.n else NO_LIMIT
-        return start_share(limit, bound_n=found.n, bound_value=found.upper, is_restarting=True, clip=found.clip)
+        bound = self.kept(reference.bound)
+        found = source_loss(bound, self.loss, self.classes, delta=self.delta, clip=self.clip, rhythm=self.rhythm)
+        limit, hours = self.above(found.upper) / found.clip if found.n else NO_LIMIT, found.limits(self.above)
+        return start_share(limit, bound_n=found.n, bound_value=found.upper, is_restarting=True, clip=found.clip, hours=hours)
 
     def step(self, state: ShareState, data: Increment) -> tuple[ShareState, Verdict]:
         """One closed pane's newly labelled pairs; a pane without a loss is no step."""
-        x, weight = usable(self.kept(data.pairs), self.loss, self.classes, clip=state.clip, most_weight=self.most_weight)
-        state = step_losses(state, x, restart_alpha=self.alpha, weight=weight)
+        pairs = self.kept(data.pairs)
+        limits = limits_at(state, pairs, data.start)
+        found = usable(pairs, self.loss, self.classes, clip=state.clip, most_weight=self.most_weight, limits=limits)
+        state = step_losses(state, found.x, restart_alpha=self.alpha, weight=found.weight, limits=found.limits)
         log10_e = log10_mean(state.log_m) if state.n else 0.0
         is_alarm = is_reached(log10_e, self.alpha)
         *shares, n = recent_share(state, is_alarm=is_alarm)
-        value, low, high, limit = (self.shown(state.clip * share) for share in (*shares, max(0.0, state.limit)))
+        most = max(0.0, state.limit_of(is_alarm=is_alarm))
+        value, low, high, limit = (self.shown(state.clip * share) for share in (*shares, most))
         outcome, because = self.sure(state, *self._says(state, n, value, limit, is_alarm=is_alarm))
         return state, Verdict(
             detector=self.name,
@@ -121,9 +132,9 @@ class Ceiling(OfSegment):
         figures = f"{self.subject} {value:.3g} on the last {n} labelled records{clipped}"
         side = "below the floor" if self.loss is Loss.QUALITY else "above the ceiling"
         return (
-            (Outcome.ALARM, f"{figures}: {side} {limit:.3g}")
+            (Outcome.ALARM, f"{figures}: {side} {limit:.3g}{state.hours_in_words}")
             if is_alarm
-            else (Outcome.OK, f"{figures}: no evidence that it is {side} {limit:.3g}")
+            else (Outcome.OK, f"{figures}: no evidence that it is {side} {limit:.3g}{state.hours_in_words}")
         )
 
 

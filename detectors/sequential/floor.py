@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
+from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_rates, is_reached, log10_mean
-from detectors.sequential.interval import lower_share
+from detectors.sequential.hour_limits import upper_by_hour
 from detectors.sequential.segment import OfSegment
 from detectors.sequential.share import (
     NO_LIMIT,
     ShareState,
     e_value_beside,
+    limits_at,
     recent_share,
     relative_weight,
     start_share,
@@ -36,6 +38,9 @@ class Floor(OfSegment):
     """What the four floors share: an e-detector of "the error share is above what the floor allows".
 
     Each stake starts anew at every pane that has pairs which count (Shiryaev-Roberts); alarm when the stakes' mean reaches 1/alpha.
+
+    With a rhythm a floor from the bound rows is one of the record's hour, where they tell hours apart (see `hour_limits`). With `minimum`
+    it is an absolute promise: the same at all hours.
     """
 
     alpha: float
@@ -48,6 +53,8 @@ class Floor(OfSegment):
     """Chance that the lower bound on the bound rows fails; not used with `minimum`."""
     most_weight: float = 1.0
     """The largest weight of a pair, 1 / its least chance to be sampled; a heavier one counts as this."""
+    rhythm: Rhythm = Rhythm.NONE
+    """Which hours may have limits of their own; not used with `minimum`."""
 
     name: ClassVar[str]
     metric: ClassVar[str]
@@ -60,7 +67,8 @@ class Floor(OfSegment):
         "mean run length between false alarms of at least (1 - delta)/alpha panes with labels; delta = 0 with `minimum`"
     )
     assumption: ClassVar[str] = (
-        "given the past, the chance of an error among the pairs that count is at most the floor's; labels come unselected"
+        "given the past, the chance of an error among the pairs that count is at most the floor's (with a rhythm: that of its hour); "
+        "labels come unselected"
     )
     cost: ClassVar[str] = "O(1) a pane; state of 6 numbers and counts"
     source: ClassVar[str] = "Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532; ratios of counts are held as means (the module says how)"
@@ -96,25 +104,38 @@ class Floor(OfSegment):
 
     def start(self, reference: Reference) -> ShareState:
         """The limit on the error share; INSUFFICIENT for good when the bound rows leave no room for a floor."""
-        errors = self.errors(self.kept(reference.bound))
-        n, low = len(errors), 0.0
-        floor = self.minimum
-        if floor is None:
-            low = self.metric_at(float(lower_share(int((~errors).sum()), n, self.delta))) if n else 0.0
-            floor = low - (self.max_drop or 0.0)
-        bound_n = 0 if self.minimum is not None else n
-        limit = 1.0 - self.success_at(floor) if floor > 0.0 else NO_LIMIT
-        return start_share(limit, bound_n=bound_n, bound_value=low, is_restarting=True)
+        bound = self.kept(reference.bound)
+        errors = self.errors(bound)
+        n = len(errors)
+        if self.minimum is not None or not n:
+            return start_share(
+                self._limit(self.minimum or 0.0), bound_n=0 if self.minimum is not None else n, bound_value=0.0, is_restarting=True
+            )
+        rows, x = np.flatnonzero(self.counts(bound)), errors.astype(np.float64)
+        upper, hours = upper_by_hour(x, bound, rows, self.rhythm, self.delta)
+        own = None if hours is None else hours.limits(lambda most: self._limit(self._floor(most)))
+        return start_share(
+            self._limit(self._floor(upper)), bound_n=n, bound_value=self.metric_at(1.0 - upper), is_restarting=True, hours=own
+        )
+
+    def _floor(self, upper: float) -> float:
+        """Of what the error share may be."""
+        return self.metric_at(1.0 - upper) - (self.max_drop or 0.0)
+
+    def _limit(self, floor: float) -> float:
+        """Of the error share."""
+        return 1.0 - self.success_at(floor) if floor > 0.0 else NO_LIMIT
 
     def step(self, state: ShareState, data: Increment) -> tuple[ShareState, Verdict]:
         """One closed pane's newly labelled pairs; a pane without any that counts is no step."""
         pairs = self.kept(data.pairs)
-        weight = relative_weight(pairs, self.most_weight)
-        if weight is None:
+        weight, limits = relative_weight(pairs, self.most_weight), limits_at(state, pairs, data.start)
+        if weight is None and limits is None:
             state = step_share(state, self.errors(pairs), restart_alpha=self.alpha)
         else:
             x = self.errors(pairs).astype(np.float64)
-            state = step_losses(state, x, restart_alpha=self.alpha, weight=weight[self.counts(pairs)])
+            weight, limits = (None if of is None else of[self.counts(pairs)] for of in (weight, limits))
+            state = step_losses(state, x, restart_alpha=self.alpha, weight=weight, limits=limits)
         return state, self._verdict(state)
 
     def _verdict(self, state: ShareState) -> Verdict:
@@ -135,7 +156,7 @@ class Floor(OfSegment):
             high=high,
             n=n,
             because=because,
-            limit=None if state.limit == NO_LIMIT else self.metric_at(1.0 - state.limit),
+            limit=None if state.limit == NO_LIMIT else self.metric_at(1.0 - state.limit_of(is_alarm=is_alarm)),
             e_value=e_value_beside(state, self.shares),
         )
 
@@ -145,10 +166,10 @@ class Floor(OfSegment):
             return Outcome.INSUFFICIENT, f"{self.metric} is {bound}: too few to set a floor {self.max_drop:g} lower"
         if n == 0:
             return Outcome.INSUFFICIENT, "no labelled records that count yet"
-        floor = self.metric_at(1.0 - state.limit)
+        floor = f"{self.metric_at(1.0 - state.limit_of(is_alarm=is_alarm)):.3f}{state.hours_in_words}"
         if is_alarm:
-            return Outcome.ALARM, f"{figures}: below the floor {floor:.3f}"
-        return Outcome.OK, f"{figures}: no evidence that it is below the floor {floor:.3f}"
+            return Outcome.ALARM, f"{figures}: below the floor {floor}"
+        return Outcome.OK, f"{figures}: no evidence that it is below the floor {floor}"
 
 
 @dataclass(frozen=True, kw_only=True)

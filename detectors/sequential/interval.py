@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
+_MOST_STAKE = 0.75
+"""Of what would lose everything at once."""
+
+
 def upper_share(k: ArrayLike, n: ArrayLike, delta: float) -> Floats:
     """Upper bound of a share after k hits in n independent draws, wrong with probability <= delta at one look (Clopper & Pearson 1934)."""
     hits, draws = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
@@ -25,6 +29,27 @@ def upper_share(k: ArrayLike, n: ArrayLike, delta: float) -> Floats:
 def lower_share(k: ArrayLike, n: ArrayLike, delta: float) -> Floats:
     """Lower bound of a share, the mirror of `upper_share`."""
     return np.asarray(1.0 - upper_share(np.asarray(n) - np.asarray(k), n, delta), dtype=np.float64)
+
+
+def upper_mean(x: Floats, delta: float) -> float:
+    """Upper bound of the mean of n independent values in [0, 1], shape (n,), wrong with probability <= delta.
+
+    0 and 1 only: exact (Clopper & Pearson 1934). Otherwise the largest m that no moment of the bet prod 1 + l_i (m - x_i) refutes: its mean
+    is at most 1 while E[x] >= m, and l_i, the best stake by the variance of the values before, is fixed before x_i is looked at
+    (Waudby-Smith & Ramdas 2024, arXiv:2010.09686, section 4.3). O(40 n).
+    """
+    if not ((x != 0.0) & (x != 1.0)).any():
+        return float(upper_share(x.sum(), len(x), delta))
+    i = np.arange(1, len(x) + 1)
+    means = (0.5 + np.cumsum(x)) / (i + 1)
+    variance = np.concatenate([[0.25], (0.25 + np.cumsum((x - means) ** 2)) / (i + 1)])[:-1]
+    wanted = np.sqrt(2.0 * np.log(1.0 / delta) / (len(x) * variance))
+    low, high = float(x.mean()), 1.0
+    for _ in range(40):
+        m = 0.5 * (low + high)
+        log_e = np.cumsum(np.log1p(np.minimum(wanted, _MOST_STAKE / (1.0 - m)) * (m - x)))
+        low, high = (low, m) if float(log_e.max()) >= np.log(1.0 / delta) else (m, high)
+    return high
 
 
 def log_mixture(k: ArrayLike, n: ArrayLike) -> Floats:

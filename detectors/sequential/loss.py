@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from detectors.losses import losses
-from detectors.sequential.interval import upper_share
+from detectors.rhythm import Rhythm
+from detectors.sequential.hour_limits import HourLimits, upper_by_hour
 from detectors.sequential.share import relative_weight
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_MOST_STAKE = 0.75
-"""Of what would lose everything at once."""
 CLIP_SHARE = 5
 """One bound row in so many sets the clip, and does not count for the bound."""
 FROM_MAXIMUM = 10.0
@@ -65,23 +64,34 @@ class SourceLoss:
     """Rows behind the bound; those that set the clip are none of them."""
     upper: float
     """Upper bound of the mean clipped loss, in the loss's own unit."""
+    hours: HourLimits | None = None
+    """The same at each hour of a rhythm, over the clip; None = hours are not told apart. Then `upper` is the mean of these."""
+
+    def limits(self, above: Callable[[float], float]) -> HourLimits | None:
+        """Of hours; `above`: the limit that a bound makes, both in the loss's own unit."""
+        return None if self.hours is None else self.hours.limits(lambda upper: above(self.clip * upper) / self.clip)
 
 
-def source_loss(bound: Pairs, loss: Loss, labels: Sequence[str], *, delta: float, clip: float | None = None) -> SourceLoss:
+def source_loss(
+    bound: Pairs, loss: Loss, labels: Sequence[str], *, delta: float, clip: float | None = None, rhythm: Rhythm = Rhythm.NONE
+) -> SourceLoss:
     """The bound on the source's mean loss, wrong with probability <= delta when the rows are independent.
 
     An unbounded loss is clipped at `clip`, or at the largest one of every fifth row: other rows than those that the bound is made of, so
-    that the clip is fixed before they are looked at. Then both sides speak of the clipped loss.
+    that the clip is fixed before they are looked at. Then both sides speak of the clipped loss. With a rhythm each hour has a bound of its
+    own where rows that carry a time tell hours apart (see `hour_limits`).
     """
     found = loss.of(bound, labels)
-    found = found[np.isfinite(found)]
+    rows = np.flatnonzero(np.isfinite(found))
     if loss.is_bounded:
         clip = 1.0
     elif clip is None:
-        clip, found = _clip(found), found[~_setters(found)]
-    if not len(found) or clip <= 0.0:
+        clip, rows = _clip(found[rows]), rows[~_setters(rows)]
+    if not len(rows) or clip <= 0.0:
         return SourceLoss(clip=clip or 1.0, n=0, upper=1.0)
-    return SourceLoss(clip=clip, n=len(found), upper=clip * upper_mean(np.minimum(found, clip) / clip, delta))
+    x = np.minimum(found[rows], clip) / clip
+    upper, hours = upper_by_hour(x, bound, rows, rhythm, delta)
+    return SourceLoss(clip=clip, n=len(rows), upper=clip * upper, hours=hours)
 
 
 def clip_of(bound: Pairs, loss: Loss, labels: Sequence[str]) -> float:
@@ -92,7 +102,7 @@ def clip_of(bound: Pairs, loss: Loss, labels: Sequence[str]) -> float:
     return _clip(found[np.isfinite(found)]) or 1.0
 
 
-def _setters(found: Floats) -> NDArray[np.bool_]:
+def _setters(found: Floats | NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray(np.arange(len(found)) % CLIP_SHARE == 0, dtype=np.bool_)
 
 
@@ -100,29 +110,20 @@ def _clip(found: Floats) -> float:
     return float(found[_setters(found)].max(initial=0.0))
 
 
-def upper_mean(x: Floats, delta: float) -> float:
-    """Upper bound of the mean of n independent values in [0, 1], shape (n,), wrong with probability <= delta.
+class Usable(NamedTuple):
+    """Of the pairs that have a loss, shape (at most n,)."""
 
-    0 and 1 only: exact (Clopper & Pearson 1934). Otherwise the largest m that no moment of the bet prod 1 + l_i (m - x_i) refutes: its mean
-    is at most 1 while E[x] >= m, and l_i, the best stake by the variance of the values before, is fixed before x_i is looked at
-    (Waudby-Smith & Ramdas 2024, arXiv:2010.09686, section 4.3). O(40 n).
-    """
-    if not ((x != 0.0) & (x != 1.0)).any():
-        return float(upper_share(x.sum(), len(x), delta))
-    i = np.arange(1, len(x) + 1)
-    means = (0.5 + np.cumsum(x)) / (i + 1)
-    variance = np.concatenate([[0.25], (0.25 + np.cumsum((x - means) ** 2)) / (i + 1)])[:-1]
-    wanted = np.sqrt(2.0 * np.log(1.0 / delta) / (len(x) * variance))
-    low, high = float(x.mean()), 1.0
-    for _ in range(40):
-        m = 0.5 * (low + high)
-        log_e = np.cumsum(np.log1p(np.minimum(wanted, _MOST_STAKE / (1.0 - m)) * (m - x)))
-        low, high = (low, m) if float(log_e.max()) >= np.log(1.0 / delta) else (m, high)
-    return high
+    x: Floats
+    """Losses over the clip, in [0, 1]."""
+    weight: Floats | None
+    """Over the most; None = all as heavy as that."""
+    limits: Floats | None
+    """What each is held to; None = all to the same."""
 
 
-def usable(pairs: Pairs, loss: Loss, labels: Sequence[str], *, clip: float, most_weight: float) -> tuple[Floats, Floats | None]:
-    """(losses over the clip, in [0, 1]; weights over the most, or None) of the pairs that have a loss, shape (at most n,)."""
+def usable(pairs: Pairs, loss: Loss, labels: Sequence[str], *, clip: float, most_weight: float, limits: Floats | None = None) -> Usable:
+    """What a bet on a mean loss reads; `limits`: of each pair."""
     found, weight = loss.of(pairs, labels), relative_weight(pairs, most_weight)
     kept = np.isfinite(found)
-    return np.minimum(found[kept], clip) / clip, None if weight is None else weight[kept]
+    weight, limits = (None if of is None else of[kept] for of in (weight, limits))
+    return Usable(np.minimum(found[kept], clip) / clip, weight, limits)

@@ -17,11 +17,10 @@ from detectors.performance.calibration import calibrate
 from detectors.performance.scored import numbered, with_scores
 from detectors.registry import register
 from detectors.sequential.accuracy_floor import AccuracyFloor
-from detectors.sequential.bets import NOTHING, STAKES, log10_mean, restart
+from detectors.sequential.bets import NOTHING, STAKES
 from detectors.sequential.prediction_groups import Groups, add_records, matched, no_groups
-from detectors.sequential.purse import full_purse, spend
-from detectors.sequential.recent import add_sums
-from detectors.sequential.share import NO_LIMIT, ShareState, relative_weight
+from detectors.sequential.purse import full_purse
+from detectors.sequential.share import NO_LIMIT, ShareState, limits_at, raised, relative_weight
 from detectors.sketches.score_bins import bin_of
 from detectors.types import Eats, Increment, Reference, Verdict
 
@@ -105,25 +104,17 @@ class PpiFloor(AccuracyFloor):
         return state, self._verdict(state.share)
 
     def _bet(self, state: PpiFloorState, data: Increment) -> PpiFloorState:
-        pairs, limit = data.pairs, state.share.limit
+        pairs, limits = data.pairs, limits_at(state.share, data.pairs, data.start)
         at = np.full(pairs.n, data.start.timestamp()) if pairs.at is None else pairs.at
         y, f = pairs.loss, self._predicted(state, pairs.scores, pairs.predicted)
         groups, g = payoffs(state, y, f, at)
         weight = relative_weight(pairs, self.most_weight)
-        w = np.ones(pairs.n) if weight is None else weight
+        w, limit = np.ones(pairs.n) if weight is None else weight, state.share.limit if limits is None else limits
+        w = np.where(limit < 1.0, w, 0.0)
         gains = ((y - limit) / limit, (g - limit) / (limit + state.reach))  # each at least -1
         log_bets = np.concatenate([np.log1p(np.outer(STAKES, w * gain)).sum(axis=1) for gain in gains])
-        log_m = np.maximum(restart(state.share.log_m, log_bets, alpha=self.alpha), NOTHING)
-        n, k = float(w.sum()), float(w @ y)
-        recent = add_sums(state.share.recent, n, np.array([k]), log10_e=log10_mean(log_m, self.shares), alpha=self.alpha)
-        share = replace(
-            state.share,
-            log_m=log_m,
-            n=state.share.n + n,
-            errors_n=state.share.errors_n + k,
-            recent=recent,
-            purse=spend(state.share.purse, log_bets),
-        )
+        sums = np.array([w @ y] if limits is None else [w @ y, w @ limits])
+        share = raised(state.share, float(w.sum()), sums, log_bets, restart_alpha=self.alpha, shares=self.shares)
         known = np.isfinite(f)
         return replace(state, groups=groups, fit=state.fit + _sums(w[known], y[known], f[known]), share=share)
 

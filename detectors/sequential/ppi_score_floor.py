@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from detectors.registry import register
-from detectors.sequential.bets import NOTHING, STAKES, log10_mean, restart
+from detectors.sequential.bets import NOTHING, STAKES
 from detectors.sequential.prediction_groups import Groups, add_records, matched, no_groups
-from detectors.sequential.purse import full_purse, spend
-from detectors.sequential.recent import add_sums
+from detectors.sequential.purse import full_purse
 from detectors.sequential.score_floor import ScoreFloor
-from detectors.sequential.share import NO_LIMIT, ShareState, relative_weight
+from detectors.sequential.share import NO_LIMIT, ShareState, limits_at, raised, relative_weight
 from detectors.types import Eats, Increment, Pairs, Reference, Verdict
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -106,28 +107,21 @@ class PpiScoreFloor(ScoreFloor):
         state = replace(state, groups=add_records(state.groups, f[np.isfinite(f)], data.start.timestamp()))
         y = self.loss.of(data.pairs, ())
         if np.isfinite(y).any() and state.share.limit != NO_LIMIT:
-            state = self._bet(state, data.pairs.take(np.isfinite(y)), y[np.isfinite(y)], data.start.timestamp())
+            state = self._bet(state, data.pairs.take(np.isfinite(y)), y[np.isfinite(y)], data.start)
         _, verdict = super().step(state.share, replace(data, pairs=Pairs.empty()))
         return state, verdict
 
-    def _bet(self, state: PpiScoreFloorState, pairs: Pairs, y: Floats, start: float) -> PpiScoreFloorState:
-        at = np.full(pairs.n, start) if pairs.at is None else pairs.at
+    def _bet(self, state: PpiScoreFloorState, pairs: Pairs, y: Floats, start: datetime) -> PpiScoreFloorState:
+        at = np.full(pairs.n, start.timestamp()) if pairs.at is None else pairs.at
         f = self._read(state, pairs.columns.get(self.judge), pairs.n)
         groups, g, reach = payoffs(state, y, f, at)
-        weight, limit = relative_weight(pairs, self.most_weight), state.share.limit
-        w = np.ones(pairs.n) if weight is None else weight
+        weight, limits = relative_weight(pairs, self.most_weight), limits_at(state.share, pairs, start)
+        w, limit = np.ones(pairs.n) if weight is None else weight, state.share.limit if limits is None else limits
+        w = np.where(limit < 1.0, w, 0.0)
         alone = np.log1p(np.outer(STAKES, w * (y - limit) / limit)).sum(axis=1)
         log_bets = np.append(alone, np.log1p(np.outer(BESIDE_STAKES, w * (g - limit) / (limit + reach))).sum(axis=1))
-        log_m = np.maximum(restart(state.share.log_m, log_bets, alpha=self.alpha), NOTHING)
-        n, k = float(w.sum()), float(w @ y)
-        share = replace(
-            state.share,
-            log_m=log_m,
-            n=state.share.n + n,
-            errors_n=state.share.errors_n + k,
-            recent=add_sums(state.share.recent, n, np.array([k]), log10_e=log10_mean(log_m), alpha=self.alpha),
-            purse=spend(state.share.purse, log_bets),
-        )
+        sums = np.array([w @ y] if limits is None else [w @ y, w @ limits])
+        share = raised(state.share, float(w.sum()), sums, log_bets, restart_alpha=self.alpha)
         known = np.isfinite(f)
         return replace(state, groups=groups, fit=state.fit + _sums(w[known], y[known], f[known]), share=share)
 

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detectors.sequential.bets import NOTHING, STAKES, log10_mean, log_raise, restart, targets_above
+from detectors.sequential.hour_limits import HourLimits
 from detectors.sequential.interval import share_sequence
 from detectors.sequential.purse import Purse, e_value_of, full_purse, spend
 from detectors.sequential.recent import add_sums, latest_sums, no_sums
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from numpy.typing import NDArray
 
     from detectors.types import EValue, Pairs
 
     Floats = NDArray[np.float64]
+
 
 NO_LIMIT = -1.0
 
@@ -28,7 +32,7 @@ class ShareState:
     """Wealth of each stake, and counts."""
 
     limit: float
-    """The share that is still fine, in (0, 1); NO_LIMIT: none could be set."""
+    """The share that is still fine, in (0, 1); NO_LIMIT: none could be set. Of hours that each have their own: the bound rows' mean."""
     bound_n: int
     """Reference pairs behind the limit; 0 when the limit is given by the user."""
     bound_value: float
@@ -43,17 +47,37 @@ class ShareState:
     """The largest loss, in its own unit: what the losses are divided by."""
     purse: Purse = field(default_factory=lambda: full_purse(len(STAKES)))
     """The e-process beside an e-detector: the same bets."""
+    hours: HourLimits | None = None
+    """The limit at each hour; None = one at all hours."""
+    fine: float = 0.0
+    """Sum of the limits of the pairs that counted, weighted as these; of hours that have one each."""
+
+    def limit_of(self, *, is_alarm: bool) -> float:
+        """The limit, of hours that have one each the mean over the latest pairs (see `recent_share`)."""
+        if self.hours is None:
+            return self.limit
+        n, _, fine = latest_sums(self.recent, is_alarm=is_alarm).tolist()
+        return fine / n if n else self.limit
+
+    @property
+    def hours_in_words(self) -> str:
+        """How the limit goes on in a sentence."""
+        return "" if self.hours is None else self.hours.words
 
 
-def start_share(limit: float, *, bound_n: int, bound_value: float, is_restarting: bool, clip: float = 1.0) -> ShareState:
+def start_share(
+    limit: float, *, bound_n: int, bound_value: float, is_restarting: bool, clip: float = 1.0, hours: HourLimits | None = None
+) -> ShareState:
     """Before any pair: wealth 0 when restarting (e-detector), 1 for an e-process. A limit outside (0, 1) means none could be set."""
+    limit = limit if hours is None else hours.mean
     return ShareState(
         limit=limit if 0.0 < limit < 1.0 else NO_LIMIT,
         bound_n=bound_n,
         bound_value=bound_value,
         log_m=np.full(len(STAKES), NOTHING if is_restarting else 0.0),
-        recent=no_sums(1),
+        recent=no_sums(1 if hours is None else 2),
         clip=clip,
+        hours=hours,
     )
 
 
@@ -66,19 +90,30 @@ def step_counts(state: ShareState, n: int, k: int, *, restart_alpha: float | Non
     """K errors among n that count: their order does not matter to a bet on a share."""
     if n == 0 or state.limit == NO_LIMIT:
         return state
-    return raised(state, n, k, log_raise(n, k, state.limit, targets_above(state.limit)), restart_alpha)
+    return raised(state, n, np.array([float(k)]), log_raise(n, k, state.limit, targets_above(state.limit)), restart_alpha=restart_alpha)
 
 
-def step_losses(state: ShareState, x: Floats, *, restart_alpha: float | None, weight: Floats | None = None) -> ShareState:
+def step_losses(
+    state: ShareState, x: Floats, *, restart_alpha: float | None, weight: Floats | None = None, limits: Floats | None = None
+) -> ShareState:
     """Losses x in [0, 1], shape (n,), with weights in (0, 1]: the bets prod 1 + s w (x - m) / m, s the stakes.
 
-    Their mean is at most 1 while the (weighted) mean of x, given the past, is at most m. O(6 n).
+    Their mean is at most 1 while the (weighted) mean of x, given the past, is at most m. `limits`: an m for each, where hours have their
+    own; those of 1 leave no room and do not count. O(6 n).
     """
+    w, m = np.ones(len(x)) if weight is None else weight, state.limit if limits is None else limits
+    if isinstance(m, np.ndarray):
+        x, w, m = (values[m < 1.0] for values in (x, w, m))
     if not len(x) or state.limit == NO_LIMIT:
         return state
-    w = np.ones(len(x)) if weight is None else weight
-    log_bet = np.log1p(np.outer(STAKES, w * (x - state.limit) / state.limit)).sum(axis=1)
-    return raised(state, float(w.sum()), float(w @ x), log_bet, restart_alpha)
+    log_bet = np.log1p(np.outer(STAKES, w * (x - m) / m)).sum(axis=1)
+    sums = np.array([w @ x] if limits is None else [w @ x, w @ m])
+    return raised(state, float(w.sum()), sums, log_bet, restart_alpha=restart_alpha)
+
+
+def limits_at(state: ShareState, pairs: Pairs, start: datetime) -> Floats | None:
+    """The limit of each pair of a pane that began at `start`, shape (n,); None = all have the state's."""
+    return None if state.hours is None else state.hours.at(pairs, start)
 
 
 def relative_weight(pairs: Pairs, most: float) -> Floats | None:
@@ -93,8 +128,13 @@ def relative_weight(pairs: Pairs, most: float) -> Floats | None:
     return None if bool((found == 1.0).all()) else found
 
 
-def raised(state: ShareState, n: float, k: float, log_bet: Floats, restart_alpha: float | None) -> ShareState:
-    """After one bet of each stake (its logarithm, (stakes,)) on n trials with k errors, or losses that sum to k."""
+def raised(
+    state: ShareState, n: float, sums: Floats, log_bet: Floats, *, restart_alpha: float | None, shares: Floats | None = None
+) -> ShareState:
+    """After one bet of each stake (its logarithm, (stakes,)) on n trials.
+
+    `sums`: of their errors or losses and, where hours have limits of their own, of these. `shares`: of the stakes; None = equal.
+    """
     log_m = state.log_m + log_bet if restart_alpha is None else restart(state.log_m, log_bet, alpha=restart_alpha)
     log_m = np.maximum(log_m, NOTHING)
     return replace(
@@ -102,8 +142,9 @@ def raised(state: ShareState, n: float, k: float, log_bet: Floats, restart_alpha
         log_m=log_m,
         purse=state.purse if restart_alpha is None else spend(state.purse, log_bet),
         n=state.n + n,
-        errors_n=state.errors_n + k,
-        recent=add_sums(state.recent, n, np.array([float(k)]), log10_e=log10_mean(log_m), alpha=restart_alpha or 0.5),
+        errors_n=state.errors_n + float(sums[0]),
+        fine=state.fine + float(sums[1:].sum()),
+        recent=add_sums(state.recent, n, sums, log10_e=log10_mean(log_m, shares), alpha=restart_alpha or 0.5),
     )
 
 
@@ -117,7 +158,7 @@ def e_value_beside(state: ShareState, shares: Floats | None = None) -> EValue | 
 
 def recent_share(state: ShareState, *, is_alarm: bool) -> tuple[float, float, float, int]:
     """Error share (mean loss) of the latest pairs, its 95 % interval, and their number; (0, 0, 1, 0) without data."""
-    n, k = latest_sums(state.recent, is_alarm=is_alarm).tolist()
+    n, k, *_ = latest_sums(state.recent, is_alarm=is_alarm).tolist()
     if n == 0:
         return 0.0, 0.0, 1.0, 0
     share = min(1.0, k / n)

@@ -39,8 +39,9 @@ class Remedy:
     reference_n: int = REFERENCE_N
 
     def is_for(self, detector: Detector) -> bool:
-        """A rhythm is for those that have one, and the simulated one for the others."""
-        return hasattr(detector, "rhythm") == (self.rhythm is not Rhythm.NONE) or self.world != "season"
+        """A rhythm is for those that have one and are held to no fixed limit, and the simulated one for the others."""
+        knows_hours = hasattr(detector, "rhythm") and getattr(detector, "minimum", None) is None
+        return knows_hours == (self.rhythm is not Rhythm.NONE) or self.world != "season"
 
 
 REMEDIES = [

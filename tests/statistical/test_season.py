@@ -48,7 +48,10 @@ def test_ranks_within_the_hour_are_uniform_and_know_nothing_of_those_before_what
 
 @pytest.mark.parametrize(
     ("name", "streams_n"),
-    [("conformal_numeric", 32), ("conformal_category", 32), ("risk_rise", 64), ("risk_value_rise", 64)],  # judgements: held back as fine
+    [  # of judgements a rise is held back as fine, and the others' seasons are within what bound and tolerance leave
+        *(("conformal_numeric", 32), ("conformal_category", 32), ("risk_rise", 64), ("risk_value_rise", 64)),
+        *(("risk_value_change", 32), ("value_ceiling", 64)),
+    ],
 )
 @pytest.mark.parametrize("size", [pytest.param(1, id="short"), pytest.param(5, id="full", marks=pytest.mark.prove)])
 def test_a_season_alarms_at_once_and_with_the_rhythm_the_promised_run_length_holds_again(
@@ -76,8 +79,11 @@ def test_mornings_about_other_things_are_no_alarm_to_a_witness_that_knows_hours(
 
 
 def test_the_remedy_that_is_simulated_is_for_detectors_that_have_no_rhythm() -> None:
-    names = {name: {r.name for r in remedy_places(proven(name), WORLDS)} for name in ("conformal_numeric", "risk_rise", "f1_floor")}
-    assert names["conformal_numeric"] == names["risk_rise"] == {BY_HOUR, "AR(1), one row of 44"}
+    names = {
+        name: {r.name for r in remedy_places(proven(name), WORLDS)}
+        for name in ("conformal_numeric", "risk_rise", "risk_change", "f1_floor")
+    }
+    assert names["conformal_numeric"] == names["risk_rise"] == names["risk_change"] == {BY_HOUR, "AR(1), one row of 44"}
     assert names["f1_floor"] == {"season, one hour", "AR(1), one row of 44"}
     assert len(REMEDIES) == 3
 

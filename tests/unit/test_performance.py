@@ -23,7 +23,8 @@ from sklearn.metrics import (
 )
 
 from detectors.registry import build
-from detectors.sequential.loss import Loss, source_loss, upper_mean
+from detectors.sequential.interval import upper_mean
+from detectors.sequential.loss import Loss, source_loss
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.judged import judge
 from detectors.types import Increment, Outcome, Pairs, Reference

@@ -27,14 +27,16 @@ def performance(model: ModelSettings, *, has_bound: bool, has_scores: bool, has_
     is_predicted = has_bound and (has_judge or (wanted.predicted is True and has_scores and len(model.labels) > 1))
     alarming = by_labels(model, has_bound=has_bound, is_predicted=is_predicted)
     if is_classes and has_bound and has_scores and wanted.calibration is not None and len(model.labels) > 1:
-        alarming.append(("calibration_change", {"labels": tuple(model.labels), "tolerance": wanted.calibration, "delta": DELTA}))
+        own = {"labels": tuple(model.labels), "tolerance": wanted.calibration, "delta": DELTA, "rhythm": model.reference.rhythm}
+        alarming.append(("calibration_change", own))
     if has_bound and model.task == "tabular-regression":
         alarming.append(("conformal_residual", {"tolerance": wanted.tolerance, "delta": DELTA, "rhythm": model.reference.rhythm}))
     alpha = alpha_per_pane(days=wanted.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=len(alarming))
     weight = most_weight(model)
     found = informing + [build(name, alpha=alpha, most_weight=weight, **settings) for name, settings in alarming]
     if has_bound:
-        found.append(build(_risk(model), alpha=DELTA, tolerance=wanted.tolerance, most_weight=weight, delta=DELTA / 2))
+        ever: dict[str, Any] = {"tolerance": wanted.tolerance, "rhythm": model.reference.rhythm}
+        found.append(build(_risk(model), alpha=DELTA, most_weight=weight, delta=DELTA / 2, **ever))
     return found
 
 
@@ -49,8 +51,9 @@ def by_labels(model: ModelSettings, *, has_bound: bool, is_predicted: bool = Fal
         return []
     found = _alarming(model, wanted, is_predicted=is_predicted) if _limit(model, wanted, has_bound=has_bound) else []
     found += [(f"{_risk(model)}_change", {"tolerance": wanted.tolerance})] if has_bound else []
-    found = [(name, {"delta": DELTA, **settings}) for name, settings in found]
-    rise = {"tolerance": wanted.tolerance, "rhythm": model.reference.rhythm}
+    by_hours = {"rhythm": model.reference.rhythm}
+    found = [(name, {"delta": DELTA, **settings, **(by_hours if name != "auc_floor" else {})}) for name, settings in found]
+    rise = {"tolerance": wanted.tolerance, **by_hours}
     return found + ([(f"{_risk(model)}_rise", rise)] if has_bound or model.expects_labels() else [])
 
 

@@ -11,7 +11,7 @@ from daemon.watched.seen.day import Soon, nothing, seen
 from detectors.sequential.auc_floor import AucFloor
 from detectors.sequential.ceiling import Ceiling
 from detectors.sequential.floor import Floor, LabelFloor
-from detectors.sequential.growth import smallest_growth, smallest_rise
+from detectors.sequential.growth import smallest_growth, smallest_rise_by_hour
 from detectors.sequential.loss import Loss, usable
 from detectors.sequential.share import NO_LIMIT
 from detectors.types import EValue
@@ -48,14 +48,15 @@ def of_limit(d: Any, state: ShareState, reference: Reference, day: Day) -> Soon:
         if len(losses):
             loss = smallest_growth(losses, alpha=alpha, limit=state.limit, n=times * n)
         else:
-            loss = smallest_rise(alpha=alpha, limit=state.limit, n=times * n)
+            hours = ((state.limit, 1.0),) if state.hours is None else state.hours.each
+            loss = smallest_rise_by_hour(alpha=alpha, hours=tuple((m, times * n * part) for m, part in hours))
         if isinstance(d, AucFloor) and loss > 0.5:  # noqa: PLR2004 (a model that ranks by chance: nobody asks for worse)
             return math.inf
         return loss if math.isinf(loss) else _figure(d, state.clip, min(loss, 1.0))
 
     def says(now: float) -> str:
         word, name = ("falls", "floor") if now < limit else ("rises", "limit")
-        return f"it {word} to {now:.3g} ({name} {limit:.3g})"
+        return f"it {word} to {now:.3g} ({name} {limit:.3g}{'' if state.hours is None else ' in the mean of the hours'})"
 
     return seen(d, smallest, says, n=day.labels_n, unit="labels", never=f"its limit, {limit:.3g}, leaves no room")
 
@@ -66,7 +67,7 @@ def _losses(d: Any, state: ShareState, reference: Reference) -> Floats:  # noqa:
     if loss is Loss.ERROR:
         return np.zeros(0)
     kept = reference.bound if not hasattr(d, "kept") else d.kept(reference.bound)
-    return usable(kept, loss, getattr(d, "classes", ()), clip=state.clip, most_weight=1.0)[0][:ROWS_N]
+    return usable(kept, loss, getattr(d, "classes", ()), clip=state.clip, most_weight=1.0).x[:ROWS_N]
 
 
 def _figure(d: Any, clip: float, loss: float) -> float:  # noqa: ANN401
