@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 TIMES = np.array([1.05, 1.25, 1.6, 2.5, 6.0, 20.0])
 """How many times its odds a share is bet to come to."""
-TIMES_WEIGHTS = np.array([0.05, 0.19, 0.19, 0.19, 0.19, 0.19])
-"""Little on the least: it needs so many records to be seen that log(1/0.05) more is soon made good."""
+_WORTH, _EVEN = 0.02, 0.1
+"""Most of a stake is on what gains about so much a record (nats); this part of it is on all alike."""
 UP_WEIGHT = 0.6
 """Of the stake says that a share rises."""
 
@@ -27,9 +27,23 @@ def share_weights(chances: Floats) -> Floats:
 
     All rise with equal weight. They fall with weight by their share: what falls from p to 0 gains log(1/(1 - p)) a record at most.
     """
-    up = np.tile(TIMES_WEIGHTS / len(chances), (len(chances), 1))
-    down = (chances / chances.sum())[:, None] * TIMES_WEIGHTS
+    up = times_weights(chances) / len(chances)
+    down = (chances / chances.sum())[:, None] * times_weights(1.0 - chances)
     return np.concatenate([UP_WEIGHT * up.ravel(), (1.0 - UP_WEIGHT) * down.ravel()])
+
+
+def times_weights(chances: Floats | float) -> Floats:
+    """Weight of a share's bet on each of TIMES, adding up to 1 along the last axis, shape (..., 6).
+
+    A bet that comes true gains g = KL(target || share) a record. With much more than .02 it is there within a pane or two whatever its
+    weight, with much less it takes so many records that those which make good a small weight are few beside them. So weights go by
+    1 / (g/.02 + .02/g).
+    """
+    share = np.clip(np.asarray(chances, dtype=np.float64), 1e-6, 1.0 - 1e-6)[..., None]
+    target = targets_of(share)
+    gain = log_raise(1.0, target, share, target)
+    worth = 1.0 / (gain / _WORTH + _WORTH / gain)
+    return np.asarray((1.0 - _EVEN) * worth / worth.sum(axis=-1, keepdims=True) + _EVEN / len(TIMES), dtype=np.float64)
 
 
 def targets_of(share: Floats | float) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from detectors.sequential.bets import STAKES, log_raise, targets_above
-from detectors.sequential.category_shares import TIMES_WEIGHTS, UP_WEIGHT, targets_of
+from detectors.sequential.category_shares import UP_WEIGHT, targets_of, times_weights
 from detectors.sequential.scores import SCORE_WEIGHTS, SHIFTS
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def smallest_share(*, alpha: float, share: float, watched_n: int, hours: tuple[t
     """What the share of a category rises to, likewise; infinity where none is seen. `conformal_category` bets on `watched_n` shares."""
     chance = min(max(share, 1e-6), 1.0 - 1e-6)
     target = targets_of(chance)
-    needed = -np.log(_EXACT_SHARES * UP_WEIGHT / watched_n * TIMES_WEIGHTS * alpha)
+    needed = -np.log(_EXACT_SHARES * UP_WEIGHT / watched_n * times_weights(chance) * alpha)
 
     def gains(risen: float, reference_n: float, past: float) -> tuple[Floats, Floats]:
         own = (reference_n * chance + past * risen) / (reference_n + past)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from detectors.sequential.category_shares import log_share_bets, share_weights
+from detectors.sequential.category_shares import log_share_bets, share_weights, targets_of, times_weights
 from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
 from detectors.sequential.shapes import log_shape_bets, no_shapes
 from detectors.sequential.urn import cells_of, fixed_ranks, knots_of, urn_hits, urn_ranks
@@ -101,6 +101,16 @@ def test_bets_on_a_share_are_worth_one_at_its_chance_and_less_inside_its_bounds(
     assert (chances[:, None] * hit + (1.0 - chances[:, None]) * miss <= 1.0 + 1e-12).all()
     assert share_weights(chances).sum() == pytest.approx(1.0)
     assert share_weights(chances).shape == hit.ravel().shape
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.02, 0.15, 0.5, 0.9, 1.0])
+def test_most_of_a_shares_stake_is_on_the_bet_that_gains_a_fiftieth_of_a_nat_a_record(share: float) -> None:
+    chance = min(max(share, 1e-6), 1.0 - 1e-6)
+    gains = np.array([stats.entropy([q, 1.0 - q], [chance, 1.0 - chance]) for q in targets_of(chance)])
+    weights = times_weights(share)
+    assert weights.sum() == pytest.approx(1.0)
+    assert np.argmax(weights) == np.argmin(np.abs(np.log(gains / 0.02)))
+    assert weights.min() > 1.0 / 60.0  # a bet that is told to be worth little costs four nats at most
 
 
 def test_hits_of_a_cell_are_binomial_and_know_nothing_of_those_before() -> None:
