@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 _SEED = 20_261_130
 
 
+def is_drawn(n: int, drawn_n: int) -> NDArray[np.bool_]:
+    """Which of n rows are drawn, shape (n,): so many of them."""
+    found = np.zeros(n, dtype=np.bool_)
+    found[drawn_rows(n, drawn_n)] = True
+    return found
+
+
 def drawn_rows(n: int, most: int) -> NDArray[np.int64]:
     """At most `most` of rows 0 to n - 1, ascending; the same in every process and after every restart. O(n)."""
     if n <= most:

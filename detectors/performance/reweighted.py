@@ -10,6 +10,7 @@ import numpy as np
 from detectors.performance.calibration import Calibration, calibrate
 from detectors.sequential.logistic import apart, logits
 from detectors.sequential.table import Coding, normal_features
+from detectors.thinning import is_drawn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,11 +62,13 @@ def _calibration(key: tuple[bytes, bytes, bytes, bytes], read: _Read) -> Calibra
 def density_ratio(before: Floats, now: Floats) -> Floats:
     """p(now) / p(before) of each row of `before`, (n, features), at most 20, shape (n,); `now` (m, features).
 
-    A logistic regression whose logit is a sum over columns, learnt on every other row and read off the rest: no row speaks for itself.
+    A logistic regression whose logit is a sum over columns, learnt on half of the rows, drawn, and read off the rest: none speaks for
+    itself.
     [Shimodaira 2000; Bickel, Brückner & Scheffer 2009]
     """
     found = np.empty(len(before))
-    for half in (0, 1):
-        coefficients = apart(before[1 - half :: 2], now)
-        found[half::2] = np.exp(np.minimum(logits(coefficients, before[half::2]), np.log(_MOST_WEIGHT)))
+    one = is_drawn(len(before), len(before) // 2)
+    for half in (one, ~one):
+        coefficients = apart(before[~half], now)
+        found[half] = np.exp(np.minimum(logits(coefficients, before[half]), np.log(_MOST_WEIGHT)))
     return found

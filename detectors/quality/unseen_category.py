@@ -9,6 +9,7 @@ from detectors.quality.fault import UNKNOWN, Fault, Known, Rise, Share, Trials, 
 from detectors.registry import register
 from detectors.sequential.interval import upper_share
 from detectors.sketches.counts import MOST_CATEGORIES, Counts, category_name
+from detectors.thinning import is_drawn
 from detectors.types import ColumnKind, Eats
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from detectors.types import Increment, Reference, Window
 
 _EVERY = 5
-"""Each fifth row of the reference is held out: how often it has a category that the others lack bounds the share of unseen ones."""
+"""One in five rows of the reference is held out: how often it has a category that the others lack bounds the share of unseen ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,9 @@ class _UnseenCategory(Fault):
         if values is None or reference.kinds.get(self.column) is not ColumnKind.CATEGORY:
             return UNKNOWN
         kept = [category_name(v) for v in values.tolist() if v is not None]
-        held_out = kept[_EVERY - 1 :: _EVERY]
-        others = {v for i, v in enumerate(kept) if i % _EVERY != _EVERY - 1}
+        is_held = is_drawn(len(kept), len(kept) // _EVERY).tolist()
+        held_out = [v for v, held in zip(kept, is_held, strict=True) if held]
+        others = {v for v, held in zip(kept, is_held, strict=True) if not held}
         names = others.union(held_out)
         if not held_out or len(names) > MOST_CATEGORIES:
             return Known(bound=1.0, n=len(kept))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detectors.of_reference import check_filled, of_reference
+from detectors.of_reference import check_filled, of_reference, same_in_reference
 from detectors.rhythm import CELLS_N, LEAST_ROWS, Rhythm, rows_by_hour
 from detectors.sequential.interval import lower_share, upper_share
+from detectors.thinning import is_drawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +43,8 @@ class CategoryCells:
     low: Floats = of_reference()
     """Lower bound of each watched share, from the two thirds alone."""
     high: Floats = of_reference()
+    mark: int = same_in_reference()
+    """Of the categories and their counts: with others the weights are of other cells."""
     reference_n: int
     """0 = the urn began empty: the hour is compared with its own records since the epoch began, as in `number_cells`."""
     aside: NDArray[np.int64] | None = None
@@ -50,7 +55,7 @@ class CategoryCells:
 
 
 _NO_CELLS = np.empty(0)
-_NONE = CategoryCells(shares=_NO_CELLS, weights=_NO_CELLS, chances=_NO_CELLS, low=_NO_CELLS, high=_NO_CELLS, reference_n=0)
+_NONE = CategoryCells(shares=_NO_CELLS, weights=_NO_CELLS, chances=_NO_CELLS, low=_NO_CELLS, high=_NO_CELLS, mark=0, reference_n=0)
 
 
 def cells_by_hour(
@@ -60,8 +65,8 @@ def cells_by_hour(
 
     A third of the reference names and orders the cells for all hours, the rest is counted. All bounds hold together with 1 - delta.
     """
-    naming = np.arange(len(values)) % _NAMING_STRIDE == 0  # (n,)
-    seen = Counter(v for v in values[::_NAMING_STRIDE] if v is not None)
+    naming = is_drawn(len(values), math.ceil(len(values) / _NAMING_STRIDE))  # (n,)
+    seen = Counter(v for v, names in zip(values, naming.tolist(), strict=True) if names and v is not None)
     most = min(_CATEGORIES_N, CELLS_N // rhythm.hours_n - 2)
     kept = tuple(sorted(seen, key=lambda c: (-seen[c], c))[:most])
     watched = np.unique(np.append(np.arange(min(len(kept), _WATCHED_N)), [len(kept), len(kept) + 1]))
@@ -70,7 +75,9 @@ def cells_by_hour(
     overall = (named + 1.0) / (naming.sum() + 1.0)
     known = {hour: rows for hour, rows in rows_by_hour(columns, len(values), rhythm) if len(rows)}
     thick = {hour: rows for hour, rows in known.items() if rhythm is Rhythm.NONE or len(rows) >= LEAST_ROWS}
+    names = zlib.crc32(repr(kept).encode())
     empty = CategoryCells(
+        mark=names,
         shares=np.bincount(cells, minlength=len(kept) + 2) / max(1, len(cells)),
         weights=np.zeros(len(kept) + 2),
         chances=np.minimum(overall, 0.999),
@@ -85,6 +92,7 @@ def cells_by_hour(
         counts = np.bincount(counted, minlength=len(kept) + 2).astype(np.float64)
         drawn = np.bincount(own, minlength=len(kept) + 2)[watched] + _DRAWN_N * overall
         found[hour] = CategoryCells(
+            mark=zlib.crc32(counts.tobytes(), names),
             shares=counts / n,
             weights=counts,
             chances=np.minimum(overall if rhythm is Rhythm.NONE else drawn / (len(own) + _DRAWN_N), 0.999),

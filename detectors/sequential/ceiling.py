@@ -33,7 +33,7 @@ class Ceiling(OfSegment):
     delta: float = 0.01
     """Chance that the bound on the bound rows' loss fails; not used with a fixed limit."""
     clip: float | None = None
-    """A larger loss counts as this one. None: the largest of every fifth bound row, or, without them, ten times the ceiling."""
+    """A larger loss counts as this one. None: the largest of a fifth of the bound rows, or, without them, ten times the ceiling."""
     most_weight: float = 1.0
     """The largest weight of a pair, 1 / its least chance to be sampled; a heavier one counts as this."""
     rhythm: Rhythm = Rhythm.NONE

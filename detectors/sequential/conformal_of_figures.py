@@ -35,7 +35,7 @@ class _OfJudgements:
 @register("conformal_inputs_value")
 @dataclass(frozen=True, kw_only=True)
 class ConformalInputsValue(_OfNumbers, ConformalInputs):
-    """Of numbers: the loss to expect is the absolute error, clipped at the largest one of every fifth bound row."""
+    """Of numbers: the loss to expect is the absolute error, clipped at the largest one of a fifth of the bound rows."""
 
 
 @register("conformal_given_inputs_value")

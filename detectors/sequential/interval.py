@@ -47,7 +47,7 @@ def upper_mean(x: Floats, delta: float) -> float:
     low, high = float(x.mean()), 1.0
     for _ in range(40):
         m = 0.5 * (low + high)
-        log_e = np.cumsum(np.log1p(np.minimum(wanted, _MOST_STAKE / (1.0 - m)) * (m - x)))
+        log_e = np.cumsum(np.log1p(np.minimum(wanted, _MOST_STAKE / max(1.0 - m, 1e-9)) * (m - x)))
         low, high = (low, m) if float(log_e.max()) >= np.log(1.0 / delta) else (m, high)
     return high
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +13,7 @@ from detectors.losses import losses
 from detectors.rhythm import Rhythm
 from detectors.sequential.hour_limits import HourLimits, upper_by_hour
 from detectors.sequential.share import relative_weight
+from detectors.thinning import is_drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,7 +79,7 @@ def source_loss(
 ) -> SourceLoss:
     """The bound on the source's mean loss, wrong with probability <= delta when the rows are independent.
 
-    An unbounded loss is clipped at `clip`, or at the largest one of every fifth row: other rows than those that the bound is made of, so
+    An unbounded loss is clipped at `clip`, or at the largest one of a fifth of the rows, drawn: other ones than the bound is made of, so
     that the clip is fixed before they are looked at. Then both sides speak of the clipped loss. With a rhythm each hour has a bound of its
     own where rows that carry a time tell hours apart (see `hour_limits`).
     """
@@ -103,7 +105,7 @@ def clip_of(bound: Pairs, loss: Loss, labels: Sequence[str]) -> float:
 
 
 def _setters(found: Floats | NDArray[np.int64]) -> NDArray[np.bool_]:
-    return np.asarray(np.arange(len(found)) % CLIP_SHARE == 0, dtype=np.bool_)
+    return is_drawn(len(found), math.ceil(len(found) / CLIP_SHARE))
 
 
 def _clip(found: Floats) -> float:

@@ -147,7 +147,7 @@ class Risk:
 @register("risk_value")
 @dataclass(frozen=True, kw_only=True)
 class RiskValue(Risk):
-    """Of numbers: the absolute error, clipped at the largest one of every fifth bound row (the others make the bound) and divided by it."""
+    """Of numbers: the absolute error, clipped at the largest one of a fifth of the bound rows (the others make the bound), over it."""
 
     loss: ClassVar[Loss] = Loss.ABSOLUTE_ERROR
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.VALUES})

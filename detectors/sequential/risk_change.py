@@ -100,7 +100,7 @@ class RiskChange(OfSegment):
 @register("risk_value_change")
 @dataclass(frozen=True, kw_only=True)
 class RiskValueChange(RiskChange):
-    """Of numbers: the absolute error, clipped at the largest one of every fifth bound row (the others make the bound) and divided by it."""
+    """Of numbers: the absolute error, clipped at the largest one of a fifth of the bound rows (the others make the bound), over it."""
 
     loss: ClassVar[Loss] = Loss.ABSOLUTE_ERROR
     eats: ClassVar[frozenset[Eats]] = frozenset({Eats.VALUES})

@@ -27,6 +27,7 @@ from detectors.sequential.interval import upper_mean
 from detectors.sequential.loss import Loss, source_loss
 from detectors.sketches.confusion import Confusion
 from detectors.sketches.judged import judge
+from detectors.thinning import is_drawn
 from detectors.types import Increment, Outcome, Pairs, Reference
 
 if TYPE_CHECKING:
@@ -168,10 +169,14 @@ def test_the_clip_comes_from_rows_that_do_not_count_for_the_bound() -> None:
     pairs = numbers(np.random.default_rng(6), 500)
     found = source_loss(pairs, Loss.ABSOLUTE_ERROR, (), delta=0.01)
     errors = np.abs(np.asarray(pairs.value) - np.asarray(pairs.predicted_value))
-    setters = np.arange(500) % 5 == 0
+    setters = is_drawn(500, 100)
     assert (found.clip, found.n) == (errors[setters].max(), 400)
     clipped = np.minimum(errors[~setters], found.clip)
     assert clipped.mean() < found.upper < 1.25 * clipped.mean()
+
+
+def test_losses_that_are_all_as_large_but_for_rounding_have_a_bound() -> None:
+    assert upper_mean(np.full(200, 1.0 - 1e-16) - 1e-16 * (np.arange(200) % 2), 0.01) == pytest.approx(1.0)
 
 
 def run(name: str, make: Callable[[np.random.Generator, int], Pairs], bound: Pairs, n_panes: int, seed: int, **settings: Any) -> list[Any]:

@@ -103,7 +103,8 @@ def test_a_table_of_another_category_still_alarms(tmp_path: Path) -> None:
     model, file = ModelSettings.model_validate(CATEGORICAL), tmp_path / "reference.parquet"
     figures = pa.array([1.0, 2.0, None] * 100)
     pq.write_table(pa.table({"plan": figures, "band": figures, "predicted": [1] * 300}), file)
-    assert alarms_of(load_reference(model, file, None), sent(model, [1.5, 2, None] * 50), "input.plan") == ["unseen_category_rise"]
+    found = alarms_of(load_reference(model, file, None), sent(model, [1.5, 2, None] * 50), "input.plan")
+    assert found == ["unseen_category_rise", "conformal_category"]
 
 
 @pytest.mark.parametrize("texts", [["1.0", "1.10", "1", "01", "1e3"], ["true", "True", "nan", "", "-0.0"]])

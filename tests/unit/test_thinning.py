@@ -101,3 +101,45 @@ def test_evidence_of_other_rows_of_the_same_reference_is_refused(monkeypatch: py
     monkeypatch.setattr(text_figures, "drawn_rows", lambda n, most: np.linspace(0, n - 1, most).round().astype(np.int64))
     with pytest.raises(ValueError, match="means of FiguresState is of other rows of the reference"):
         filled(state, detector.start(reference))
+
+
+def _channels(kinds: NDArray[np.int64]) -> NDArray[np.object_]:
+    return np.array(["web", "shop", "phone", "fax", "post"], dtype=object)[kinds]
+
+
+def test_categories_that_come_in_turn_are_no_drift() -> None:
+    """A third of the reference names what the others count: every third row is of one category."""
+    rng = np.random.default_rng(6)
+    reference = _reference({"input.channel": _channels(np.arange(600) % 3)}, ColumnKind.CATEGORY)
+    panes = [{"input.channel": _channels(rng.integers(0, 3, 50))} for _ in range(60)]
+    found = _run(build("conformal_category", column="input.channel", alpha=1e-3), reference, panes)
+    assert Outcome.ALARM not in found
+    assert found[-1] is Outcome.OK
+
+
+def test_new_categories_are_told_beside_a_reference_whose_categories_come_in_turn() -> None:
+    """A fifth of its rows say how often a new one comes: every fifth has one that the others lack."""
+    rng = np.random.default_rng(7)
+    reference = _reference({"input.channel": _channels(np.arange(600) % 5)}, ColumnKind.CATEGORY)
+    pane = {"input.channel": np.where(rng.random(200) < 0.5, "pigeon", _channels(rng.integers(0, 5, 200)))}
+    assert _run(build("unseen_category_rise", column="input.channel", alpha=1e-3), reference, [pane] * 5)[-1] is Outcome.ALARM
+
+
+def test_large_errors_that_come_in_turn_are_part_of_the_bound() -> None:
+    """A fifth of the bound rows say where losses are clipped, the others what is usual: every fifth error is a large one."""
+    rng = np.random.default_rng(8)
+
+    def pairs(is_hard: NDArray[np.bool_]) -> Pairs:
+        nothing, value = np.full(len(is_hard), None, dtype=object), rng.normal(50.0, 10.0, len(is_hard))
+        answer = value + np.where(is_hard, 10.0, 1.0) * rng.normal(size=len(is_hard))
+        return Pairs(predicted=nothing, label=nothing, predicted_value=answer, value=value)
+
+    reference = Reference(columns={}, kinds={}, sketches={}, bound=pairs(np.arange(2000) % 5 == 0), digest="0")
+    detector = build("risk_value_change", alpha=1e-3)
+    state, found = detector.start(reference), []
+    for i in range(60):
+        start, new = _START + timedelta(hours=i), pairs(rng.random(100) < 0.2)
+        state, verdict = detector.step(state, Increment(start=start, end=start + timedelta(hours=1), columns={}, pairs=new, n=100))
+        found.append(verdict.outcome)
+    assert Outcome.ALARM not in found
+    assert found[-1] is Outcome.OK
