@@ -175,6 +175,16 @@ def test_the_clip_comes_from_rows_that_do_not_count_for_the_bound() -> None:
     assert clipped.mean() < found.upper < 1.25 * clipped.mean()
 
 
+@pytest.mark.parametrize("batches", [1, 2, 500])
+def test_the_bound_of_a_mean_holds_in_whatever_order_the_rows_come(batches: int) -> None:
+    """Batches of ever larger losses, drawn within."""
+    rng, missed = np.random.default_rng(3), 0
+    for _ in range(100):
+        parts = np.array_split(np.sort(rng.beta(0.5, 4.0, 500)), batches)
+        missed += upper_mean(np.concatenate([rng.permutation(part) for part in parts]), 0.01) < 0.5 / 4.5
+    assert missed <= 6  # P(Binomial(100, .01) > 6) < 1e-4; in the order of the rows half of them
+
+
 def test_losses_that_are_all_as_large_but_for_rounding_have_a_bound() -> None:
     assert upper_mean(np.full(200, 1.0 - 1e-16) - 1e-16 * (np.arange(200) % 2), 0.01) == pytest.approx(1.0)
 
