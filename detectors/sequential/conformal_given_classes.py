@@ -7,14 +7,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
+from scipy.special import expit
 
 from detectors.performance.scored import numbered
 from detectors.registry import register
+from detectors.rhythm import Rhythm
 from detectors.sequential.bets import NOTHING, check_bets, check_rates, is_reached, log10_mean, restart
+from detectors.sequential.hour_limits import bound_hours, hours_of_pairs
+from detectors.sequential.hour_ranks import HourRanks, hour_ranks, ranked_within
 from detectors.sequential.ranks import rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.row_bets import PANE_N
-from detectors.sequential.weighted_ranks import RANK_WEIGHTS, Ranks, ranked, ranks_of
+from detectors.sequential.weighted_ranks import RANK_WEIGHTS, Ranks, ranks_of
 from detectors.types import Eats, Increment, Kind, Outcome, Reference, Score, Verdict
 
 if TYPE_CHECKING:
@@ -29,13 +33,15 @@ if TYPE_CHECKING:
 _LEAST_N = 20
 """Labelled reference rows of a class; records of one with fewer are left out."""
 _WIDTH = 1.96
+_GRID = expit(np.linspace(-9.0, 9.0, 1000))
+"""Scores that fix the cells of ranks by hour: as fine near 0 and 1 as scores are."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GivenClassesState:
     """Ranks of each class that has rows enough, by its number, and one martingale over all."""
 
-    ranks: dict[str, Ranks]
+    ranks: dict[str, Ranks | HourRanks]
     wrong: Floats
     """Share of each class's reference rows that are answered wrongly, shape (classes,)."""
     rows_n: Floats
@@ -56,12 +62,15 @@ class ConformalGivenClasses:
 
     A record's score is the probability that the model gave to the class that is true. Its rank among the reference's rows of that class
     and all since is exactly uniform, whatever the classes' shares do; bets as in `conformal_numeric` (Shiryaev-Roberts), over all classes.
+    With a rhythm, and bound rows that carry a time, a record is ranked among those of its class and its hour.
     """
 
     labels: tuple[str, ...]
     """The classes, in the order of the scores."""
     alpha: float = 0.001
     """1 / mean panes between false words."""
+    rhythm: Rhythm = Rhythm.NONE
+    """Which records are compared with each other."""
 
     name: ClassVar[str]
     kind: ClassVar[Kind] = Kind.EXPLAINS
@@ -69,7 +78,8 @@ class ConformalGivenClasses:
     evidence: ClassVar[type[Score]] = Score
     guarantee: ClassVar[str] = "a mean of at least 1/alpha panes with labels between false words, whatever the shares of the classes do"
     assumption: ClassVar[str] = (
-        "bound rows are independent draws; within its class a labelled record has their distribution, given the past; what moves within a "
+        "bound rows are independent draws; within its class (with a rhythm: and its hour) a labelled record has "
+        "their distribution, given the past; what moves within a "
         "class is seen through the model's scores alone"
     )
     cost: ClassVar[str] = "1 ms a pane of up to 50 pairs, 4 ms of 2,000 (later ones are left out); state of 20 KB a class"
@@ -98,7 +108,11 @@ class ConformalGivenClasses:
         classes, scores = numbered(bound.label, self.labels), self._scores(bound)
         rows_n = np.bincount(classes[classes >= 0], minlength=k).astype(np.float64)
         errors = np.bincount(classes[classes >= 0], bound.loss[classes >= 0], minlength=k)
-        ranks = {str(c): ranks_of(scores[classes == c]) for c in np.flatnonzero(rows_n >= _LEAST_N).tolist()}
+        ranks: dict[str, Ranks | HourRanks] = {}
+        timed = bound_hours(bound, np.arange(bound.n), self.rhythm)
+        for c in np.flatnonzero(rows_n >= _LEAST_N).tolist():
+            own = classes == c
+            ranks[str(c)] = ranks_of(scores[own]) if timed is None else hour_ranks(scores[own], timed[0][own], timed[1], _GRID)
         return GivenClassesState(ranks=ranks, wrong=errors / np.maximum(rows_n, 1.0), rows_n=rows_n, recent=no_sums(k + 2))
 
     def step(self, state: GivenClassesState, data: Increment) -> tuple[GivenClassesState, Verdict]:
@@ -112,10 +126,10 @@ class ConformalGivenClasses:
 
     def _folded(self, state: GivenClassesState, pairs: Pairs, classes: NDArray[np.int64], start: datetime) -> GivenClassesState:
         uniforms, scores = rank_uniforms(start, state.step_n, pairs.n, of=self.name), self._scores(pairs)
-        log_bets, ranks = np.zeros(len(RANK_WEIGHTS)), dict(state.ranks)
+        log_bets, ranks, hours = np.zeros(len(RANK_WEIGHTS)), dict(state.ranks), _hours(state, pairs, start)
         for c in np.unique(classes).tolist():
             rows, own = classes == c, ranks[str(c)]
-            bets, ranks[str(c)] = ranked(own, np.ones(len(own.rows)), scores[rows], uniforms[:, rows])
+            bets, ranks[str(c)] = ranked_within(own, np.ones(len(own.rows)), scores[rows], hours[rows], uniforms[:, rows])
             log_bets = log_bets + bets
         log_m = restart(state.log_m, log_bets, alpha=self.alpha)
         unexplained = pairs.loss - state.wrong[classes]
@@ -155,6 +169,12 @@ class ConformalGivenClasses:
             n=n,
             because=because,
         )
+
+
+def _hours(state: GivenClassesState, pairs: Pairs, start: datetime) -> NDArray[np.int64]:
+    """Of each pair, where ranks are by hour."""
+    hours_n = next((len(own.counts) for own in state.ranks.values() if isinstance(own, HourRanks)), 1)
+    return hours_of_pairs(pairs, hours_n, start)
 
 
 def _figures(state: GivenClassesState, n: int, sums: Floats) -> tuple[float, float, float]:

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 import numpy as np
 
 from detectors.registry import register
+from detectors.rhythm import Rhythm
 from detectors.sequential.bets import check_bets, check_rates, is_reached
 from detectors.sequential.error_table import ErrorTable, asked_of, figure_of, loss_over, surprise, table_of, with_loss
+from detectors.sequential.hour_limits import bound_hours, hours_of_pairs
+from detectors.sequential.hour_ranks import HourRanks, hour_ranks, ranked_within
 from detectors.sequential.ladder import expected_rank
 from detectors.sequential.loss import Loss
 from detectors.sequential.ranks import rank_uniforms
 from detectors.sequential.recent import add_sums, latest, no_sums
-from detectors.sequential.reweighting import Reweighting, effective_n, no_weights, opened, relearnt, taken, watched
-from detectors.sequential.row_bets import PANE_N
+from detectors.sequential.reweighting import NO_HOURS, Reweighting, effective_n, no_weights, opened, relearnt, taken, watched
+from detectors.sequential.row_bets import PANE_N, halves
 from detectors.sequential.wealth import Wealth, grown, log10_of, no_wealth
-from detectors.sequential.weighted_ranks import RANK_WEIGHTS, Ranks, forgotten, ranked, ranks_of
+from detectors.sequential.weighted_ranks import RANK_WEIGHTS, Ranks, forgotten, ranks_of
 from detectors.types import Eats, Increment, Kind, Outcome, Reference, Score, Verdict
 
 if TYPE_CHECKING:
@@ -44,9 +47,9 @@ class GivenInputsState:
     """Loss of half B's answers, in [0, 1], shape (n,); of classes whether they are wrong."""
     risk: Floats
     """Loss to expect of them by `table`, shape (n,)."""
-    inputs: Ranks
+    inputs: Ranks | HourRanks
     """Of half B's `risk`: the score of an input."""
-    labels: Ranks
+    labels: Ranks | HourRanks
     """Of half B's surprise: the score of an input and what is right for it."""
     weights: Reweighting | None
     on_inputs: Wealth = field(default_factory=lambda: no_wealth(len(RANK_WEIGHTS)))
@@ -72,6 +75,8 @@ class _Pane(NamedTuple):
     surprise: Floats
     uniforms: Floats
     """Shape (2, 2, n): for each martingale two a row."""
+    hours: NDArray[np.int64]
+    """Of a rhythm; none where all are alike."""
 
 
 @register("conformal_inputs")
@@ -81,7 +86,8 @@ class ConformalInputs:
 
     An input's score is the loss to expect, learnt on half A of the bound rows (of classes: the chance of an error). Its rank among half
     B's rows, weighted, and all since is bet against being uniform (Shiryaev-Roberts, as `conformal_numeric`). Weights are 1 until inputs
-    are proven to have moved (`reweighting`); both martingales then begin anew.
+    are proven to have moved (`reweighting`); both martingales then begin anew. With a rhythm, and bound rows that carry a time, rows are
+    ranked and weighted within their hours (`hour_ranks`): other inputs at another hour are no move.
     """
 
     labels: tuple[str, ...] = ()
@@ -96,6 +102,8 @@ class ConformalInputs:
     """Share of that rate, and chance, that weights come into use though nothing moved."""
     min_n: int = 100
     """Fewer labelled reference rows: insufficient."""
+    rhythm: Rhythm = Rhythm.NONE
+    """Which records are compared with each other."""
 
     name: ClassVar[str]
     kind: ClassVar[Kind] = Kind.EXPLAINS
@@ -106,7 +114,8 @@ class ConformalInputs:
         "good as the weights, see docs/decisions/0019"
     )
     assumption: ClassVar[str] = (
-        "bound rows are independent draws; given the past, a labelled record has their distribution; weights: the logarithm of the density "
+        "bound rows are independent draws; given the past, a labelled record has their distribution (with a rhythm: that of its "
+        "hour); weights: the logarithm of the density "
         "ratio is a sum over columns"
     )
     cost: ClassVar[str] = "1 to 4 ms a pane of up to 50 pairs, 12 ms of 2,000 (later ones are left out); state of 120 KB for 4 columns"
@@ -147,15 +156,23 @@ class ConformalInputs:
         seed = np.frombuffer(hashlib.sha256(table.hold.tobytes()).digest(), np.uint32)
         scores = self._surprise(table, hold, rows, np.random.default_rng(seed).random(hold.n))
         wrong, risk = loss_over(hold, self.loss, table.clip), table.risk(rows)
-        return GivenInputsState(
-            table=table, wrong=wrong, risk=risk, inputs=ranks_of(risk), labels=ranks_of(scores), weights=no_weights(table)
-        )
+        inputs: Ranks | HourRanks = ranks_of(risk)
+        labels: Ranks | HourRanks = ranks_of(scores)
+        learn_hours = NO_HOURS
+        if (timed := bound_hours(bound, np.arange(bound.n), self.rhythm)) is not None:
+            hours, hours_n = timed
+            learn_hours = hours[np.setdiff1d(halves(bound.n)[0], table.kept)]
+            inputs = hour_ranks(risk, hours[table.kept], hours_n, table.risk(table.features(table.learn)))
+            labels = hour_ranks(scores, hours[table.kept], hours_n, np.linspace(0.0, 1.0, 1000))
+        weights = no_weights(table, learn_hours)
+        return GivenInputsState(table=table, wrong=wrong, risk=risk, inputs=inputs, labels=labels, weights=weights)
 
     def step(self, state: GivenInputsState, data: Increment) -> tuple[GivenInputsState, Verdict]:
         """One closed pane's newly labelled pairs; a pane without any is no step."""
         pairs = with_loss(data.pairs, self.loss).take(slice(0, PANE_N))
         if pairs.n and state.table is not None and state.weights is not None and self._reference_n(state) >= self.min_n:
-            pane = self._pane(state.table, pairs, data.start, state.step_n)
+            hours = hours_of_pairs(pairs, len(state.inputs.counts), data.start) if isinstance(state.inputs, HourRanks) else NO_HOURS
+            pane = self._pane(state.table, pairs, data.start, state.step_n)._replace(hours=hours)
             weights = relearnt(state.weights, state.table)
             is_renewed = weights.renewed_n > state.weights.renewed_n and self._is_reached(state.on_inputs)
             state = self._folded(_anew(state) if state.is_over or is_renewed else state, state.table, weights, pane)
@@ -168,7 +185,7 @@ class ConformalInputs:
         drawn = rank_uniforms(start, step_n, 3 * pairs.n, of=self.name).reshape(2, 3, pairs.n)
         found = self._surprise(table, pairs, rows, drawn[0, 2])
         wrong = loss_over(pairs, self.loss, table.clip)
-        return _Pane(codes, rows, table.risk(rows), wrong, found, drawn[:, :2].transpose(1, 0, 2))
+        return _Pane(codes, rows, table.risk(rows), wrong, found, drawn[:, :2].transpose(1, 0, 2), NO_HOURS)
 
     def _surprise(self, table: ErrorTable, pairs: Pairs, rows: Floats, uniforms: Floats) -> Floats:
         """Of each pair, shape (n,): uniform, whatever the inputs, while what half A says of them is right."""
@@ -179,15 +196,15 @@ class ConformalInputs:
     def _folded(self, state: GivenInputsState, table: ErrorTable, weights: Reweighting, pane: _Pane) -> GivenInputsState:
         """Bet on the pane by the weights as they were before it; none on labels where it proves that inputs have moved."""
         rates = {"alpha": self.alpha, "level": self.level}
-        log_bets, inputs = ranked(state.inputs, weights.weight, pane.risk, pane.uniforms[0])
+        log_bets, inputs = ranked_within(state.inputs, weights.weight, pane.risk, pane.hours, pane.uniforms[0])
         on_inputs = grown(state.on_inputs, log_bets, **rates)
         if not weights.is_open:
             log10_e, rate = log10_of(on_inputs, RANK_WEIGHTS), self.alpha * self.delta / 2.0
             weights = watched(weights, pane.rows, log10_e, alpha=rate, delta=self.delta / 2.0)
             if weights.is_open:
-                weights = opened(weights, table, pane.codes)
+                weights = opened(weights, table, pane.codes, pane.hours)
                 return replace(state, weights=weights, on_inputs=on_inputs, is_over=True, step_n=state.step_n + 1)
-        log_bets, labels = ranked(state.labels, weights.weight, pane.surprise, pane.uniforms[1])
+        log_bets, labels = ranked_within(state.labels, weights.weight, pane.surprise, pane.hours, pane.uniforms[1])
         is_misfit = self._is_reached(on_inputs)  # ranks of labels by weights that are wrong are no evidence, nor were those before
         on_labels = state.on_labels
         if is_misfit and weights.is_open:
@@ -201,7 +218,7 @@ class ConformalInputs:
             state,
             inputs=inputs,
             labels=labels,
-            weights=taken(weights, pane.codes),
+            weights=taken(weights, pane.codes, pane.hours),
             on_inputs=on_inputs,
             on_labels=on_labels,
             recent=add_sums(state.recent, len(pane.risk), sums, log10_e=log10_e, alpha=self._called(on_labels)),

@@ -65,8 +65,14 @@ def learn_linear(learn: Floats, pool: Floats) -> LinearWitness:
     return LinearWitness(np.stack(found), np.stack([np.quantile(logits(b, learn), CUTS) for b in found]))
 
 
-def apart(before: Floats, now: Floats) -> Floats:
-    """Coefficients of production against reference, both sides of equal weight: the logit is the logarithm of the density ratio."""
+def apart(before: Floats, now: Floats, weight: Floats | None = None) -> Floats:
+    """Coefficients of production against reference, both sides of equal weight: the logit is the logarithm of the density ratio.
+
+    `weight` of each row of `before` beside the others; None = all alike.
+    """
     is_now = np.arange(len(before) + len(now)) >= len(before)
     n = len(is_now)
-    return fit(np.concatenate([before, now]), is_now, np.where(is_now, 0.5 * n / len(now), 0.5 * n / len(before)))
+    of_each = np.where(is_now, 0.5 * n / len(now), 0.5 * n / len(before))
+    if weight is not None:
+        of_each[: len(before)] *= weight / weight.mean()
+    return fit(np.concatenate([before, now]), is_now, of_each)

@@ -6,12 +6,13 @@ classifier's hits, as in `row_bets`, half on what the caller bets on (ranks of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from detectors.sequential.bets import is_reached, log10_mean, restart
+from detectors.sequential.hour_ranks import mix_weights
 from detectors.sequential.interval import upper_share
 from detectors.sequential.logistic import LinearWitness, apart, learn_linear, logits
 from detectors.sequential.row_bets import latest_rows
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Codes = NDArray[np.uint8]
+    Hours = NDArray[np.int64]
 
+NO_HOURS = np.zeros(0, dtype=np.int64)
 _MOST_WEIGHT = 20.0
 _REST, _MOVING = 0.1, 1.0 / 3.0
 
@@ -56,26 +59,34 @@ class Reweighting:
     """Rows since the weights are in use."""
     renewed_n: int = 0
     """`since_n` when the weights were last so much better known that what was bet on the old ones is void: doubled, or 512 rows more."""
+    learn_hours: Hours = field(default_factory=lambda: NO_HOURS)
+    """With a rhythm the hour of each row of half A, (rows,), -1 = not known; else none. Weights then compare rows of the same hours, and
+    inputs are proven to have moved by the caller's ranks alone: hits by hour would have few rows of half B to be bounded by."""
+    pool_hours: Hours = field(default_factory=lambda: NO_HOURS)
+    """Of `pool` and `fresh`, likewise."""
+    fresh_hours: Hours = field(default_factory=lambda: NO_HOURS)
 
 
-def no_weights(table: ErrorTable) -> Reweighting:
+def no_weights(table: ErrorTable, learn_hours: Hours = NO_HOURS) -> Reweighting:
     """All 1."""
     none = table.learn[:0]
     nothing = np.empty((0, 0))
     weight, log_m = np.ones(len(table.hold)), no_wealth().log_m
-    return Reweighting(weight=weight, pool=none, fresh=none, coefficients=nothing, cuts=nothing, held=np.empty(0), log_m=log_m)
+    return Reweighting(
+        weight=weight, pool=none, fresh=none, coefficients=nothing, cuts=nothing, held=np.empty(0), log_m=log_m, learn_hours=learn_hours
+    )
 
 
 def relearnt(state: Reweighting, table: ErrorTable) -> Reweighting:
     """Before a pane: learn anew from what came since, where that is worth it."""
-    if len(state.fresh) < LEAST_N:
+    if len(state.fresh) < LEAST_N or (len(state.learn_hours) and not state.is_open):
         return state
-    pool = latest_rows(state.pool, state.fresh)
+    pool, hours = latest_rows(state.pool, state.fresh), latest_rows(state.pool_hours, state.fresh_hours)
     learn, now = table.features(table.learn), table.features(pool)
-    state = replace(state, pool=pool, fresh=pool[:0], learnt_n=state.learnt_n + 1)
+    state = replace(state, pool=pool, fresh=pool[:0], learnt_n=state.learnt_n + 1, pool_hours=hours, fresh_hours=hours[:0])
     if state.is_open:
         is_better = state.since_n - state.renewed_n >= min(POOLS_N[-1], max(LEAST_N, state.renewed_n))
-        return replace(state, weight=_weight(table, learn, now), renewed_n=state.since_n if is_better else state.renewed_n)
+        return replace(state, weight=_weight(table, learn, now, _alike(state)), renewed_n=state.since_n if is_better else state.renewed_n)
     witness = learn_linear(learn, now)
     held = witness.hits(table.features(table.hold))
     return replace(state, coefficients=witness.coefficients, cuts=witness.cuts, held=held)
@@ -98,17 +109,19 @@ def watched(state: Reweighting, rows: Floats, log10_own: float, *, alpha: float,
     return replace(state, is_open=is_open, is_moving=is_moving, moving_n=moving_n)
 
 
-def taken(state: Reweighting, codes: Codes) -> Reweighting:
-    """A pane's rows, to be learnt from later."""
+def taken(state: Reweighting, codes: Codes, hours: Hours = NO_HOURS) -> Reweighting:
+    """A pane's rows, to be learnt from later; `hours` of a rhythm."""
     since_n = state.since_n + len(codes) if state.is_open else 0
-    return replace(state, fresh=latest_rows(state.fresh, codes), since_n=since_n)
+    return replace(state, fresh=latest_rows(state.fresh, codes), since_n=since_n, fresh_hours=latest_rows(state.fresh_hours, hours))
 
 
-def opened(state: Reweighting, table: ErrorTable, codes: Codes) -> Reweighting:
+def opened(state: Reweighting, table: ErrorTable, codes: Codes, hours: Hours = NO_HOURS) -> Reweighting:
     """The first weights: from the rows that probably moved, those of the pane that gave the proof the last of them."""
-    pool = latest_rows(state.pool, state.fresh, codes)[-max(LEAST_N, state.moving_n) :]
-    weight = _weight(table, table.features(table.learn), table.features(pool))
-    return replace(state, weight=weight, pool=pool, fresh=pool[:0], coefficients=np.empty((0, 0)), cuts=np.empty((0, 0)))
+    latest = slice(-max(LEAST_N, state.moving_n), None)
+    pool, of = latest_rows(state.pool, state.fresh, codes)[latest], latest_rows(state.pool_hours, state.fresh_hours, hours)[latest]
+    state = replace(state, pool=pool, fresh=pool[:0], pool_hours=of, fresh_hours=of[:0])
+    weight = _weight(table, table.features(table.learn), table.features(pool), _alike(state))
+    return replace(state, weight=weight, coefficients=np.empty((0, 0)), cuts=np.empty((0, 0)))
 
 
 def effective_n(weight: Floats) -> float:
@@ -116,7 +129,12 @@ def effective_n(weight: Floats) -> float:
     return float(weight.sum() ** 2 / (weight @ weight))
 
 
-def _weight(table: ErrorTable, learn: Floats, now: Floats) -> Floats:
-    """Density ratio of half B's rows by the classifier, at most 20."""
-    logit = logits(apart(learn, now), table.features(table.hold))
+def _alike(state: Reweighting) -> Floats | None:
+    """With a rhythm: how much half A's rows count, so that they are of the pool's hours."""
+    return mix_weights(state.learn_hours, state.pool_hours) if len(state.learn_hours) else None
+
+
+def _weight(table: ErrorTable, learn: Floats, now: Floats, alike: Floats | None) -> Floats:
+    """Density ratio of half B's rows by the classifier, at most 20; `alike`: of each row of half A (see `_alike`)."""
+    logit = logits(apart(learn, now, alike), table.features(table.hold))
     return np.asarray(np.exp(np.minimum(logit, np.log(_MOST_WEIGHT))), dtype=np.float64)

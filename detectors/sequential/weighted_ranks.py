@@ -8,7 +8,7 @@ rows, (sum w)^2 / sum w^2, against which each production row since counts as one
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from scipy.special import ndtri
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
+R = TypeVar("R", bound=Any)
 _SHIFTS = np.array([0.2, 0.4, 0.8, 1.2])
 RANK_WEIGHTS = np.concatenate([0.6 * SCORE_WEIGHTS, np.full(2 * len(_SHIFTS), 0.4 / (2 * len(_SHIFTS)))])
 """Of the stake on each of `log_rank_bets`."""
@@ -56,13 +57,18 @@ def ranked(ranks: Ranks, weight: Floats, scores: Floats, uniforms: Floats) -> tu
     gaps[-1] += 1.0
     cells = cells_of(ranks.values, ranks.keys, scores, uniforms[0])
     found, _ = urn_ranks(gaps + ranks.counts, cells, uniforms[1])
-    left = known_n / (known_n + ranks.counts.sum() + np.arange(len(scores)))
+    counts = ranks.counts + np.bincount(cells, minlength=len(ranks.counts))
+    return log_rank_bets(found, known_n, float(ranks.counts.sum())), replace(ranks, counts=counts)
+
+
+def log_rank_bets(found: Floats, known_n: float, since_n: float) -> Floats:
+    """Of ranks, shape (m,), among so many reference rows and so many rows since."""
+    left = known_n / np.maximum(1.0, known_n + since_n + np.arange(len(found)))
     z = ndtri(np.clip(found, 1e-9, 1.0 - 1e-9))
     shifts = np.concatenate([_SHIFTS, -_SHIFTS])
-    log_bets = np.concatenate([log_score_bets(found), shifts * (left @ z) - 0.5 * shifts**2 * (left @ left)])
-    return log_bets, replace(ranks, counts=ranks.counts + np.bincount(cells, minlength=len(ranks.counts)))
+    return np.concatenate([log_score_bets(found), shifts * (left @ z) - 0.5 * shifts**2 * (left @ left)])
 
 
-def forgotten(ranks: Ranks) -> Ranks:
-    """Without the production rows."""
-    return replace(ranks, counts=np.zeros(len(ranks.counts)))
+def forgotten(ranks: R) -> R:
+    """Without the production rows, of this or of `hour_ranks`."""
+    return replace(ranks, counts=np.zeros_like(ranks.counts))

@@ -24,14 +24,15 @@ def causes(model: ModelSettings, *, has_bound: bool, has_scores: bool) -> list[D
         return []
     alpha = alpha_per_pane(days=model.monitors.mean_days_between_false_alarms, pane_s=model.monitors.pane_s, n=1)
     given_inputs: dict[str, Any] = {"columns": model.carried(), "alpha": alpha, "delta": DELTA}
+    by_hours: dict[str, Any] = {"rhythm": model.reference.rhythm}
     if not is_classes:
         loss = loss_of(model.task)
-        return [build(named(name, loss), **given_inputs) for name in ("conformal_inputs", "conformal_given_inputs")]
+        return [build(named(name, loss), **given_inputs, **by_hours) for name in ("conformal_inputs", "conformal_given_inputs")]
     given_inputs["labels"] = labels
     found = [
-        build("conformal_inputs", **given_inputs),
-        build("conformal_given_inputs", **given_inputs),
-        build("conformal_given_classes", labels=labels, alpha=alpha),
+        build("conformal_inputs", **given_inputs, **by_hours),
+        build("conformal_given_inputs", **given_inputs, **by_hours),
+        build("conformal_given_classes", labels=labels, alpha=alpha, **by_hours),
     ]
     if wanted.estimate and has_scores:
         found.append(build("likely_errors", **given_inputs, tolerance=min(0.5, max(wanted.tolerance, _LEAST_TOLERANCE))))
