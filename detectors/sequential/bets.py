@@ -22,6 +22,9 @@ NOTHING = -1000.0
 STAKES = np.array([0.02, 0.05, 0.1, 0.2, 0.4, 0.7])
 """Fractions of the largest stake that keeps wealth positive, geometric: some grid point is within a factor 2 of the best one."""
 
+_WORTH, _EVEN = 0.02, 0.1
+"""Most of a stake is on bets that gain about so many nats a record; this part of it is on all alike."""
+
 _LN10 = math.log(10.0)
 _CAP_FACTOR = 100.0
 
@@ -71,6 +74,16 @@ def log_raise(n: Floats | float, k: Floats | float, limit: Floats | float, targe
     """
     hit, miss = np.log(target / limit), np.log1p(-target) - np.log1p(-np.asarray(limit))
     return np.asarray(k * hit + (np.asarray(n) - k) * miss, dtype=np.float64)
+
+
+def weights_by_gain(gain: Floats) -> Floats:
+    """Weight of each bet, adding up to 1 along the last axis; `gain`: nats a record in the mean where the bet comes true, positive.
+
+    With much more than .02 it is there within a pane or two whatever its weight, with much less it takes so many records that those which
+    make good a small weight are few beside them. So weights go by 1 / (g/.02 + .02/g).
+    """
+    worth = 1.0 / (gain / _WORTH + _WORTH / gain)
+    return np.asarray((1.0 - _EVEN) * worth / worth.sum(axis=-1, keepdims=True) + _EVEN / gain.shape[-1], dtype=np.float64)
 
 
 def targets_above(limit: float | Floats, stakes: Floats = STAKES) -> Floats:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detectors.sequential.bets import log_raise
+from detectors.sequential.bets import log_raise, weights_by_gain
 from detectors.sequential.interval import lower_share, upper_share
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 TIMES = np.array([1.05, 1.25, 1.6, 2.5, 6.0, 20.0])
 """How many times its odds a share is bet to come to."""
-_WORTH, _EVEN = 0.02, 0.1
-"""Most of a stake is on what gains about so much a record (nats); this part of it is on all alike."""
 UP_WEIGHT = 0.6
 """Of the stake says that a share rises."""
 
@@ -33,17 +31,10 @@ def share_weights(chances: Floats) -> Floats:
 
 
 def times_weights(chances: Floats | float) -> Floats:
-    """Weight of a share's bet on each of TIMES, adding up to 1 along the last axis, shape (..., 6).
-
-    A bet that comes true gains g = KL(target || share) a record. With much more than .02 it is there within a pane or two whatever its
-    weight, with much less it takes so many records that those which make good a small weight are few beside them. So weights go by
-    1 / (g/.02 + .02/g).
-    """
+    """Weight of a share's bet on each of TIMES, adding up to 1 along the last axis, shape (..., 6): see `weights_by_gain`."""
     share = np.clip(np.asarray(chances, dtype=np.float64), 1e-6, 1.0 - 1e-6)[..., None]
     target = targets_of(share)
-    gain = log_raise(1.0, target, share, target)
-    worth = 1.0 / (gain / _WORTH + _WORTH / gain)
-    return np.asarray((1.0 - _EVEN) * worth / worth.sum(axis=-1, keepdims=True) + _EVEN / len(TIMES), dtype=np.float64)
+    return weights_by_gain(log_raise(1.0, target, share, target))
 
 
 def targets_of(share: Floats | float) -> Floats:

@@ -8,6 +8,7 @@ lowers the mean of every bet (of those on a narrower spread it is raised by less
 Shifts from 0.1 to 0.8 are a factor of sqrt(2) apart: by a bet on s a true shift d gains s d - s^2 / 2 a record, which is 97 % of the most,
 d^2 / 2, where none is near; 89 % where they are a factor of 2 apart. Shifts hold 0.6 of the stake, since most changes move the middle
 too; spreads and tails 0.2 each: a change of these gains so much a record that log(3/2) less is a tenth of a pane.
+Of tails more is bet on what gains some .02 a record (see `weights_by_gain`), as three and a half times a fiftieth or twice a twentieth do.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
-from detectors.sequential.bets import log_raise
+from detectors.sequential.bets import log_raise, weights_by_gain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,10 +27,16 @@ if TYPE_CHECKING:
 
 SHIFTS, _SPREADS = 0.1 * 2.0 ** (np.arange(7) / 2.0), np.array([0.6, 0.8, 1.25, 1.6])
 _TAILS, _TIMES = np.array([0.02, 0.05, 0.1]), np.array([1.3, 2.0, 3.5])
-_COUNTS = (2 * len(SHIFTS), len(_SPREADS), 3 * len(_TAILS) * len(_TIMES))
-SCORE_BETS_N = sum(_COUNTS)
-SCORE_WEIGHTS = np.concatenate([np.full(n, part / n) for n, part in zip(_COUNTS, (0.6, 0.2, 0.2), strict=True)])
+_MORE = np.outer(_TAILS, _TIMES)
+_TAIL_WEIGHTS = weights_by_gain(log_raise(1.0, _MORE, _TAILS[:, None], _MORE).ravel())
+_PARTS = (
+    np.full(2 * len(SHIFTS), 0.6 / (2 * len(SHIFTS))),
+    np.full(len(_SPREADS), 0.2 / len(_SPREADS)),
+    np.tile(0.2 / 3 * _TAIL_WEIGHTS, 3),
+)
+SCORE_WEIGHTS = np.concatenate(_PARTS)
 """Of the stake on all of them, shape (SCORE_BETS_N,)."""
+SCORE_BETS_N = len(SCORE_WEIGHTS)
 
 
 def log_score_bets(u: Floats) -> Floats:

@@ -113,6 +113,16 @@ def test_most_of_a_shares_stake_is_on_the_bet_that_gains_a_fiftieth_of_a_nat_a_r
     assert weights.min() > 1.0 / 60.0  # a bet that is told to be worth little costs four nats at most
 
 
+def test_most_of_the_tails_stake_is_on_what_gains_a_fiftieth_of_a_nat_a_record() -> None:
+    masses, times = np.repeat([0.02, 0.05, 0.1], 3), np.tile([1.3, 2.0, 3.5], 3)
+    gains = np.array([stats.entropy([q, 1.0 - q], [p, 1.0 - p]) for p, q in zip(masses, masses * times, strict=True)])
+    lower, upper, both = SCORE_WEIGHTS[-27:].reshape(3, 9)
+    assert np.array_equal(np.argsort(-lower), np.argsort(np.abs(np.log(gains / 0.02))))
+    assert np.array_equal(lower, upper)
+    assert np.array_equal(lower, both)
+    assert SCORE_WEIGHTS[-27:].sum() == pytest.approx(0.2)
+
+
 def test_hits_of_a_cell_are_binomial_and_know_nothing_of_those_before() -> None:
     rng, shares = np.random.default_rng(4), np.array([0.6, 0.3, 0.1, 0.0])
     watched, chances = np.array([0, 2, 3]), np.array([0.55, 0.12, 0.02])
