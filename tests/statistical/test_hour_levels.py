@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 
+from detectors.registry import build
 from detectors.rhythm import Rhythm
 from detectors.sequential.hour_levels import LEVEL, levels_of
 from detectors.sequential.hour_limits import upper_by_hour
 from detectors.sequential.interval import upper_mean
-from detectors.types import Pairs
+from detectors.types import Increment, Outcome, Pairs, Reference
+from tests.prove.limits import least_mean_run
+from tests.prove.trials import RUN_ALPHA
 
 Floats = np.ndarray[Any, Any]
 DELTA = 0.4
@@ -20,6 +24,7 @@ DELTA = 0.4
 SHAPES: dict[str, Callable[[Floats], Floats]] = {
     "alike": lambda h: 0.1 + 0.0 * h,
     "nights": lambda h: np.where(h < 8, 0.14, 0.06),
+    "nights, far harder": lambda h: np.where(h < 8, 0.4, 0.05),
     "a sine": lambda h: 0.1 + 0.08 * np.sin(2.0 * np.pi * h / 24.0),
     "a large sine": lambda h: 0.3 + 0.25 * np.sin(2.0 * np.pi * h / 24.0),
     "two peaks": lambda h: np.where(h % 12 < 3, 0.2, 0.06),
@@ -88,3 +93,33 @@ def test_rows_that_are_too_few_or_without_a_time_give_no_levels() -> None:
     some = levels_of(x, np.where(np.arange(2000) < 1000, hours, -1), 24)
     assert some is not None
     assert not any(rows[1000:].any() for rows in some.rows)
+
+
+@pytest.mark.parametrize("size", [pytest.param(1, id="short"), pytest.param(5, id="full", marks=pytest.mark.prove)])
+def test_with_every_hour_at_its_limit_alarms_come_as_seldom_as_promised(judge: Any, size: int) -> None:
+    """Hourly panes of 15 labels at 1/alpha = 50; hours that are wrong by half a day miss the same limit, by far."""
+    runs = {offset: np.array([_run(seed, offset) for seed in range(48 * size)]) for offset in (0, 12)}
+    assert runs[12].mean() < least_mean_run(48 * size, 1.0 / RUN_ALPHA), "hours that are wrong are not noticed"
+    judge.run_lengths(f"risk_change, every hour at its limit; {runs[12].mean():.0f} panes by wrong hours", runs[0], 1.0 / RUN_ALPHA)
+
+
+def _run(seed: int, offset: int) -> float:
+    """Panes to the first alarm, at most 300; the bounds themselves are taken as right. `offset`: hours by which times are wrong."""
+    x, hours = drawn("nights, far harder", 1500, seed)
+    rng, start = np.random.default_rng([seed, 5]), datetime(2026, 11, 23, tzinfo=UTC)
+    detector: Any = build("risk_change", alpha=RUN_ALPHA, rhythm=Rhythm.HOUR_OF_DAY)
+    state: Any = detector.start(Reference(columns={}, kinds={}, sketches={}, bound=_errors(x, 3600.0 * hours), digest="d"))
+    assert state.hours is not None
+    limits = state.hours.most
+    for i in range(300):
+        begun = start + timedelta(hours=i)
+        pairs = _errors((rng.random(15) < limits[i % 24]) * 1.0, np.full(15, (begun + timedelta(hours=offset)).timestamp()))
+        state, verdict = detector.step(state, Increment(start=begun, end=begun + timedelta(hours=1), columns={}, pairs=pairs, n=15))
+        if verdict.outcome is Outcome.ALARM:
+            break
+    return i + 1.0
+
+
+def _errors(x: Floats, ats: Floats) -> Pairs:
+    label = np.full(len(x), "a", dtype=object)
+    return Pairs(predicted=np.where(x > 0.0, "b", "a").astype(object), label=label, at=ats)
