@@ -50,6 +50,11 @@ class CategoryCells:
     aside: NDArray[np.int64] | None = None
     """As in `NumberCells`."""
 
+    @property
+    def known(self) -> Floats:
+        """Of the weights the reference's."""
+        return self.shares * self.reference_n
+
     def __post_init__(self) -> None:
         check_filled(self.shares, len(self.weights))
 

@@ -19,7 +19,7 @@ from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
 from detectors.sequential.ties import OF_TIES, UNKNOWN, gained_since_rest, is_of_ties, most_gain
 from detectors.sequential.urn import urn_hits, urn_ranks
-from detectors.sequential.way_back import looked_back, set_aside
+from detectors.sequential.way_back import looked_back, not_over, set_aside
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class CategoryState:
     """As in `NumericState`."""
     log_back: float | None = None
     """That a change is over (see `way_back`)."""
+    tilt: Floats | None = None
+    """What the change looks like, while its end is being told (see `way_back`)."""
 
 
 @register("conformal_category")
@@ -58,9 +60,10 @@ class ConformalCategory:
 
     A third of the reference names and orders the cells, the rest is counted: then the urn is exact. Two fifths of the exact bets are on
     ranks, the others say that one of at most 16 cells is more (less) frequent. The quarter bets the same against exact bounds of each share
-    from the reference, so that a change that nobody acts on stays in alarm. A step is a pane with records: M <- (M + 1) prod(bets), alarm
-    when the weighted mean reaches 1/alpha. With a rhythm all of it is among records of the same hour; one without rows learns from its own.
-    Evidence that is of the random order within categories, as where all values are one, is no alarm (see `ties`).
+    from the reference, so that the evidence of a large change does not fade. An alarm stays on until its change is over (see `way_back`). A
+    step is a pane with records: M <- (M + 1) prod(bets), alarm when the weighted mean reaches 1/alpha. With a rhythm all of it is among
+    records of the same hour; one without rows learns from its own. Evidence that is of the random order within categories, as where all
+    values are one, is no alarm (see `ties`).
     """
 
     column: str
@@ -130,7 +133,9 @@ class ConformalCategory:
             found.append(seen)
         if found:
             after = self._bet(replace(state, hours=tuple(hours)), found)
-            state = set_aside(state, after, is_alarm=is_reached(log10_mean(after.log_m, after.stakes), self.alpha))
+            log10_e = log10_mean(after.log_m, after.stakes)
+            is_alarm = is_reached(log10_e, self.alpha) and not is_of_ties(after.gained, after.recent, self.alpha)
+            state = set_aside(state, after, is_alarm=is_alarm, log10_e=log10_e, alpha=self.alpha)
         return state, self._verdict(state)
 
     def _bet(self, state: CategoryState, found: list[_Seen]) -> CategoryState:
@@ -146,9 +151,9 @@ class ConformalCategory:
 
     def _verdict(self, state: CategoryState) -> Verdict:
         log10_e = log10_mean(state.log_m, state.stakes) if state.step_n else 0.0
-        is_held = is_reached(log10_e, self.alpha) and is_of_ties(state.gained, state.recent, self.alpha)
-        is_alarm = is_reached(log10_e, self.alpha) and not is_held
-        n, sums = latest(state.recent, is_alarm=is_alarm)
+        is_alarm = state.log_back is not None
+        is_new = is_reached(log10_e, self.alpha)
+        n, sums = latest(state.recent, is_alarm=is_alarm and is_new)
         hits, expected, least, most = sums.reshape(4, -1)
         before = expected / max(1, n)
         value, low, high, at = share_distance(hits, n, before, least / max(1, n), most / max(1, n))
@@ -157,7 +162,8 @@ class ConformalCategory:
             because = why_not_yet(state.reference_n, self.rhythm)
         elif is_alarm:
             outcome, because = Outcome.ALARM, f"{self._moved(state, at, before[at], hits[at] / n)}, in the last {n} values"
-        elif is_held:
+            because += not_over(state, n)
+        elif is_new:
             outcome, because = Outcome.OK, OF_TIES.format(n=n)
         else:
             outcome, because = Outcome.OK, f"the last {n} values give no evidence against the reference (distance {value:.2f})"

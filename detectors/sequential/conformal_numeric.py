@@ -17,7 +17,7 @@ from detectors.sequential.recent import add_sums, latest, no_sums
 from detectors.sequential.scores import SCORE_WEIGHTS, log_score_bets
 from detectors.sequential.shapes import OF_A_PANE, SHAPE_BETS_N, log_shape_bets, no_shapes
 from detectors.sequential.ties import OF_TIES, UNKNOWN, gained_since_rest, is_of_ties
-from detectors.sequential.way_back import looked_back, set_aside
+from detectors.sequential.way_back import looked_back, not_over, set_aside
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class NumericState:
     """Most that the values themselves can have brought since the evidence last rested (see `ties`)."""
     log_back: float | None = None
     """That a change is over (see `way_back`)."""
+    tilt: Floats | None = None
+    """What the change looks like, while its end is being told (see `way_back`)."""
 
     def __post_init__(self) -> None:
         check_bets(self.log_m, _WEIGHTS)
@@ -59,12 +61,12 @@ class NumericState:
 class ConformalNumeric:
     """Ranks of production values bet against being uniform; missing values rank below all others.
 
-    Exact ranks among reference and past (`urn`) are quick and need no radius; but a change that nobody acts on becomes their past, until it
-    is over (see `way_back`). So a quarter of the stake is on ranks in the reference alone, less its radius: what is beyond that stays in
-    alarm. A step is a pane that has records: M <- (M + 1) prod(bets) for each of 48 and 19 bets (location, spread, tails, shape; of the one
-    on a shape that nothing is remembered of, M <- prod), alarm when their weighted mean reaches 1/alpha.
-    With a rhythm ranks are among the records of the same hour; an hour with hardly a reference row is compared with its own records.
-    Evidence that is of the random order of ties, as where all values are equal, is no alarm (see `ties`).
+    Exact ranks among reference and past (`urn`) are quick and need no radius; but a change that nobody acts on becomes their past. So an
+    alarm stays on until its change is over, whatever the evidence does by then (see `way_back`); and a quarter of the stake is on ranks in
+    the reference alone, less its radius: what is beyond that fades never. A step is a pane that has records: M <- (M + 1) prod(bets) for
+    each of 48 and 19 bets (location, spread, tails, shape; of the one on a shape that nothing is remembered of, M <- prod), alarm when
+    their weighted mean reaches 1/alpha. With a rhythm ranks are among the records of the same hour; an hour with hardly a reference row is
+    compared with its own records. Evidence that is of the random order of ties, as where all values are equal, is no alarm (see `ties`).
     """
 
     column: str
@@ -127,7 +129,9 @@ class ConformalNumeric:
             sums += np.append(rank_counts(fixed), len(rows) * cells.radius)
         if exact:
             after = self._bet(replace(state, hours=tuple(hours)), np.concatenate(exact), log_fixed, sums, more)
-            state = set_aside(state, after, is_alarm=is_reached(log10_mean(after.log_m, _WEIGHTS), self.alpha))
+            log10_e = log10_mean(after.log_m, _WEIGHTS)
+            is_alarm = is_reached(log10_e, self.alpha) and not self.is_of_ties(after)
+            state = set_aside(state, after, is_alarm=is_alarm, log10_e=log10_e, alpha=self.alpha)
         return state, self._verdict(state)
 
     def is_of_ties(self, state: NumericState) -> bool:
@@ -145,9 +149,9 @@ class ConformalNumeric:
 
     def _verdict(self, state: NumericState) -> Verdict:
         log10_e = log10_mean(state.log_m, _WEIGHTS) if state.step_n else 0.0
-        is_held = is_reached(log10_e, self.alpha) and self.is_of_ties(state)
-        is_alarm = is_reached(log10_e, self.alpha) and not is_held
-        n, sums = latest(state.recent, is_alarm=is_alarm)
+        is_alarm = state.log_back is not None
+        is_new = is_reached(log10_e, self.alpha)
+        n, sums = latest(state.recent, is_alarm=is_alarm and is_new)
         value, low, high = rank_distance(sums[:-1], n, sums[-1] / max(1, n))
         if n == 0:
             outcome, because = Outcome.INSUFFICIENT, why_not_yet(state.reference_n, self.rhythm)
@@ -155,7 +159,8 @@ class ConformalNumeric:
             rows = f"the {state.reference_n} of the reference"
             from_what = rows if self.rhythm is Rhythm.NONE else f"those of {rows} {self.rhythm.words}"
             outcome, because = Outcome.ALARM, f"the last {n} values are {value:.2f} away from {from_what}"
-        elif is_held:
+            because += not_over(state, n)
+        elif is_new:
             outcome, because = Outcome.OK, OF_TIES.format(n=n)
         else:
             outcome, because = Outcome.OK, f"the last {n} values give no evidence against the reference (distance {value:.2f})"

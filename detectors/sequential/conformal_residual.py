@@ -134,12 +134,12 @@ class ConformalResidual:
         past = state.past
         if all(urn.aside is None for urn in ranks.hours):
             past, aside = past + aside, np.zeros(SUMS_N)
-        recent = add_sums(state.recent, float(sums[0]), sums, log10_e=_log10_e(ranked), alpha=self.alpha)
+        recent = add_sums(no_sums(SUMS_N) if is_over else state.recent, float(sums[0]), sums, log10_e=_log10_e(ranked), alpha=self.alpha)
         return replace(state, ranks=ranks, past=past, aside=aside, recent=recent)
 
     def _verdict(self, state: ResidualState, ranked: Verdict) -> Verdict:
         is_seen = ranked.outcome is Outcome.ALARM
-        n, sums = latest(state.recent, is_alarm=is_seen)
+        n, sums = (int(state.aside[0]), state.aside) if is_seen else latest(state.recent, is_alarm=False)
         if n == 0:
             value, low, high, outcome = 0.0, -state.reach.most, state.reach.most, Outcome.INSUFFICIENT
             because = "no labelled records yet" if state.bound_n else "no labelled bound rows with numbers (reference.bound)"

@@ -105,7 +105,7 @@ def step_rise(
         hours[hour] = replace(hours[hour], weights=weights)
         ranks.append(exact)
     after = _bet(replace(state, hours=tuple(hours)), np.concatenate(ranks), _sums(state, cells, parts), alpha)
-    return set_aside(state, after, is_alarm=is_reached(after.log10_e, alpha))
+    return set_aside(state, after, is_alarm=is_reached(after.log10_e, alpha), log10_e=after.log10_e, alpha=alpha)
 
 
 def _sums(state: RiseState, cells: Cells, parts: Mapping[int, Cells]) -> Floats:

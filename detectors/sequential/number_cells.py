@@ -43,6 +43,11 @@ class NumberCells:
     aside: NDArray[np.int64] | None = None
     """Of the weights what may be of a change (see `way_back`)."""
 
+    @property
+    def known(self) -> Floats:
+        """Of the weights the reference's."""
+        return self.gaps if self.reference_n else np.zeros(len(self.weights))
+
     def __post_init__(self) -> None:
         check_filled(self.gaps, len(self.weights))
 

@@ -39,9 +39,9 @@ def is_resting(recent: Floats) -> bool:
     return bool(recent[2, 0] == 0.0)
 
 
-def rested(recent: Floats) -> Floats:
-    """As if it did."""
-    return np.concatenate([recent[:2], np.zeros_like(recent[2:])])
+def begun(recent: Floats) -> Floats:
+    """When a change is told: the latest records are those since the evidence last rested, none from before it."""
+    return np.stack([np.zeros_like(recent[2]), recent[2], recent[2]])
 
 
 def latest_sums(recent: Floats, *, is_alarm: bool) -> Floats:

@@ -38,6 +38,11 @@ class LossUrn:
         """Those from before that."""
         return self.weights if self.aside is None else np.asarray(self.weights - self.aside, dtype=np.float64)
 
+    @property
+    def known(self) -> Floats:
+        """As `before`: bound rows are too few to be compared with alone."""
+        return self.before
+
     def widened(self, places: Cells, n: int) -> LossUrn:
         """With n cells, of which those there were have these places."""
         weights = _placed(self.weights, places, n)
@@ -64,6 +69,8 @@ class RiseState:
     """What ties are held back by (see `ties`): of losses nothing, the tolerance does."""
     log_back: float | None = None
     """That a rise is over (see `way_back`)."""
+    tilt: Floats | None = None
+    """What the change looks like, while its end is being told (see `way_back`)."""
 
     def __post_init__(self) -> None:
         check_bets(self.log_m, RISE_WEIGHTS)
@@ -77,6 +84,13 @@ class RiseState:
     def cells_n(self) -> int:
         """Of the loss."""
         return int(self.recent.shape[1]) - 1 - hours_in_sums(len(self.hours))
+
+    @property
+    def late(self) -> tuple[int, Floats]:
+        """(records of a rise that is on; of them what `recent` sums)."""
+        aside = np.array([np.zeros(len(self.cells)) if urn.aside is None else urn.aside for urn in self.hours])
+        sums = _placed(aside.sum(axis=0), self.cells, self.cells_n)
+        return int(aside.sum()), np.append(sums, aside.sum(axis=1)[: hours_in_sums(len(self.hours))])
 
     @property
     def before(self) -> Floats:

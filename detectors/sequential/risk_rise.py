@@ -13,7 +13,7 @@ import numpy as np
 
 from detectors.registry import register
 from detectors.rhythm import Rhythm
-from detectors.sequential.bets import check_rates, is_reached
+from detectors.sequential.bets import check_rates
 from detectors.sequential.interval import share_sequence
 from detectors.sequential.loss import Loss
 from detectors.sequential.loss_cells import cell_values, usual_mean
@@ -31,13 +31,12 @@ from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Refe
 class RiskRise(OfSegment):
     """Ranks of the labelled records' losses bet against being uniform, upwards only, anew at every pane (Shiryaev-Roberts).
 
-    It alarms when the bets' weighted mean reaches 1/alpha and the rise matters: the mean loss since the evidence last rested is the
+    It alarms when the bets' weighted mean reaches 1/alpha and the rise matters: the mean loss since the evidence last rested before is the
     tolerance or more above that of the bound rows and all labelled records before. This holds an alarm back and changes no evidence.
 
     Promised is how seldom it alarms while losses are exchangeable. A smaller rise than the tolerance is a change: nothing is promised of
-    it but that it is estimated as a larger one when it alarms. Nor is it promised that a rise is seen: it becomes its own past, and what
-    was not seen by then, or not acted on, fades, until it is over (see `way_back`); `risk` and `risk_change` stand for what is above the
-    limit for good.
+    it but that it is estimated as a larger one when it alarms. Nor is it promised that a rise is seen: it becomes its own past. One that
+    was seen stays in alarm until it is over (see `way_back`), whatever the evidence does by then, while the mean since it began matters.
 
     Pairs of unequal weights are thinned: one is kept with chance weight / most_weight, so that those that stay are alike in their chance
     to be there, and exchangeable (weighted ranks would be so only with weights that are known for all records).
@@ -100,8 +99,7 @@ class RiskRise(OfSegment):
         return state, self._verdict(state)
 
     def _verdict(self, state: RiseState) -> Verdict:
-        is_seen = is_reached(state.log10_e, self.alpha)
-        n, sums = latest(state.recent, is_alarm=is_seen)
+        n, sums = latest(state.recent, is_alarm=False) if state.log_back is None else state.late
         values, is_bounded = cell_values(self.loss), self.loss.is_bounded
         late, hours = np.split(sums, [len(values)])
         value, most = usual_mean(values, late, is_bounded=is_bounded)
@@ -133,7 +131,7 @@ class RiskRise(OfSegment):
             return Outcome.INSUFFICIENT, "no labelled records yet"
         if state.n < least:
             return Outcome.INSUFFICIENT, f"only {state.n} labelled records so far: it is judged from {least} on"
-        if not is_reached(state.log10_e, self.alpha):
+        if state.log_back is None:
             return Outcome.OK, f"{figures}: no evidence that it rose"
         if value < limit:
             return Outcome.OK, f"{figures}: it rose, but up to {limit:.3g} is fine"

@@ -15,8 +15,9 @@ from detectors.rhythm import Rhythm, why_not_yet
 from detectors.sequential.bets import check_rates, is_reached
 from detectors.sequential.conformal_numeric import ConformalNumeric, NumericState
 from detectors.sequential.ranks import reference_radius
-from detectors.sequential.recent import add_sums, latest, no_sums
+from detectors.sequential.recent import add_sums, begun, latest, no_sums
 from detectors.sequential.text_measures import MEASURES, known_words, measured
+from detectors.sequential.way_back import not_over
 from detectors.sketches.records import AT
 from detectors.thinning import drawn_rows
 from detectors.types import Eats, EDetectorValue, Increment, Kind, Outcome, Reference, Verdict
@@ -44,6 +45,8 @@ class FiguresState:
     figures: tuple[NumericState, ...]
     recent: Floats = field(default_factory=lambda: no_sums(_N + 1))
     """Sums of each figure over texts that are there, and missing texts."""
+    is_on: bool = False
+    """Whether it alarmed, and a figure's change is not over since (see `way_back`)."""
 
 
 @register("text_figures")
@@ -54,9 +57,9 @@ class TextFigures:
     Length, characters a word; shares of capitals, of punctuation, of digits and of characters outside ASCII; share of words that half of
     the reference has in none of its texts. Nothing is learnt on the way, so that the first pane of a change can already alarm;
     `text_witness`, which learns what the change is, sees those that leave all seven alone. New words are ranked among the reference's other
-    half, all else among the whole of it. A mean of e-detectors is one; seven cost log10(7) = 0.85 of the evidence. A figure
-    whose evidence is of ties (see `ties`) has no part in an alarm. `value` is the largest distance of a figure from the reference's, its
-    interval holds for all of them together.
+    half, all else among the whole of it. A mean of e-detectors is one; seven cost log10(7) = 0.85 of the evidence. A figure whose evidence
+    is of ties (see `ties`) has no part in an alarm. An alarm stays on while a figure's change does (see `way_back`). `value` is the largest
+    distance of a figure from the reference's, its interval holds for all of them together.
     """
 
     column: str
@@ -123,8 +126,14 @@ class TextFigures:
             log10_e = self._evidence(verdicts).log10_e
             sums = np.append(np.nansum(figures, axis=0), np.isnan(figures[:, 0]).sum())
             recent = add_sums(state.recent, len(rows), sums, log10_e=log10_e, alpha=self.alpha)
-            state = replace(state, figures=tuple(own for own, _ in stepped), recent=recent)
+            state = self._kept_on(replace(state, figures=tuple(own for own, _ in stepped), recent=recent), verdicts)
         return state, self._verdict(state, verdicts)
+
+    def _kept_on(self, state: FiguresState, verdicts: Sequence[Verdict]) -> FiguresState:
+        """With an alarm on, until no figure's change is."""
+        is_new = is_reached(self._evidence(self._moved(state, verdicts)).log10_e, self.alpha)
+        is_on = is_new or (state.is_on and any(own.log_back is not None for own in state.figures))
+        return replace(state, is_on=is_on, recent=begun(state.recent) if is_on and not state.is_on else state.recent)
 
     def _inner(self) -> list[ConformalNumeric]:
         """One for each figure; their deltas add up to this one's."""
@@ -139,8 +148,8 @@ class TextFigures:
 
     def _verdict(self, state: FiguresState, verdicts: list[Verdict]) -> Verdict:
         evidence, moved = self._evidence(verdicts), self._moved(state, verdicts)
-        is_alarm = is_reached(self._evidence(moved).log10_e, self.alpha)
-        n, sums = latest(state.recent, is_alarm=is_alarm)
+        is_alarm = state.is_on
+        n, sums = latest(state.recent, is_alarm=is_reached(self._evidence(moved).log10_e, self.alpha))
         told = [verdict for verdict in verdicts if verdict.n]
         if n == 0 or not told:
             outcome, because = Outcome.INSUFFICIENT, why_not_yet(max(s.reference_n for s in state.figures), self.rhythm)
@@ -173,17 +182,18 @@ class TextFigures:
         return [replace(verdict, evidence=nothing) if inner.is_of_ties(own) else verdict for inner, own, verdict in each]
 
     def _because(self, state: FiguresState, verdicts: list[Verdict], n: int, sums: Floats) -> str:
-        """By the figure that brought the most evidence."""
+        """By the figure that brought the most evidence, of those whose change is on."""
         now, missing = sums[:-1] / max(1.0, n - sums[-1]), sums[-1] / n
         if missing - state.means[-1] > 0.5 * max(verdict.value for verdict in verdicts):
             return f"texts are missing: {missing:.0%} of the last {n}, {state.means[-1]:.0%} of the reference"
-        first = int(np.argmax([v.evidence.log10_e if isinstance(v.evidence, EDetectorValue) else -np.inf for v in verdicts]))
+        found = [v.evidence.log10_e if isinstance(v.evidence, EDetectorValue) else -np.inf for v in verdicts]
+        first = max(range(_N), key=lambda i: (state.figures[i].log_back is not None, found[i]))
         measure, verdict = MEASURES[first], verdicts[first]
         said = measure.more if now[first] > state.means[first] else measure.less
         now_is, was = (f"{100.0 * x:.3g}%" if measure.is_share else f"{x:.3g}" for x in (now[first], state.means[first]))
         timed = "" if self.rhythm is Rhythm.NONE else f", compared {self.rhythm.words}"
         means = f"on average {now_is} {measure.unit} in the last {n} texts, {was} in the reference"
-        return f"{said}: {means} ({verdict.value:.2f} apart{timed})"
+        return f"{said}: {means} ({verdict.value:.2f} apart{timed})" + not_over(state.figures[first], n, of="texts")
 
 
 def _times(columns: Mapping[str, NDArray[Any]], n: int, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

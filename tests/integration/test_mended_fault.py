@@ -114,3 +114,22 @@ def test_what_a_person_closed_opens_no_other_incident_after_a_silence(world: Wor
     assert "Over. It was" not in page
     world.send(LEAST_N)
     assert "None of its subjects still alarms." in world.http.get(f"/incidents/{opened.id}").text
+
+
+def test_an_alarm_stays_on_while_its_fault_does_also_over_a_restart_and_where_an_hour_has_few_rows(tmp_path: Path) -> None:
+    """25 reference rows an hour: their urn is soon of the fault's records, and the evidence goes below the alarm."""
+    said = json.loads(shifting.settings(tmp_path, reference={"rhythm": "hour_of_day"}, n=600).model_dump_json())
+    said["models"][0]["monitors"]["drift"]["mean_days_between_false_alarms"] = 90
+    found = World(shifting.Settings.model_validate(said))
+    found.send(2)
+    found.send(1, x=2.0)
+    for at in range(10):
+        assert found.verdict("conformal_numeric")["outcome"] == "alarm"
+        assert "away from those of the 600 of the reference" in found.verdict("conformal_numeric")["because"]
+        if at == 5:
+            found.close()
+            found.start()
+        found.send(1, x=2.0)
+    found.send(LEAST_N)
+    assert found.verdict("conformal_numeric")["outcome"] == "ok"
+    found.close()

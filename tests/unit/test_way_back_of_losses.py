@@ -95,13 +95,14 @@ def test_a_smaller_rise_after_a_bad_time_is_seen_as_if_that_had_not_been(
 def test_up_to_an_alarm_nothing_is_different_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     parts: tuple[tuple[int, float], ...] = ((60, 0.1), (4, 0.14), (60, 0.1), (20, 0.3))
     ours = folded("risk_rise", *parts)
-    monkeypatch.setattr(loss_ranks, "set_aside", lambda _, after, *, is_alarm: after)  # noqa: ARG005
+    monkeypatch.setattr(loss_ranks, "set_aside", lambda _, after, **__: after)
     plain = folded("risk_rise", *parts)
     reached = next(i for i, v in enumerate(ours) if is_reached(v.evidence.log10_e, ALPHA))  # type: ignore[union-attr]
     assert reached > 120
-    assert [(v.evidence, v.e_value, v.value, v.n) for v in ours[: reached + 1]] == [
-        (v.evidence, v.e_value, v.value, v.n) for v in plain[: reached + 1]
+    assert [(v.evidence, v.e_value, v.value, v.n) for v in ours[:reached]] == [
+        (v.evidence, v.e_value, v.value, v.n) for v in plain[:reached]
     ]
+    assert (ours[reached].evidence, ours[reached].e_value) == (plain[reached].evidence, plain[reached].e_value)
 
 
 def test_what_is_before_a_rise_is_what_came_until_the_evidence_last_rested() -> None:
@@ -173,3 +174,16 @@ def test_labels_that_left_the_past_were_counted_all_the_same() -> None:
     assert state.n == 8 * PANE_N
     assert verdict.outcome is Outcome.OK
     assert "no evidence that it rose" in verdict.because
+
+
+@pytest.mark.parametrize(("name", "usual", "bad"), [("risk_rise", 0.1, 0.3), ("risk_value_rise", 1.0, 2.0), ("risk_judged_rise", 0.1, 0.4)])
+def test_an_alarm_stays_on_until_its_rise_is_over(name: str, usual: float, bad: float) -> None:
+    """Beside few bound rows a rise is soon most of the past: the evidence of some goes below the alarm."""
+    for seed in range(4):
+        found = folded(name, (QUIET_N, usual), (120, bad), (30, usual), seed=seed, bound_n=100)
+        loud, end = is_alarm(found), QUIET_N + 120
+        first = loud.index(True)
+        assert QUIET_N <= first < QUIET_N + 20
+        assert all(loud[first:end])
+        assert not any("no evidence" in v.because for v in found[first:end])
+        assert not any(loud[end + 8 :])
