@@ -95,7 +95,7 @@ def fairness_in_words(model: ModelSettings, traffic: Traffic) -> list[str]:
 
 
 def loss_hours_in_words(model: ModelSettings) -> list[str]:
-    """With a rhythm: what a rise of the loss is looked for within, where that is less than the rhythm. `Permanent(BAD_DATA)` likewise."""
+    """With a rhythm: what a loss is compared within, where that is less than the rhythm. `Permanent(BAD_DATA)` likewise."""
     rhythm, file = model.reference.rhythm, model.reference.bound
     rises = [name for name, _ in by_labels(model, has_bound=file is not None) if name.endswith("_rise")]
     if rhythm is Rhythm.NONE or not rises:
@@ -104,15 +104,13 @@ def loss_hours_in_words(model: ModelSettings) -> list[str]:
     n, timed_n = (0, 0) if at is None else (len(at), int(np.isfinite(at).sum()))
     apart = told_apart(rhythm, n, timed_n)
     if apart is Rhythm.NONE:
-        return [
-            f"The rows of {file} have no time (`at`): losses of all hours are compared alike, so that hours of harder cases are a rise."
-        ]
+        return [f"The rows of {file} have no time (`at`): all hours are held to one limit, so that those of harder cases are a rise."]
     told = (
         [f"{n - timed_n} of {n} bound rows have no time (`at`): a rise of the loss is not looked for beside them."] if timed_n < n else []
     )
     if apart is not rhythm:
         least = f"by the {rhythm.name_of_hour} it takes {LEAST_ROWS * rhythm.hours_n:,} bound rows with a time, and there are {timed_n:,}"
-        told.append(f"A rise of the loss is looked for within the {apart.name_of_hour}: {least}.")
+        told.append(f"Losses are compared within the {apart.name_of_hour}: {least}.")
     return told
 
 

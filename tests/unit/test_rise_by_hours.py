@@ -219,12 +219,12 @@ def test_the_service_gives_pairs_and_bound_rows_their_times_and_the_monitor_its_
     [
         ("none", 0, []),
         ("hour_of_day", 100, []),
-        ("hour_of_day", 0, ["have no time (`at`): losses of all hours are compared alike, so that hours of harder cases are a rise."]),
+        ("hour_of_day", 0, ["have no time (`at`): all hours are held to one limit, so that those of harder cases are a rise."]),
         ("hour_of_day", 90, ["10 of 100 bound rows have no time (`at`): a rise of the loss is not looked for beside them."]),
         (
             "hour_of_week",
             100,
-            ["looked for within the hour of the day: by the hour of the week it takes 3,360 bound rows with a time, and there are 100."],
+            ["compared within the hour of the day: by the hour of the week it takes 3,360 bound rows with a time, and there are 100."],
         ),
     ],
 )
