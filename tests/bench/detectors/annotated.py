@@ -78,7 +78,7 @@ def _in_order(rows: Callable[[], Floats], start: int, change: int) -> Callable[[
 
 def _scenario(name: str, says: str, columns_n: int, draw: Callable[[np.random.Generator, Floats], Rows], **given: Any) -> Scenario:
     kinds = {f"x{column}": "numeric" for column in range(columns_n)}
-    sizes: dict[str, Any] = {"pane_n": 20, "reference_n": 300, "null": (12, 120), "drift": (16, 8, 30)}
+    sizes: dict[str, Any] = {"pane_n": 20, "reference_n": 300, "null": (48, 120), "drift": (64, 8, 30)}
     return Scenario(id=name, says=says, kinds=kinds, draw=draw, ours=_NUMERIC, **(sizes | given))
 
 

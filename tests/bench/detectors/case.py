@@ -48,9 +48,9 @@ class Scenario:
     """Column -> what its codes stand for."""
     pane_n: int = 100
     reference_n: int = 1000
-    null: tuple[int, int] = (16, 120)
-    """Quiet streams and their panes."""
-    drift: tuple[int, int, int] = (24, 10, 30)
+    null: tuple[int, int] = (32, 120)
+    """Quiet streams and their panes: as many streams as two or three minutes of CPU score by all rules."""
+    drift: tuple[int, int, int] = (48, 10, 30)
     """Drifting streams, panes before the change, panes after it."""
     skip: tuple[str, ...] = ()
     """Rows that would take hours here: left out, and the page says so."""

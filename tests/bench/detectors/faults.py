@@ -42,7 +42,7 @@ def _again(name: str, before: float, after: float) -> Callable[[np.random.Genera
 
 
 def _fault(name: str, says: str, kinds: dict[str, str], draw: Callable[[np.random.Generator, Floats], Rows], **given: Any) -> Scenario:
-    sizes: dict[str, Any] = {"null": (10, 120), "drift": (14, 10, 30)}
+    sizes: dict[str, Any] = {"null": (20, 120), "drift": (28, 10, 30)}
     return Scenario(id=name, says=says, kinds=kinds, draw=draw, **{**sizes, **given})
 
 

@@ -103,7 +103,7 @@ SCENARIOS = (
         )(rng, 0.5 * much),
         ours=_NUMERIC,
         profile="gradual",
-        null=(8, 120),
-        drift=(12, 8, 32),
+        null=(16, 120),
+        drift=(24, 8, 32),
     ),
 )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tests.bench.detectors.case import Scenario
-from tests.bench.detectors.scored import SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +56,8 @@ def _few(by: float, *, judge_sees: bool) -> Callable[[np.random.Generator, Float
 
 
 def _judged(name: str, says: str, draw: Callable[[np.random.Generator, Floats], Rows], **given: Any) -> Scenario:
-    usual = {"kinds": _KINDS, "ours": _OURS, "watched": ("judgements",)}
-    return Scenario(id=name, says=says, draw=draw, **{**usual, **SIZES, **given})
+    usual = {"kinds": _KINDS, "ours": _OURS, "watched": ("judgements",), "pane_n": 50}
+    return Scenario(id=name, says=says, draw=draw, **{**usual, **given})
 
 
 _SPARSE: dict[str, Any] = {"pane_n": 100, "reference_n": 4000, "ours": _BESIDE, "watched": ("judgements", "columns")}

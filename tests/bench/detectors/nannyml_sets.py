@@ -113,7 +113,7 @@ def _of_columns(name: str, of: str, says: str, places: Places, **given: Any) -> 
         kinds=dict.fromkeys(one.numeric, "numeric") | dict.fromkeys(one.category, "category"),
         vocabularies=lambda: read(of).words,
         draw=_columns(of, places),
-        **{"ours": _INPUTS, "null": (8, 120), "drift": (12, 6, 20), **given},
+        **{"ours": _INPUTS, "null": (16, 120), "drift": (24, 6, 20), **given},
     )
 
 
@@ -133,7 +133,7 @@ def _of_answers(name: str, of: str, says: str, places: Places, *, is_scored: boo
         kinds=kinds,
         vocabularies=lambda: dict.fromkeys((*PAIRS, _LATEST), classes),
         draw=_late(of, places, is_scored=is_scored),
-        **{"ours": ours, "watched": watched, "pane_n": 50, "null": (8, 120), "drift": (16, 8, 24), **given},
+        **{"ours": ours, "watched": watched, "pane_n": 50, "null": (16, 120), "drift": (32, 8, 24), **given},
     )
 
 
@@ -157,8 +157,8 @@ SCENARIOS = (
         "car-loan",
         f"{_LOANS} after its own change: {_rates('car-loan')}",
         drawn("car-loan"),
-        null=(16, 120),
-        drift=(24, 10, 30),
+        null=(32, 120),
+        drift=(48, 10, 30),
     ),
     _of_columns(
         "nannyml-car-loan-holes",
@@ -195,6 +195,8 @@ SCENARIOS = (
         "car-price",
         f"{_PRICES} after its own change: {_rates('car-price')}",
         drawn("car-price"),
+        null=(32, 120),
+        drift=(48, 10, 30),
     ),
 )
 _PASSED: Sequence[tuple[str, str, dict[str, Any]]] = (
@@ -204,9 +206,9 @@ _PASSED: Sequence[tuple[str, str, dict[str, Any]]] = (
     ("car-price", _PRICES, {"watched": ("absolute errors",)}),
 )
 IN_ORDER = (
-    *(_of_columns(f"in-order-{of}", of, says, as_they_came(of), drift=(1, 20, 20)) for of, says, _ in _PASSED),
+    *(_of_columns(f"in-order-{of}", of, says, as_they_came(of), null=(8, 120), drift=(1, 20, 20)) for of, says, _ in _PASSED),
     *(
-        _of_answers(f"in-order-{of}-late", of, f"{says}: {_rates(of)}", as_they_came(of), drift=(1, 40, 40), **given)
+        _of_answers(f"in-order-{of}-late", of, f"{says}: {_rates(of)}", as_they_came(of), null=(8, 120), drift=(1, 40, 40), **given)
         for of, says, given in _PASSED
     ),
 )

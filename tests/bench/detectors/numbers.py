@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.bench.detectors.case import Scenario
-from tests.bench.detectors.scored import SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +39,7 @@ def _off(factor: float, bias: float) -> Callable[[np.random.Generator, Floats], 
 
 def _numbers(name: str, says: str, draw: Callable[[np.random.Generator, Floats], Rows], **given: Any) -> Scenario:
     kinds = {"pairs.predicted": "pair-number", "pairs.label": "pair-number"}
-    return Scenario(id=name, says=says, kinds=kinds, draw=draw, ours=_OURS, watched=("absolute errors", "residuals"), **SIZES, **given)
+    return Scenario(id=name, says=says, kinds=kinds, draw=draw, ours=_OURS, watched=("absolute errors", "residuals"), pane_n=50, **given)
 
 
 SCENARIOS = (

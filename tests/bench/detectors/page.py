@@ -56,7 +56,7 @@ _HOW = f"""\
   punctuation); `text_figures` reads its own seven of each text.
 - Embeddings are 32 dimensions of latent semantic analysis of the same texts, so that no model is needed.
 - Detectors that only say yes or no (ADWIN, HDDM_W) run at some 60 strictnesses side by side, a twentieth of a decade apart where they are
-  matched; the score is the strictest that says yes.
+  matched (HDDM_W, the slowest, at 31, a tenth apart); the score is the strictest that says yes.
 - Rows of ours "by" a column are what `monitors.segments` runs: a detector for each value of the column, their e-values averaged.
 - E-processes (`risk`, `risk_value`, `risk_judged`, all of fairness) promise no false alarm in a whole epoch with 99 %. Matched at one in
   100 panes their threshold is what the first panes reach, where evidence has not fallen yet: hence so many early ones.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 KINDS = {**PAIRS, **{f"pairs.scores.{label}": "pair-number" for label in LABELS}}
-SIZES: dict[str, Any] = {"pane_n": 50, "null": (10, 120), "drift": (14, 10, 30)}
+SIZES: dict[str, Any] = {"pane_n": 50, "null": (20, 120), "drift": (28, 10, 30)}
 CLASSES = {"labels": list(LABELS)}
 SCORED: dict[str, dict[str, dict[str, Any]]] = {
     "retuned calibration_change": {"calibration_change": {**CLASSES, "tolerance": 0.0}},

@@ -29,7 +29,7 @@ def _embedded() -> NDArray[np.float64]:
 
 
 def _scenario(name: str, says: str, before: str, after: str, most: float) -> Scenario:
-    sizes: dict[str, Any] = {"pane_n": 32, "reference_n": 500, "null": (24, 60), "drift": (24, 8, 20)}
+    sizes: dict[str, Any] = {"pane_n": 32, "reference_n": 500, "null": (48, 60), "drift": (48, 8, 20)}
     return Scenario(
         id=name,
         says=says,

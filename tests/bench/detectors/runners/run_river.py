@@ -95,7 +95,7 @@ RULES = {
     "river ADWIN": protocol.Rule(by_strictness(drift.ADWIN, (*_DELTAS, _ADWIN, *_STRICTER)), -math.log10(_ADWIN)),
     "river PageHinkley": protocol.Rule(by_statistic(lambda: drift.PageHinkley(threshold=math.inf), _page_hinkley), 50.0),
     "river DDM": protocol.Rule(by_statistic(lambda: binary.DDM(drift_threshold=math.inf), _ddm, is_binary=True), 3.0),
-    "river HDDM_W": protocol.Rule(by_strictness(binary.HDDMW, _DELTAS, is_binary=True), -math.log10(_HDDM_W)),
+    "river HDDM_W": protocol.Rule(by_strictness(binary.HDDMW, _DELTAS[::2], is_binary=True), -math.log10(_HDDM_W)),
 }
 
 if __name__ == "__main__":
