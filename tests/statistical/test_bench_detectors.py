@@ -36,29 +36,43 @@ def test_the_page_marks_every_rule_that_is_not_matched_at_the_run_length_asked_f
     assert [(rule, length) for rule, length in lengths if "(" not in length and not 100 <= float(length) <= 150] == []
 
 
-def test_beside_each_rule_stands_the_best_of_what_it_watches_and_no_other_rule(monkeypatch: pytest.MonkeyPatch) -> None:
-    def row(name: str, delay: int, length: int = 100) -> page.Row:
-        null = np.zeros((4, length))
-        null[:2, -1] = 1.0
-        drift = np.zeros((4, 30))
-        drift[:, 9 + delay] = 2.0
-        found = matched.found(null, drift, 10, threshold=1.0)
-        return page.Row(name=name, matched=found, shipped=None, ms=0.0)
+def row_of(name: str, delay: int | list[int], length: int = 100) -> page.Row:
+    """A rule with so many panes of delay, in all streams or in turn."""
+    null = np.zeros((4, length))
+    null[:2, -1] = 1.0
+    drift = np.zeros((12, 30))
+    for at, one in enumerate(np.resize(delay, 12)):
+        drift[at, 9 + one] = 2.0
+    return page.Row(name=name, matched=matched.found(null, drift, 10, threshold=1.0), shipped=None, ms=0.0)
 
-    ours = row("retuned risk", 3)
+
+def test_beside_each_rule_stands_the_best_of_what_it_watches_and_no_other_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     table = [
-        row("quick (log loss)", 1),
-        ours,
-        row("slow (errors)", 3),
-        row("quick (errors)", 9),
-        row("slow (log loss)", 9),
-        row("loud (errors)", 1, 20),
+        row_of("river quick (log loss)", 1),
+        row_of("retuned risk", 3),
+        row_of("river slow (errors)", 3),
+        row_of("river quick (errors)", 9),
+        row_of("river slow (log loss)", 9),
+        row_of("frouros loud (errors)", 1, 20),
     ]
     monkeypatch.setattr(rivals, "_LEAST_N", 1)
     text = rivals.section({"auc-falls": table}, lambda t: page.standing(t) if page.best(t, is_ours=False) else None)
-    assert "| quick | 1 | 0 | 0 | 1 |" in text
-    assert "| slow | 1 | 0 | 1 | 0 |" in text
-    assert "| loud |" not in text  # it can not be matched
+    assert "| river quick | 1 | 0 | 0 | 1 |" in text
+    assert "| river slow | 1 | 0 | 1 | 0 |" in text
+    assert "| river | 1 | 0 | 0 | 1 |" in text
+    assert "loud" not in text  # it can not be matched
+    assert "| frouros |" not in text
+
+
+def test_a_difference_is_beyond_chance_where_nearly_every_draw_of_the_streams_has_it() -> None:
+    ours = row_of("retuned risk", 3)
+    assert page.is_beyond_chance([row_of("river quick", 1), ours])
+    assert page.is_beyond_chance([ours, row_of("river slow", 5)])
+    assert not page.is_beyond_chance([ours, row_of("river alike", 3)])
+    by_luck = [row_of("river lucky", [1, 1, 1, 1, 1, 1, 1, 9, 9, 9, 9, 9]), ours]
+    assert page.standing(by_luck) == "longer"
+    assert not page.is_beyond_chance(by_luck)
+    assert not page.is_beyond_chance([row_of("frouros loud", 1, 20), ours]), "what cannot be matched is no rival"
 
 
 def test_a_scenario_gives_the_same_streams_every_time_and_a_fresh_reference_for_each() -> None:

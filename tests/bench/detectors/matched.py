@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,8 @@ class Found:
     """The same at the next lower score that there is; nan = there is none."""
     median: float
     """Looks from the change to the first alarm after it, the alarm's own included; inf = more than half miss it."""
-    low: float
-    """95 % interval of the median: streams drawn anew, quiet ones too, and the threshold with them."""
-    high: float
+    medians: tuple[float, ...]
+    """Of 200 draws of the streams, quiet ones too, with the threshold found anew; draw k is of the same streams for every rule."""
     mean: float
     """Mean delay, a missed change counted as the whole horizon."""
     missed: float
@@ -35,6 +35,12 @@ class Found:
     """Share of drift streams that alarm before the change: left out of the delays."""
     mtr: float
     """(mean time between false alarms / mean delay of those detected) (1 - missed share)."""
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the median."""
+        ordered = np.sort(self.medians)
+        return float(ordered[4]), float(ordered[195])
 
 
 def run_length(null: Floats, threshold: float) -> float:
@@ -91,7 +97,6 @@ def found(null: Floats, drift: Floats, change: int, *, looks: float | None = Non
     horizon = drift.shape[1] - change
     at = threshold_at(null, looks) if looks is not None else float(threshold or 0.0)
     late, early = delays(drift, at, change)
-    low, high = _interval(null, drift, change, looks=looks, threshold=at, seed=seed)
     seen = late[np.isfinite(late)]
     missed = float(1.0 - len(seen) / len(late)) if len(late) else float("nan")
     length = run_length(null, at)
@@ -99,8 +104,7 @@ def found(null: Floats, drift: Floats, change: int, *, looks: float | None = Non
         run_length=length,
         looser=looser_length(null, at),
         median=_median(late),
-        low=low,
-        high=high,
+        medians=_medians(null, drift, change, looks=looks, threshold=at, seed=seed),
         mean=float(np.minimum(late, horizon).mean()) if len(late) else float("nan"),
         missed=missed,
         early=early,
@@ -113,12 +117,11 @@ def _median(late: Floats) -> float:
     return float(np.sort(late)[(len(late) - 1) // 2]) if len(late) else NEVER
 
 
-def _interval(null: Floats, drift: Floats, change: int, *, looks: float | None, threshold: float, seed: int) -> tuple[float, float]:
+def _medians(null: Floats, drift: Floats, change: int, *, looks: float | None, threshold: float, seed: int) -> tuple[float, ...]:
     rng, medians = np.random.default_rng(seed), []
     for _ in range(200):
         again = null[rng.integers(0, len(null), len(null))]
         at = threshold_at(again, looks) if looks is not None else threshold
         late, _ = delays(drift[rng.integers(0, len(drift), len(drift))], at, change)
         medians.append(_median(late))
-    ordered = np.sort(medians)
-    return float(ordered[4]), float(ordered[195])
+    return tuple(medians)

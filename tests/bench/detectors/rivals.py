@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -19,25 +20,42 @@ _LEAST_N = 5
 
 
 def section(tables: Mapping[str, list[Row]], standing: Standing) -> str:
-    """A line for each rule, with the best of what it may watch in a scenario, and our best row; `standing`: None = not matched."""
+    """A line for each tool and each rule, with the best of its rows in a scenario, beside our best row; `standing`: None = not matched."""
+    note = (
+        "Our best row beside the best row of one tool, or of one rule, whatever it watches there, over the scenarios that it can read and\n"
+        f"in which either sees the change; those with fewer than {_LEAST_N} are left out. Above is the best of all rivals, which nobody\n"
+        "knows beforehand."
+    )
+    rules, tools = (_beside(tables, standing, is_of_tool=is_of_tool) for is_of_tool in (False, True))
+    return "\n".join(["## Beside each tool and each rule", "", *_lines("tool", tools), "", *_lines("rule", rules), "", note])
+
+
+def _beside(tables: Mapping[str, list[Row]], standing: Standing, *, is_of_tool: bool) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {}
     for name, table in tables.items():
         ours = [row for row in table if row.is_ours]
-        rules = {row.name: _rule(row.name, scenarios()[name].watched) for row in table if not row.is_ours}
-        for rule in sorted(set(rules.values())):
-            own = [row for row in table if rules.get(row.name) == rule]
+        makers = {
+            row.name: _tool(row.name) if is_of_tool else _rule(row.name, scenarios()[name].watched) for row in table if not row.is_ours
+        }
+        for maker in sorted(set(makers.values())):
+            own = [row for row in table if makers.get(row.name) == maker]
             if word := standing(sorted([*ours, *own], key=table.index)):
-                found.setdefault(rule, Counter())[word] += 1
-    lines = ["| rule | scenarios | ours shorter | equal | longer |", "|" + "---|" * 5]
-    for rule, counts in sorted(found.items(), key=lambda one: (-_as_good(one[1]), one[0])):
+                found.setdefault(maker, Counter())[word] += 1
+    return found
+
+
+def _lines(what: str, found: Mapping[str, Counter[str]]) -> list[str]:
+    lines = [f"| {what} | scenarios | ours shorter | equal | longer |", "|" + "---|" * 5]
+    for maker, counts in sorted(found.items(), key=lambda one: (-_as_good(one[1]), one[0])):
         n = counts.total() - counts["missed by all"]
-        if n >= _LEAST_N and not rule.startswith("dummy"):
-            lines.append(f"| {rule} | {n} | {counts['shorter']} | {counts['equal']} | {counts['longer']} |")
-    note = (
-        "Our best row beside the best row of one rule, whatever it watches there, over the scenarios that it can read and in which either\n"
-        f"sees the change; rules with fewer than {_LEAST_N} are left out. Above is the best of all rivals, which nobody knows beforehand."
-    )
-    return "\n".join(["## Beside each rule", "", *lines, "", note])
+        if n >= _LEAST_N and not maker.startswith("dummy"):
+            lines.append(f"| {maker} | {n} | {counts['shorter']} | {counts['equal']} | {counts['longer']} |")
+    return lines
+
+
+def _tool(row: str) -> str:
+    """A row's first word."""
+    return re.split(r"\W", row, maxsplit=1)[0]
 
 
 def _rule(row: str, watched: tuple[str, ...]) -> str:
