@@ -26,7 +26,7 @@ def main() -> None:
     every = scenarios() | in_order()
     parser.add_argument("--only", nargs="+", choices=sorted(every), default=[])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--minutes", type=float, default=60.0, help="what is not scored by then waits for the next run; the page says so")
+    parser.add_argument("--minutes", type=float, default=120.0, help="what is not scored by then waits for the next run; the page says so")
     asked = parser.parse_args()
     until, results = time.monotonic() + 60.0 * asked.minutes, {}
     for name, scenario in every.items():
