@@ -155,4 +155,4 @@ def test_the_service_gives_what_explains_the_models_rhythm(task: str) -> None:
     }
     found = causes(ModelSettings.model_validate(given), has_bound=True, has_scores=True)
     assert len(found) >= 2
-    assert {d.rhythm for d in found} == {Rhythm.HOUR_OF_DAY}  # type: ignore[attr-defined]
+    assert {getattr(d, "rhythm", None) for d in found} == {Rhythm.HOUR_OF_DAY}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.decide.labelled import loss_of, named
 from daemon.decide.monitors.rates import DELTA, alpha_per_pane
 from daemon.settings_monitors import LOSSES
-from detectors.registry import build
+from detectors.registry import build, detector_class
 
 if TYPE_CHECKING:
     from daemon.settings import ModelSettings
@@ -51,10 +51,10 @@ def by_labels(model: ModelSettings, *, has_bound: bool, is_predicted: bool = Fal
         return []
     found = _alarming(model, wanted, is_predicted=is_predicted) if _limit(model, wanted, has_bound=has_bound) else []
     found += [(f"{_risk(model)}_change", {"tolerance": wanted.tolerance})] if has_bound else []
+    found = [(name, {"delta": DELTA, **settings}) for name, settings in found]
+    rises = [(f"{_risk(model)}_rise", {"tolerance": wanted.tolerance})] if has_bound or model.expects_labels() else []
     by_hours = {"rhythm": model.reference.rhythm}
-    found = [(name, {"delta": DELTA, **settings, **(by_hours if name != "auc_floor" else {})}) for name, settings in found]
-    rise = {"tolerance": wanted.tolerance, **by_hours}
-    return found + ([(f"{_risk(model)}_rise", rise)] if has_bound or model.expects_labels() else [])
+    return [(name, {**settings, **(by_hours if hasattr(detector_class(name), "rhythm") else {})}) for name, settings in found + rises]
 
 
 def _risk(model: ModelSettings) -> str:
