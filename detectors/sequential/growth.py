@@ -78,17 +78,13 @@ def smallest_share(*, alpha: float, share: float, watched_n: int, hours: tuple[t
     return least_seen(is_seen, chance, 1.0 - 1e-6)
 
 
-def smallest_rise(*, alpha: float, limit: float, n: float) -> float:
-    """What a mean loss in [0, 1] rises to above its limit (see `share`), among n that count; infinity where none is seen.
-
-    Of all losses with that mean those of 0 and 1 are seen last (log(1 + s (x - m)) is concave): others are seen sooner.
-    """
-    return smallest_rise_by_hour(alpha=alpha, hours=((limit, n),))
-
-
 @lru_cache(maxsize=256)
-def smallest_rise_by_hour(*, alpha: float, hours: tuple[tuple[float, float], ...]) -> float:
-    """The same of a mean over hours that each have a limit, where all come as far from it to 1; `hours`: (limit, how many count)."""
+def smallest_rise(*, alpha: float, hours: tuple[tuple[float, float], ...]) -> float:
+    """What a mean loss in [0, 1] rises to above its limit (see `share`); infinity where none is seen.
+
+    `hours`: (limit, how many count); of several it is the mean over them, where all come as far from their limit to 1. Of all losses with
+    that mean those of 0 and 1 are seen last (log(1 + s (x - m)) is concave): others are seen sooner.
+    """
     limits, ns = np.array(hours).T  # (hours,)
     limit, needed = float(limits @ ns / ns.sum()), np.full(len(STAKES), -math.log(alpha / len(STAKES)))
 

@@ -113,7 +113,7 @@ def test_the_share_of_a_category(make: Any, share: float) -> None:
 
 def test_the_fall_of_an_accuracy_below_its_floor(make: Any) -> None:
     n = 800
-    risen = smallest_rise(alpha=ALPHA, limit=0.2, n=n)
+    risen = smallest_rise(alpha=ALPHA, hours=((0.2, n),))
     detector = build("accuracy_floor", minimum=0.8, alpha=ALPHA)
     counts = [
         seen(make, detector, lambda _: make.reference(), lambda rng, q=loss: {"pairs": make.pairs_of(rng, n // PANES_N, q)})
@@ -145,7 +145,7 @@ def test_more_records_show_a_smaller_shift_and_too_few_show_none() -> None:
     assert math.isinf(shifts[0])
     assert shifts[1:4] == sorted(shifts[1:4], reverse=True)
     assert shifts[4] == pytest.approx(shifts[3], abs=0.01)  # of 2,000 rows no smaller one: it becomes its own past first
-    assert smallest_rise(alpha=ALPHA, limit=0.2, n=3) == math.inf
+    assert smallest_rise(alpha=ALPHA, hours=((0.2, 3),)) == math.inf
     assert smallest_share(alpha=ALPHA, share=0.5, watched_n=5, hours=((0, 1000),)) == math.inf
     assert 0.5 < SEEN < 1.0
 
@@ -161,7 +161,7 @@ def test_labels_of_a_plan_are_worth_at_least_as_many_even_ones_as_the_least_chan
     day = Day(records_n=4000, labels_n=600, panes_n=PANES_N)
     detector: Any = build("accuracy_floor", minimum=0.8, alpha=ALPHA, most_weight=20.0)
     (found,) = soon_seen([detector], make.reference(), day)
-    assert found.smallest == pytest.approx(1.0 - smallest_rise(alpha=ALPHA, limit=0.2, n=200.0))
+    assert found.smallest == pytest.approx(1.0 - smallest_rise(alpha=ALPHA, hours=((0.2, 200.0),)))
 
     def planned(rng: np.random.Generator, right: float) -> Pairs:
         unsure = rng.random(4000 // PANES_N) < 2.0 / 7.0
@@ -181,7 +181,7 @@ def test_labels_of_a_plan_are_worth_at_least_as_many_even_ones_as_the_least_chan
 
 def test_the_number_that_it_takes_is_the_least_at_which_something_is_seen() -> None:
     def smallest(times: float) -> float:
-        return smallest_rise(alpha=ALPHA, limit=0.2, n=times)
+        return smallest_rise(alpha=ALPHA, hours=((0.2, times),))
 
     takes = least_times(smallest)
     assert math.isfinite(smallest(takes))

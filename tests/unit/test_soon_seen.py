@@ -162,7 +162,7 @@ def test_a_floor_without_bound_rows_counts_the_labels_that_answers_let_expect(tm
     fixed = settings(tmp_path, reference={}, monitors=label, labels=["a", "b", "c", "d"])
     found = soon(fixed, per_day=5000, labels_per_day=1000)["recall_floor"]
     alpha = next(d.alpha for d in _alarming(fixed) if d.name == "recall_floor")
-    assert found.smallest == pytest.approx(1.0 - smallest_rise(alpha=alpha, limit=1.0 - 0.8, n=250.0))
+    assert found.smallest == pytest.approx(1.0 - smallest_rise(alpha=alpha, hours=((1.0 - 0.8, 250.0),)))
 
 
 def test_it_is_shown_in_lines_and_as_data_and_not_at_all_without_traffic(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_what_roc_auc_sees_goes_by_the_rarer_class(tmp_path: Path) -> None:
     found = soon(model, per_day=5000, labels_per_day=1000)["auc_floor"]
     alpha = next(d.alpha for d in _alarming(model) if d.name == "auc_floor")
     yes = pq.read_table(tmp_path / "rows.parquet")["label"].to_pylist().count("yes") / BOUND_N
-    assert found.smallest == pytest.approx(1.0 - smallest_rise(alpha=alpha, limit=1.0 - 0.7, n=1000.0 * min(yes, 1.0 - yes)))
+    assert found.smallest == pytest.approx(1.0 - smallest_rise(alpha=alpha, hours=((1.0 - 0.7, 1000.0 * min(yes, 1.0 - yes)),)))
     worse = soon(model, per_day=5000, labels_per_day=100)["auc_floor"]
     assert (worse.smallest, worse.unit) == (None, "labels")  # it would have to rank worse than chance
     assert 100 < (worse.takes or 0) < 1000

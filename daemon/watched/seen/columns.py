@@ -11,7 +11,7 @@ from detectors.quality.by_hour import ByHour
 from detectors.quality.duplicate_content import ContentState
 from detectors.quality.repeats import REST_N
 from detectors.rhythm import Rhythm
-from detectors.sequential.growth import smallest_rise_by_hour, smallest_share, smallest_shift
+from detectors.sequential.growth import smallest_rise, smallest_share, smallest_shift
 from detectors.sequential.growth_of_witness import half_b, smallest_part
 from detectors.sequential.hour_witness import held_n
 from detectors.sequential.share import NO_LIMIT
@@ -132,7 +132,7 @@ def of_fault(d: Rise, state: RiseState, day: Day) -> Soon:
         n, risen = times * day.records_n, 0.0
         for _ in range(_ROUNDS_N if rest_n else 1):
             counted = n / (1.0 + rest_n * min(1.0, risen))
-            risen = smallest_rise_by_hour(alpha=d.alpha, hours=tuple((m, counted * part) for m, part in hours))
+            risen = smallest_rise(alpha=d.alpha, hours=tuple((m, counted * part) for m, part in hours))
         return risen
 
     return seen(

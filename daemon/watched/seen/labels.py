@@ -11,7 +11,7 @@ from daemon.watched.seen.day import Soon, nothing, seen
 from detectors.sequential.auc_floor import AucFloor
 from detectors.sequential.ceiling import Ceiling
 from detectors.sequential.floor import Floor, LabelFloor
-from detectors.sequential.growth import smallest_growth, smallest_rise_by_hour
+from detectors.sequential.growth import smallest_growth, smallest_rise
 from detectors.sequential.loss import Loss, usable
 from detectors.sequential.share import NO_LIMIT
 from detectors.types import EValue
@@ -49,7 +49,7 @@ def of_limit(d: Any, state: ShareState, reference: Reference, day: Day) -> Soon:
             loss = smallest_growth(losses, alpha=alpha, limit=state.limit, n=times * n)
         else:
             hours = ((state.limit, 1.0),) if state.hours is None else state.hours.each
-            loss = smallest_rise_by_hour(alpha=alpha, hours=tuple((m, times * n * part) for m, part in hours))
+            loss = smallest_rise(alpha=alpha, hours=tuple((m, times * n * part) for m, part in hours))
         if isinstance(d, AucFloor) and loss > 0.5:  # noqa: PLR2004 (a model that ranks by chance: nobody asks for worse)
             return math.inf
         return loss if math.isinf(loss) else _figure(d, state.clip, min(loss, 1.0))
